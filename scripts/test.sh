@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Everything that must hold before a change is merged: style, types, shell scripts, tests.
+#
+#   scripts/test.sh                          # all of it
+#   scripts/test.sh -m "not e2e"             # arguments go to pytest
+#   scripts/test.sh tests/test_flags.py -x
+#
+# Sets .venv up as ./train.sh does, with the tools of locks/test.txt added.
+set -euo pipefail
+
+VERLAUNCH_ROOT=$(dirname -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")")
+# shellcheck source=scripts/setup.sh
+source "$VERLAUNCH_ROOT/scripts/setup.sh"
+
+choose_set "$@"
+set_up "$HARDWARE_SET" test
+cd "$VERLAUNCH_ROOT"
+PATH=$VENV/bin:$PATH
+
+ruff check .
+ruff format --check .
+mypy
+shellcheck --external-sources train.sh scripts/*.sh .ci/run
+exec python -m pytest "$@" # fails as well when it finds no test
