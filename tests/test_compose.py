@@ -1,0 +1,233 @@
+"""From request to configuration: precedence, recipes, quoting, and what verl gets."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from omegaconf import OmegaConf
+
+from verlaunch import overrides
+from verlaunch.compose import Config, compose, differences, fill, for_verl, to_yaml
+from verlaunch.errors import UserError
+from verlaunch.flags import Request, load_table, parse
+from verlaunch.keys import flatten
+from verlaunch.recipes import known_recipes
+
+LR = "actor_rollout_ref.actor.optim.lr"
+NASTY = st.text(st.sampled_from("a1 ,=:$?{}[]()'\"\\#%+~@*é漢\t/.-<>|&!;`^"), max_size=12)
+TEXT = NASTY | st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=20)
+NUMBER = st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+LEAF = TEXT | NUMBER | st.booleans() | st.none()
+MAPS = st.dictionaries(st.sampled_from(["path", "input"]), TEXT, max_size=2)
+
+
+def made(*argv: str, env: dict[str, str] | None = None, hardware: str = "cpu") -> Config:
+    return compose(parse(argv, env or {}), hardware)
+
+
+def at(config: Config, key: str) -> Any:
+    return flatten({**config.verl, "verlaunch": config.launch})[key]
+
+
+def problems_of(*argv: str) -> tuple[str, ...]:
+    with pytest.raises(UserError) as caught:
+        made(*argv)
+    return caught.value.problems
+
+
+@settings(deadline=None)
+@given(LEAF | st.lists(LEAF, max_size=3) | st.lists(MAPS, max_size=2))
+def test_what_is_quoted_for_hydra_comes_out_as_it_went_in(value: Any) -> None:
+    word = overrides.write("key", value)
+    tree = OmegaConf.create({"key": overrides.read(word).value})
+    assert OmegaConf.to_container(tree, resolve=True) == {"key": value}
+
+
+@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(NASTY.filter(str.strip), min_size=8, max_size=8))
+def test_a_flags_text_reaches_the_configuration_and_verl_unchanged(texts: list[str]) -> None:
+    config = compose(Request("run", {"model": texts[0], "data": texts}, {}, ()), "cpu")
+    assert at(config, "actor_rollout_ref.model.path") == texts[0]
+    assert config.launch["data"] == texts
+    assert for_verl(config).actor_rollout_ref.model.path == texts[0]
+
+
+def test_precedence_is_override_flag_variable_recipe_hardware_default(tmp_path: Path) -> None:
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text(
+        "actor_rollout_ref: {actor: {optim: {lr: 1e-3}}, rollout: {dtype: bfloat16}}\n"
+    )
+    layers = [
+        ([f"{LR}=1e-7"], {}, 1e-7),
+        (["--lr", "1e-6"], {}, 1e-6),
+        ([], {"LEARNING_RATE": "1e-5"}, 1e-5),
+        ([f"--recipe={recipe}"], {}, 1e-3),
+    ]
+    for low in range(len(layers)):
+        argv = [word for words, _, _ in layers[low:] for word in words]
+        env = {k: v for _, variables, _ in layers[low:] for k, v in variables.items()}
+        assert at(made(*argv, env=env), LR) == layers[low][2]
+    assert at(made(f"--recipe={recipe}"), "actor_rollout_ref.rollout.dtype") == "bfloat16"
+    assert at(made(), "actor_rollout_ref.rollout.dtype") == "float32"
+    assert at(made(), LR) == 1e-6
+
+
+def test_hardware_given_by_flag_or_variable_beats_what_is_there() -> None:
+    assert made("--hardware", "gpu").hardware == "gpu"
+    assert made(env={"HARDWARE": "gpu"}).verl["trainer"]["device"] == "cuda"
+    assert made(hardware="gpu").verl["actor_rollout_ref"]["model"]["path"] == "Qwen/Qwen2.5-0.5B"
+
+
+def test_each_flag_reaches_all_its_keys() -> None:
+    usual = {"int": 3, "float": 0.25, "bool": True, "str": "x", "path": "x", "list": ["x"]}
+    table = [flag for flag in load_table() if flag.keys and not flag.until]
+    values = {f.name: usual[f.type] if f.type in usual else list(f.choices)[-1] for f in table}
+    config = compose(Request("run", values, {}, ()), "cpu")
+    reached = {(flag.name, key): at(config, key) for flag in table for key in flag.keys}
+    assert reached == {(flag.name, key): values[flag.name] for flag in table for key in flag.keys}
+    assert config.given >= {key for _, key in reached}
+
+
+def test_offload_moves_what_it_says() -> None:
+    config = made("--offload", "optimizer")
+    for folder in ("actor_rollout_ref.actor.fsdp_config", "critic.fsdp"):
+        assert at(config, f"{folder}.optimizer_offload") is True
+        assert at(config, f"{folder}.param_offload") is False
+
+
+def test_one_clip_ratio_moves_both_sides() -> None:
+    config = made("actor_rollout_ref.actor.clip_ratio=0.3")
+    actor = config.verl["actor_rollout_ref"]["actor"]
+    assert (actor["clip_ratio_low"], actor["clip_ratio_high"]) == (0.3, 0.3)
+
+
+@pytest.mark.parametrize("prefix", ["", "+", "++"])
+@pytest.mark.parametrize("key", ["critic.ppo_infer_max_token_len_per_gpu", "trainer.critic_warmup"])
+def test_hydras_plus_signs_are_optional(prefix: str, key: str) -> None:
+    config = made(f"{prefix}{key}=7")
+    assert at(config, key) == 7
+    assert key in config.given
+
+
+def test_a_section_is_set_by_a_mapping_and_the_rest_of_it_stays() -> None:
+    config = made("critic={ppo_epochs: 2, optim: {lr: 1e-4}, cliprange_value: ${algorithm.lam}}")
+    assert (at(config, "critic.ppo_epochs"), at(config, "critic.optim.lr")) == (2, 1e-4)
+    assert (at(config, "critic.cliprange_value"), config.verl["critic"]["shuffle"]) == (0.95, True)
+
+
+def test_a_key_can_be_deleted() -> None:
+    config = made("~actor_rollout_ref.rollout.engine_kwargs.vllm.worker_extension_cls")
+    vllm = config.verl["actor_rollout_ref"]["rollout"]["engine_kwargs"]["vllm"]
+    assert "worker_extension_cls" not in vllm
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["data.train_batch_sise=4"], "Did you mean data.train_batch_size?"),
+        (["data.seed=1,2"], "one run takes one value"),
+        (["data.seed='1"], "cannot be read"),
+        (["recipe=train_sh"], "--recipe train_sh"),
+        (["+recipe=train_sh"], "--recipe NAME"),
+        (["critic=megatron_critic"], "critic is a section"),
+        (["actor@actor_rollout_ref.actor=megatron_actor"], "set keys"),
+        (["model_engine=megatron"], "verlaunch trains with FSDP"),
+        (["trainer.use_v1=false"], "V1 trainer"),
+        (["trainer.v1.trainer_mode=sync"], "of its own"),
+        (["algorithm.use_pf_ppo=true"], "wrong samples"),
+        (["custom_reward_function.path=x.py"], "--reward_fn"),
+        (["trainer.total_epochs=three"], "takes a number"),
+        (["data.shuffle=perhaps"], "takes true or false"),
+        (["data.seed=${data.nothing}"], "cannot be worked out"),
+        (["verlaunch.reward_model=x"], "is not built yet"),
+        (["trainer.nnodes=2"], "is not built yet"),
+        (["~data.cache_dir"], "does not compose"),
+        (["--recipe", "train_shh"], "the recipes are cpu_demo, train_sh"),
+        (["--recipe", "no/such.yaml"], "there is no such file"),
+    ],
+)
+def test_mistakes_stop_with_the_way_out(words: list[str], said: str) -> None:
+    assert said in problems_of(*words)[0]
+
+
+def test_all_mistakes_in_keys_are_told_at_once() -> None:
+    assert (
+        len(problems_of("data.sed=1", "critic.grad_clip=9", "trainer.total_epochs=x", "a.b=1")) == 4
+    )
+
+
+@pytest.mark.parametrize("hardware", ["cpu", "gpu"])
+@pytest.mark.parametrize("recipe", known_recipes())
+def test_every_recipe_composes_and_adds_no_key_unknown_to_verl(recipe: str, hardware: str) -> None:
+    config = made("--recipe", recipe, "--hardware", hardware)
+    assert (config.recipe, config.hardware, config.given) == (recipe, hardware, frozenset())
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("actor_rollout_ref: {actor: {optim: {learning: 1}}}", "is not a key"),
+        ("critic: {grad_clip: 0.5}", "Use critic.optim.clip_grad=0.5"),
+        ("verlaunch: {rm_model: x}", "is not built yet"),
+        ("data: {seed: 1, seed: 2}", "cannot be read as YAML"),
+        ("data: [", "cannot be read as YAML"),
+        ("- a", "a recipe is a mapping"),
+        ("trainer: {total_epochs: many}", "takes a number"),
+        ("defaults: [nothing]", "does not compose"),
+    ],
+)
+def test_a_recipe_of_ones_own_is_checked_like_a_command(
+    tmp_path: Path, text: str, said: str
+) -> None:
+    path = tmp_path / "my recipe.yaml"
+    path.write_text(text)
+    assert said in problems_of("--recipe", str(path))[0]
+
+
+def test_a_recipe_of_ones_own_may_start_from_ours(tmp_path: Path) -> None:
+    path = tmp_path / "my recipe é.yaml"
+    path.write_text("# @package _global_\ndefaults: [train_sh]\ndata: {train_batch_size: 48}\n")
+    config = made("--recipe", str(path))
+    assert config.verl["data"]["train_batch_size"] == 48
+    assert "data.train_batch_size" in config.recipe_keys
+    assert config.recipe == str(path)
+
+
+def test_filled_values_reach_the_keys_that_follow_them() -> None:
+    config = made("critic.use_dynamic_bsz=false", "--run_name", "a ${b}")
+    filled = fill(config, {"actor_rollout_ref.actor.use_dynamic_bsz": True})
+    assert at(filled, "actor_rollout_ref.rollout.log_prob_use_dynamic_bsz") is True
+    assert at(filled, "actor_rollout_ref.ref.log_prob_use_dynamic_bsz") is True
+    assert at(filled, "critic.fsdp.use_dynamic_bsz") is False
+    assert filled.launch["run_name"] == "a ${b}"
+    assert at(config, "actor_rollout_ref.actor.use_dynamic_bsz") is None
+
+
+def test_differences_name_verls_default_and_ours() -> None:
+    pairs = differences(made("--lr", "1e-5"))
+    assert pairs[LR] == (1e-6, 1e-5)
+    assert pairs["algorithm.lam"] == (1.0, 0.95)
+    assert "algorithm.gamma" not in pairs
+
+
+def test_verl_gets_its_own_tree_and_the_yaml_shows_ours_too() -> None:
+    config = made("--run_name", "günther")
+    assert "verlaunch" not in for_verl(config)
+    assert set(config.verl) == set(config.verl_defaults)
+    shown = yaml.safe_load(to_yaml(config))
+    assert shown == {"verlaunch": config.launch, **config.verl}
+
+
+def test_composing_imports_neither_torch_nor_verl() -> None:
+    code = (
+        "import sys; from verlaunch.flags import parse; from verlaunch.compose import *;"
+        "differences(compose(parse(['critic.ppo_infer_max_token_len_per_gpu=3'], {}), 'gpu'));"
+        "print(sorted({'torch', 'verl', 'ray', 'transformers'} & set(sys.modules)))"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "[]"

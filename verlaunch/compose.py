@@ -1,0 +1,225 @@
+"""A `Request` -> the whole configuration, as plain data: verl's tree, ours, and who set what.
+
+    config = compose(parse(["--lr", "1e-5"], {}), "cpu")
+    config.verl["actor_rollout_ref"]["actor"]["optim"]["lr"]    ->  1e-05
+    "actor_rollout_ref.actor.optim.lr" in config.given          ->  True
+
+Highest first: key=value overrides, flags, variables, recipe, hardware profile, defaults. This is
+the config room: DictConfig enters and leaves here only. Left out on purpose: numbers that depend on
+data and machine; whoever works them out puts them in with `fill`.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import hydra
+import yaml
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from verlaunch import keys, overrides
+from verlaunch.errors import UserError, raise_all
+from verlaunch.flags import Request, load_table, refusal
+from verlaunch.paths import CONFIGS, verl_configs
+from verlaunch.recipes import Recipe, find_recipe, recipe_folder
+
+Tree = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Config:
+    verl: Tree  # resolved; null where a number is still to be worked out
+    launch: Tree  # the `verlaunch:` node
+    verl_defaults: Tree  # verl's own tree, for showing what differs
+    given: frozenset[str]  # dotted keys set by flags, variables or overrides
+    recipe_keys: frozenset[str]
+    hardware: str
+    recipe: str
+    notes: tuple[str, ...] = ()  # sentences for the screen
+    links: Tree = field(
+        default_factory=dict, repr=False
+    )  # the same, keys that follow others as ${}
+
+
+def _plain(tree: DictConfig, resolve: bool = True) -> Tree:
+    container = OmegaConf.to_container(tree, resolve=resolve)
+    assert isinstance(container, dict)
+    return {str(name): value for name, value in container.items()}
+
+
+def _hydra(folder: Path, name: str, words: Sequence[str]) -> DictConfig:
+    with hydra.initialize_config_dir(str(folder), version_base=None):
+        return hydra.compose(name, overrides=list(words))
+
+
+@functools.cache
+def _known() -> tuple[Tree, Tree]:
+    """verl's own tree, and that tree with our node: the keys that exist."""
+    verl = _plain(_hydra(verl_configs(), "ppo_trainer", []))
+    ours = _plain(DictConfig(OmegaConf.load(CONFIGS / "ppo.yaml")), resolve=False)
+    return verl, verl | {"verlaunch": ours["verlaunch"]}
+
+
+def _flag_settings(request: Request) -> Tree:
+    settings: Tree = {}
+    for flag in load_table():
+        if flag.name in request.values:
+            value = request.values[flag.name]
+            settings |= dict.fromkeys(flag.keys, value)
+            settings |= flag.choices[value] if isinstance(flag.choices, dict) else {}
+    return settings
+
+
+def _read_overrides(words: Sequence[str], tree: Tree) -> tuple[list[overrides.Override], list[str]]:
+    """Those that can be applied, and the problems of the others."""
+    good: list[overrides.Override] = []
+    problems: list[str] = []
+    for word in words:
+        try:
+            override = overrides.read(word)
+        except UserError as error:
+            problems.extend(error.problems)
+            continue
+        wrong = [_misfit(key, value, tree) for key, value in _settings([override]).items()]
+        wrong = [None] if override.delete and keys.is_known(override.key, tree) else wrong
+        problems.extend(problem for problem in wrong if problem)
+        good.extend([override] if not any(wrong) else [])
+    return good, problems
+
+
+def _misfit(key: str, value: Any, tree: Tree) -> str | None:
+    """The sentence for a key that does not exist, or for a word where a section stands."""
+    inside = sorted(known for known in keys.flatten(tree) if known.startswith(f"{key}."))
+    if inside and not isinstance(value, Mapping):
+        return f"{key} is a section, not a value; set a key in it, such as {inside[0]}."
+    return keys.unknown(key, tree)
+
+
+def _settings(words: Sequence[overrides.Override]) -> Tree:
+    return {
+        key: value for word in words for key, value in keys.flatten({word.key: word.value}).items()
+    }
+
+
+def _compose(hardware: str, recipe: Recipe, words: Sequence[str]) -> DictConfig:
+    with recipe_folder(recipe) as (folder, name):
+        path = [f"file://{verl_configs()}", f"file://{folder}"]
+        search = f"hydra.searchpath={overrides.quoted(path)}"
+        chosen = [search, f"hardware={hardware}", f"recipe={name}"]
+        try:
+            return _hydra(CONFIGS, "ppo", [*chosen, *words])
+        except (HydraException, OmegaConfBaseException) as error:
+            raise UserError(f"The configuration does not compose: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    return str(error.__cause__ or error).strip().splitlines()[0]
+
+
+def _resolve(tree: DictConfig) -> Tree:
+    try:
+        return _plain(tree)
+    except OmegaConfBaseException as error:
+        key = getattr(error, "full_key", "") or "The configuration"
+        raise UserError(f"{key} cannot be worked out: {_reason(error)}") from error
+
+
+def _type_problems(settings: Tree, composed: Tree, defaults: Tree) -> list[str]:
+    """A word where verl's default is a number or a switch would only fail inside the run."""
+    usual, ours = keys.flatten(defaults), keys.flatten(composed)
+    wrong = [
+        k
+        for k in settings
+        if isinstance(usual.get(k), int | float) and isinstance(ours.get(k), str)
+    ]
+    kinds = {key: "true or false" if isinstance(usual[key], bool) else "a number" for key in wrong}
+    return [
+        f"{key}={ours[key]}: takes {kinds[key]}, as in {key}={keys.yaml_word(usual[key])}."
+        for key in wrong
+    ]
+
+
+def _unbuilt(settings: Tree, composed: Tree) -> list[str]:
+    values = keys.flatten(composed)
+    used = [
+        (flag, flag.keys[0]) for flag in load_table() if flag.until and flag.keys[0] in settings
+    ]
+    return [
+        refusal(flag, f"{key}={keys.yaml_word(values[key])} (--{flag.name})")
+        for flag, key in used
+        if values.get(key) not in (None, flag.harmless)
+    ]
+
+
+def compose(request: Request, hardware: str) -> Config:
+    """Composes and checks. `hardware`: "cpu" or "gpu", what the machine has; --hardware wins.
+
+    Raises UserError with every unknown key, dead key and wrong type at once.
+    """
+    hardware = request.values.get("hardware", hardware)
+    defaults, tree = _known()
+    recipe = find_recipe(request.values.get("recipe"))
+    typed, problems = _read_overrides(request.overrides, tree)
+    problems += [
+        f"{recipe.path}: {p}" for p in (keys.unknown(k, tree) for k in recipe.settings) if p
+    ]
+    flags = _flag_settings(request)
+    words = [overrides.write(key, value) for key, value in flags.items()]
+    try:
+        composed = _compose(
+            hardware, recipe, words + [word for override in typed for word in override.words]
+        )
+        ours = _resolve(composed)
+    except UserError as error:
+        raise UserError(*problems, *error.problems) from error
+    wrong, notes = _check(typed, recipe, ours, defaults)
+    raise_all(problems + wrong)
+    launch = ours.pop("verlaunch")
+    given = frozenset(flags) | frozenset(_settings(typed))
+    links = _plain(composed, resolve=False)
+    recipe_keys = frozenset(recipe.settings)
+    return Config(ours, launch, defaults, given, recipe_keys, hardware, recipe.name, notes, links)
+
+
+def _check(
+    typed: Sequence[overrides.Override], recipe: Recipe, ours: Tree, defaults: Tree
+) -> tuple[list[str], tuple[str, ...]]:
+    settings = recipe.settings | _settings([override for override in typed if not override.delete])
+    answers = [keys.check_dead(key, value, ours) for key, value in settings.items()]
+    problems = [problem for problem, _ in answers if problem]
+    problems += _type_problems(settings, ours, defaults) + _unbuilt(settings, ours)
+    return problems, tuple(note for _, note in answers if note)
+
+
+def fill(config: Config, values: Mapping[str, Any]) -> Config:
+    """Sets dotted keys, and with them every key that follows one of them in our YAML."""
+    tree = OmegaConf.create(config.links)
+    for key, value in values.items():
+        OmegaConf.update(tree, key, overrides.escaped(value), force_add=True)
+    resolved = _resolve(tree)
+    launch = resolved.pop("verlaunch")
+    links = _plain(tree, resolve=False)
+    return dataclasses.replace(config, verl=resolved, launch=launch, links=links)
+
+
+def for_verl(config: Config) -> DictConfig:
+    """The DictConfig that verl's entry takes; a `${` that was typed stays text."""
+    return OmegaConf.create(overrides.escaped(config.verl))
+
+
+def differences(config: Config) -> dict[str, tuple[Any, Any]]:
+    """Dotted key -> (verl's default, ours), in verl's order, where they are not the same."""
+    theirs, ours = keys.flatten(config.verl_defaults), keys.flatten(config.verl)
+    pairs = {key: (theirs.get(key), ours.get(key)) for key in {**theirs, **ours}}
+    return {k: pair for k, pair in pairs.items() if pair[0] != pair[1] and pair != ({}, None)}
+
+
+def to_yaml(config: Config) -> str:
+    """What --print_config shows."""
+    tree = {"verlaunch": config.launch, **config.verl}
+    return yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, width=100)

@@ -1,0 +1,26 @@
+"""A user's mistake, told once.
+
+Every stage raises `UserError` for what the user can mend; the launcher prints the text and exits
+with 2. Anything else is a fault of ours (or of the engine) and keeps its traceback in the log.
+
+    raise UserError("data/train.json not found. Make one: scripts/prepare_data.py --help")
+"""
+
+from collections.abc import Sequence
+
+
+class UserError(Exception):
+    """One or more things the user can mend. `problems`: one complete sentence or more each."""
+
+    def __init__(self, *problems: str) -> None:
+        self.problems = problems
+        super().__init__("\n".join(problems))
+
+    def __reduce__(self) -> tuple:
+        return type(self), self.problems
+
+
+def raise_all(problems: Sequence[str]) -> None:
+    """Raises one `UserError` that holds every problem, or nothing when there are none."""
+    if problems:
+        raise UserError(*problems)

@@ -1,0 +1,177 @@
+"""Flags and variables -> a `Request`: typed values by flag name, and verl's key=value overrides.
+
+    parse(["--batch-size=64", "critic.strategy=fsdp"], {"KL_COEF": "0"})
+    ->  Request("run", {"kl_coef": 0.0, "batch_size": 64},
+                {"kl_coef": "KL_COEF", "batch_size": "--batch_size"}, ("critic.strategy=fsdp",))
+
+Every flag stands in configs/flags.yaml. This module imports neither hydra nor torch, so that
+--help answers at once. Left out on purpose: prefixes of flags (`--temp`), which would change
+their meaning when a flag is added, and one-letter flags, but for -h.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from verlaunch.errors import UserError, raise_all
+from verlaunch.paths import CONFIGS
+from verlaunch.values import WORDS, Flag, closest, read, said
+
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C one reads the table 8x faster
+
+Given = tuple[Flag, str, str]  # flag, as it was typed ("--lr" or "LEARNING_RATE"), text
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for; nothing that was left out is in it."""
+
+    action: str
+    values: dict[str, Any]
+    sources: dict[str, str]
+    overrides: tuple[str, ...]
+
+
+def load_table() -> tuple[Flag, ...]:
+    """The rows of configs/flags.yaml, in order."""
+    groups = yaml.load((CONFIGS / "flags.yaml").read_text(encoding="utf-8"), LOADER)
+    return tuple(_flag(group["group"], row) for group in groups for row in group["flags"])
+
+
+def _flag(group: str, row: dict[str, Any]) -> Flag:
+    choices = row.get("choices")
+    row = row | {"keys": tuple(row["keys"]), "group": group}
+    return Flag(**row | {"choices": tuple(choices) if isinstance(choices, list) else choices})
+
+
+def refusal(flag: Flag, source: str) -> str:
+    """The one sentence for a flag that exists and has no body yet."""
+    return f"{source} is not built yet: {flag.until}."
+
+
+def _unknown(word: str, table: Sequence[Flag]) -> str:
+    name = word.partition("=")[0]
+    if "." in name:
+        return f"{word}: verl's own keys are written without dashes: {word.lstrip('-')}."
+    near = closest(name.lstrip("-").replace("-", "_"), [flag.name for flag in table], "--")
+    return f"{name} is not a flag.{near or ' ./train.sh --help lists them.'}"
+
+
+def _stray(word: str) -> str:
+    return (
+        f"{word}: what does it belong to? A flag starts with --, a verl key is written key=value, "
+        "and a text with spaces needs quotes."
+    )
+
+
+def _takes_next(flag: Flag | None, rest: list[str]) -> bool:
+    if not rest or rest[0].startswith("--"):
+        return False
+    if flag is None:  # an unknown flag's value is no second mistake
+        return "=" not in rest[0]
+    return flag.type != "bool" or rest[0].lower() in WORDS
+
+
+def _take_flag(
+    word: str, rest: list[str], flags: dict[str, Flag], given: list[Given]
+) -> str | None:
+    """Adds the flag, and its value off `rest`, to `given`; or says what is wrong."""
+    name, equals, text = word.partition("=")
+    flag = flags.get(name[2:].replace("-", "_")) if name.startswith("--") else None
+    if not equals and _takes_next(flag, rest):
+        text = rest.pop(0)
+    elif not equals and flag and flag.type == "bool":
+        text = "true"
+    elif not equals and flag:
+        return f"--{flag.name} needs a value: --{flag.name} {flag.metavar or 'VALUE'}."
+    if flag is None:
+        return _unknown(word, list(flags.values()))
+    given.append((flag, f"--{flag.name}", text))
+    return None
+
+
+def _take_override(word: str, flags: dict[str, Flag], overrides: list[str]) -> str | None:
+    name, equals, text = word.partition("=")
+    flag = flags.get(name.replace("-", "_"))
+    if not equals and not word.startswith("~"):
+        return _stray(word)
+    if flag:
+        return f"{word}: {flag.name} is a flag: --{flag.name} {text}."
+    overrides.append(word)
+    return None
+
+
+def _split(argv: Sequence[str], table: Sequence[Flag]) -> tuple[list[Given], list[str], list[str]]:
+    """The flags given, verl's overrides, and the problems met."""
+    flags = {flag.name: flag for flag in table}
+    given: list[Given] = []
+    overrides: list[str] = []
+    problems: list[str | None] = []
+    rest = ["--help" if word == "-h" else word for word in argv]
+    while rest:
+        word = rest.pop(0)
+        if word.startswith("-"):
+            problems.append(_take_flag(word, rest, flags, given))
+        else:
+            problems.append(_take_override(word, flags, overrides))
+    return given, overrides, [problem for problem in problems if problem]
+
+
+def _from_env(env: Mapping[str, str], table: Sequence[Flag], given: list[Given]) -> list[Given]:
+    typed = {flag.name for flag, _, _ in given}
+    named = [(flag, flag.env) for flag in table if flag.env and flag.name not in typed]
+    return [(flag, name, env[name]) for flag, name in named if env.get(name, "").strip()]
+
+
+def _values(given: Sequence[Given], problems: list[str]) -> tuple[dict[str, Any], dict[str, str]]:
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    for flag, source, text in given:
+        try:
+            value = read(flag, source, text)
+        except UserError as error:
+            problems.extend(error.problems)
+            continue
+        repeated = flag.type == "list" and sources.get(flag.name) == source
+        values[flag.name] = values[flag.name] + value if repeated else value
+        sources[flag.name] = source
+    return values, sources
+
+
+def _drop_idle(values: dict[str, Any], sources: dict[str, str], table: Sequence[Flag]) -> None:
+    """Clusters set MASTER_ADDR and the like for every job; one machine has no use for them."""
+    for flag in table:
+        from_env = sources.get(flag.name) == flag.env
+        if flag.needs and from_env and values.get(flag.needs, 1) <= 1:
+            values.pop(flag.name, None)
+            sources.pop(flag.name, None)
+
+
+def _unbuilt(values: dict[str, Any], sources: dict[str, str], table: Sequence[Flag]) -> list[str]:
+    used = [flag for flag in table if flag.until and flag.name in values]
+    return [
+        refusal(flag, said(sources[flag.name], str(values[flag.name])))
+        for flag in used
+        if values[flag.name] != flag.harmless
+    ]
+
+
+def parse(
+    argv: Sequence[str], env: Mapping[str, str], table: Sequence[Flag] | None = None
+) -> Request:
+    """Reads flags over variables. Raises UserError with every problem, unless --help is asked."""
+    table = load_table() if table is None else table
+    given, overrides, problems = _split(argv, table)
+    if any(flag.action == "help" for flag, _, _ in given):
+        return Request("help", {}, {}, ())
+    values, sources = _values(_from_env(env, table, given) + given, problems)
+    _drop_idle(values, sources, table)
+    raise_all(problems + _unbuilt(values, sources, table))
+    actions = [flag.action or "" for flag in table if flag.action and values.get(flag.name)]
+    values = {
+        flag.name: values[flag.name] for flag in table if flag.name in values and not flag.action
+    }
+    sources = {name: source for name, source in sources.items() if name in values}
+    return Request(actions[0] if actions else "run", values, sources, tuple(overrides))

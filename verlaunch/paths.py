@@ -1,0 +1,70 @@
+"""Where things lie: the project's own files, caches, and the folder for sockets.
+
+    CONFIGS  ->  configs/ beside this package in a checkout, inside it in a wheel
+
+Left out on purpose: the output folder of a run, which is the user's to name (see folder.py).
+"""
+
+import importlib.util
+import os
+import shlex
+import tempfile
+from pathlib import Path
+
+from verlaunch.errors import UserError
+
+_PACKAGE = Path(__file__).resolve().parent
+_CHECKOUT = _PACKAGE.parent
+# Ray's longest socket is TEMP/verlaunch-8CHARS/session_DATE_MICROSECONDS_PID/sockets/plasma_store,
+# 84 bytes after TEMP, and a Unix socket's path has at most 107.
+LONGEST_TEMP = 107 - 84
+
+
+def _share(name: str) -> Path:
+    packed = _PACKAGE / "share" / name
+    return packed if packed.is_dir() else _CHECKOUT / name
+
+
+CONFIGS = _share("configs")
+SAMPLES = _share("data")
+
+
+def cache_dir() -> Path:
+    """Prepared data and demo models: `$VERLAUNCH_CACHE`, else `~/.cache/verlaunch`."""
+    root = os.environ.get("VERLAUNCH_CACHE") or os.path.join(
+        os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "verlaunch"
+    )
+    return Path(root)
+
+
+def temp_dir() -> Path:
+    """$TMPDIR, or /tmp when that is not set, too long for sockets or has a space in it.
+
+    Raises UserError.
+    """
+    wanted = os.environ.get("TMPDIR")
+    folder = Path(wanted or "/tmp").absolute()
+    try:
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(b"0")
+    except OSError as error:
+        where = f"TMPDIR={wanted}" if wanted else "/tmp"
+        raise UserError(
+            f"{where} cannot be used for temporary files ({error.strerror}). "
+            "Name a folder that can be written: TMPDIR=/some/short/path ./train.sh ..."
+        ) from None
+    plain = shlex.quote(str(folder)) == str(folder)
+    return folder if plain and len(os.fsencode(folder)) <= LONGEST_TEMP else Path("/tmp")
+
+
+def start_command() -> str:
+    """How the user started us: train.sh says so in a variable, a wheel has the console script."""
+    return os.environ.get("VERLAUNCH_START", "verlaunch")
+
+
+def verl_configs() -> Path:
+    """verl's Hydra folder, found without importing verl (that import takes seconds)."""
+    spec = importlib.util.find_spec("verl")
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError("verl is not installed; ./train.sh installs it")
+    return Path(spec.origin).parent / "trainer" / "config"
