@@ -1,0 +1,81 @@
+#!/usr/bin/env python3
+"""Prepares data by hand: reads, checks, measures, splits, and says what was kept and why not.
+
+    scripts/prepare_data.py --data data/sample_math.json --model Qwen/Qwen2.5-0.5B --out prepared
+
+`./train.sh` does the same by itself; this is for looking before a run, or for verl's own trainer.
+"""
+
+import argparse
+import shutil
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from verlaunch.data import Prepared, Settings, prepare, sources
+from verlaunch.errors import UserError
+from verlaunch.paths import cache_dir
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--data", required=True, help="files, folders, globs or hub ids")
+    parser.add_argument("--val_data", help="the same for validation; default: held out of --data")
+    parser.add_argument("--model", help="folder or hub id whose tokenizer measures the prompts")
+    parser.add_argument("--prompt_key", help="column of the prompt (default: the usual names)")
+    parser.add_argument("--answer_key", help="column of the answer (default: the usual names)")
+    parser.add_argument("--data_source", help="a column, or one label for all rows")
+    parser.add_argument("--max_prompt_length", type=int, default=512, help="tokens (default 512)")
+    parser.add_argument("--val_size", type=int, help="rows held out (default 5 %%, at most 256)")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--out", type=Path, help="folder that gets train.parquet and val.parquet")
+    return parser.parse_args()
+
+
+def settings_of(args: argparse.Namespace) -> Settings:
+    keys = {name: getattr(args, name) for name in ("prompt_key", "answer_key", "data_source")}
+    val = sources(args.val_data, **keys) if args.val_data else ()
+    limits = args.max_prompt_length, args.val_size, args.seed
+    return Settings(sources(args.data, **keys), val, args.model, *limits)
+
+
+def show(prepared: Prepared) -> None:
+    where = " (from the cache)" if prepared.cached else ""
+    print(f"read {prepared.read} rows{where}")
+    print(f"  train {prepared.train_rows:>9}  {prepared.train_file}")
+    print(f"  val   {prepared.val_rows:>9}  {prepared.val_file}")
+    for reason, count in prepared.dropped.items():
+        print(f"  left out {count:>6}  {reason}")
+    for label, count in prepared.data_sources.items():
+        print(f"  data_source {label}: {count}")
+    for note in prepared.notes:
+        print(f"  note: {note}")
+    tokens = f", the longest has {prepared.longest_prompt} tokens" * (prepared.longest_prompt > 0)
+    print(f"one prompt as the model sees it{tokens}:\n{prepared.example_prompt}")
+
+
+def copy(prepared: Prepared, out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for file in (prepared.train_file, prepared.val_file):
+            print(f"wrote {shutil.copy(file, out)}")
+    except OSError as error:
+        raise UserError(f"--out {out} cannot be written: {error.strerror}.") from None
+
+
+def main() -> int:
+    args = arguments()
+    try:
+        prepared = prepare(settings_of(args), cache_dir())
+        show(prepared)
+        if args.out:
+            copy(prepared, args.out)
+    except UserError as error:
+        print("\n".join(error.problems), file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,105 @@
+"""Files as they come: every layout gives the same rows, every fault names its place."""
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from verlaunch.data import Source
+from verlaunch.data import jsonlist as reader
+from verlaunch.data.readers import records
+from verlaunch.errors import UserError
+
+ROWS = [{"prompt": f"{n}+1?", "ground_truth": str(n + 1), "é": "ü\n"} for n in range(50)]
+LIST = json.dumps(ROWS, indent=1, ensure_ascii=False)
+LINES = "".join(json.dumps(row) + "\n" for row in ROWS)
+
+
+def read(path: Path, kind: str = "json") -> list:
+    return [row for _, row in records(Source(str(path), kind))]
+
+
+def file(folder: Path, content: str | bytes, name: str = "a.json") -> Path:
+    path = folder / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+@pytest.mark.parametrize(
+    "content",
+    [LIST, LINES, "\ufeff" + LIST, "\ufeff" + LINES, "\n\n" + LINES.replace("\n", "\n\n"),
+     LIST.replace("\n", "\r\n")],
+)  # fmt: skip
+def test_json_and_jsonl_are_told_apart_by_content(tmp_path: Path, content: str) -> None:
+    for kind in ("json", "jsonl"):
+        assert read(file(tmp_path, content), kind) == ROWS
+
+
+def test_parquet_gives_the_same_rows(tmp_path: Path) -> None:
+    pq.write_table(pa.Table.from_pylist(ROWS), tmp_path / "a.parquet")
+    assert read(tmp_path / "a.parquet", "parquet") == ROWS
+
+
+@pytest.mark.parametrize("window", [1, 2, 7, 64])
+def test_rows_survive_any_window_border(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, window: int
+) -> None:
+    monkeypatch.setattr(reader, "WINDOW", window)
+    mixed = [*ROWS[:3], 1234, "text", -1.5e3, [], None]
+    path = file(tmp_path, json.dumps(mixed, indent=2))
+    assert [row for _, row in reader.json_rows(path)] == mixed
+    lines = [line for line, _ in reader.json_rows(path)]
+    text = path.read_text().split("\n")
+    assert [text[line - 1].strip()[:4] for line in lines[3:5]] == ["1234", '"tex']
+
+
+@pytest.mark.parametrize("window", [5, 1 << 18])
+def test_broken_row_of_a_list_is_named_by_its_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, window: int
+) -> None:
+    monkeypatch.setattr(reader, "WINDOW", window)
+    good = '[\n{"prompt": "a"},\n{"prompt": "b"},\n'
+    for broken in ('{"prompt": oops},\n{"prompt": "c"}]', '{"prompt": "never closed'):
+        with pytest.raises(UserError, match=r"a\.json:4: broken JSON"):
+            read(file(tmp_path, good + broken))
+    with pytest.raises(UserError, match=r"a\.json:3: .*comma is missing.*near"):
+        read(file(tmp_path, '[\n{"prompt": "a"}\n{"prompt": "b"}]'))
+    with pytest.raises(UserError, match="ends inside the list"):
+        read(file(tmp_path, '[{"prompt": "a"}\n'))
+    with pytest.raises(UserError, match=r"a\.json:2: .*after the end"):
+        read(file(tmp_path, '[{"prompt": "a"}]\n[]'))
+
+
+def test_broken_line_is_named_and_shown(tmp_path: Path) -> None:
+    path = file(tmp_path, '{"prompt": "a"}\n\n{"prompt": broken\n{"prompt": "c"}\n', "a.jsonl")
+    with pytest.raises(UserError, match=r"a\.jsonl:3: .*'\{\"prompt\": broken'"):
+        read(path, "jsonl")
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "is empty"),
+        (b" \n\n", "is empty"),
+        (b"\x7fELF\0\0\0", "binary"),
+        (b"PAR1....", r"rename it to a\.parquet"),
+        (b'{"prompt": "a"}\n{"prompt": "caf\xe9"}\n', r"a\.json:2: not UTF-8"),
+        (b'[{"prompt": "a"},\n{"prompt": "caf\xe9"}]', r"a\.json:2: not UTF-8"),
+        (b'{\n "prompt": "a"\n}', r"a\.json:1: .*one JSON object per line"),
+        (b"[" * 100_000, "nested too deeply"),
+        (b'{"a":' * 100_000, "nested too deeply"),
+    ],
+)
+def test_unreadable_files_say_what_they_are(tmp_path: Path, content: bytes, says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        read(file(tmp_path, content))
+
+
+def test_broken_parquet_and_vanished_files_are_user_errors(tmp_path: Path) -> None:
+    for content in (b"", b"not parquet at all", b"PAR1" + b"\1" * 100 + b"PAR1"):
+        with pytest.raises(UserError, match=r"a\.parquet"):
+            read(file(tmp_path, content, "a.parquet"), "parquet")
+    with pytest.raises(UserError, match="cannot be read"):
+        read(tmp_path / "gone.json")

@@ -1,0 +1,109 @@
+"""What a flag or YAML may name, and what a wrong name gets."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from verlaunch.data import Source, sources
+from verlaunch.errors import UserError
+
+
+def make(folder: Path, *names: str) -> list[str]:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text('[{"prompt": "2+3?"}]')
+    return [str(folder / name) for name in names]
+
+
+def test_files_lists_commas_globs_and_folders_are_the_same(tmp_path: Path) -> None:
+    a, b = make(tmp_path, "a.json", "b.jsonl")
+    expected = (Source(a, "json"), Source(b, "jsonl"))
+    specs = (
+        f"{a},{b}",
+        f"{a}, {b}",
+        [a, b],
+        str(tmp_path),
+        f"{tmp_path}/*.json*",
+        [{"path": a}, b],
+    )
+    for spec in specs:
+        assert sources(spec) == expected
+
+
+def test_file_whose_name_holds_a_comma_or_bracket_is_that_file(tmp_path: Path) -> None:
+    for name in ("a,b.json", "a[1].json"):
+        (path,) = make(tmp_path, name)
+        assert sources(path) == (Source(path, "json"),)
+
+
+def test_flags_are_defaults_under_the_map(tmp_path: Path) -> None:
+    a, b = make(tmp_path, "a.json", "b.json")
+    found = sources(
+        [a, {"path": b, "input": "ask", "data_source": "mine"}],
+        prompt_key="body", answer_key="result", data_source="all",
+    )  # fmt: skip
+    assert found == (
+        Source(a, "json", "body", "result", "all"),
+        Source(b, "json", "ask", "result", "mine"),
+    )
+
+
+def test_hub_names_may_carry_configuration_and_split() -> None:
+    assert sources("org/name") == (Source("org/name", "hub"),)
+    assert sources("org/name:main@test") == (Source("org/name", "hub", name="main", split="test"),)
+    spec = [{"path": "org/name", "type": "hub", "name": "main", "split": "test"}]
+    assert sources(spec) == (Source("org/name", "hub", name="main", split="test"),)
+
+
+def test_existing_path_wins_over_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make(tmp_path, "org/name/a.json")
+    monkeypatch.chdir(tmp_path)
+    assert sources("org/name") == (Source("org/name/a.json", "json"),)
+
+
+def test_missing_file_names_the_close_ones(tmp_path: Path) -> None:
+    make(tmp_path, "train.json", "other.json")
+    with pytest.raises(UserError, match=r"tain.json not found.*Close: train.json"):
+        sources(str(tmp_path / "tain.json"))
+    with pytest.raises(UserError, match="not found: the folder"):
+        sources("nowhere/at/all.json")
+    with pytest.raises(UserError, match="not found"):
+        sources("gsm8k")
+
+
+def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
+    bad = ["no.json", str(tmp_path), f"{tmp_path}/*.json", {"path": "x", "inptu": "y"}]
+    for spec in bad:
+        with pytest.raises(UserError):
+            sources(spec)
+    with pytest.raises(UserError) as caught:
+        sources(bad[:3])
+    assert len(caught.value.problems) == 3
+
+
+def test_unknown_extension_key_and_type_list_what_is_known(tmp_path: Path) -> None:
+    (text,) = make(tmp_path, "a.csv")
+    with pytest.raises(UserError, match=r"'.csv'; known: .json"):
+        sources(text)
+    assert sources([{"path": text, "type": "jsonl"}]) == (Source(text, "jsonl"),)
+    with pytest.raises(UserError, match="Did you mean input"):
+        sources([{"path": text, "inptu": "y"}])
+    with pytest.raises(UserError, match="not one of: json"):
+        sources([{"path": text, "type": "csv"}])
+    with pytest.raises(UserError, match="path must be text"):
+        sources([{"input": "x"}])
+    with pytest.raises(UserError, match="not a path"):
+        sources(3)
+    with pytest.raises(UserError, match="No data"):
+        sources("")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_unreadable_folder_is_named(tmp_path: Path) -> None:
+    folder = tmp_path / "closed"
+    folder.mkdir()
+    folder.chmod(0)
+    with pytest.raises(UserError, match="closed cannot be read"):
+        sources(str(folder))
+    folder.chmod(0o700)
