@@ -1,0 +1,1 @@
+"""The built-in rules, one file each; `rewards/rules.yaml` says which data_source gets which."""

@@ -1,0 +1,238 @@
+"""Rewards that fail in every way, in real processes: one counted row each, and the next scores."""
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rewards.guard import Guard, Result
+from rewards.tally import FEWEST, WINDOW, Tally
+
+OWN = """
+import ctypes, math, os, re, signal
+print("printed while importing")
+
+def score(solution_str, ground_truth):
+    print("printed while scoring")
+    kind = solution_str
+    if kind == "exception":
+        raise KeyError("gone")
+    if kind == "unpicklable":
+        raise type("Local", (Exception,), {})(lambda: 0)
+    if kind == "exit":
+        raise SystemExit(4)
+    if kind == "none":
+        return None
+    if kind == "nan":
+        return math.nan
+    if kind == "loop":
+        while True:
+            pass
+    if kind == "orphan":
+        os.kill(os.getppid(), signal.SIGKILL)
+        while True:
+            pass
+    if kind == "regex":
+        re.match("(a+)+$", "a" * 64 + "b")
+    if kind == "hard exit":
+        os._exit(3)
+    if kind == "segfault":
+        ctypes.string_at(0)
+    if kind == "more keys":
+        return {"score": 0.0, "part": 4.0, "new": 9.0}
+    if kind == "fewer keys":
+        return 0.5
+    return {"score": 1.0, "part": 2.0}
+"""
+FAULTS = [
+    ("exception", "exception", "own.py:9: KeyError: 'gone'"),
+    ("unpicklable", "exception", "own.py:11: Local"),
+    ("exit", "exception", "own.py:13: SystemExit: 4"),
+    ("none", "bad_value", "own.py:score: the reward is None"),
+    ("nan", "bad_value", "the reward is nan"),
+    ("loop", "hang", "no answer within 1 s"),
+    ("regex", "hang", "no answer within 1 s"),
+    ("hard exit", "crash", "exit code 3"),
+    ("segfault", "crash", "SIGSEGV"),
+]
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("reward") / "own.py"
+    path.write_text(OWN)
+    return path
+
+
+@pytest.fixture
+def guard(own: Path) -> Iterator[Guard]:
+    guard = Guard(f"{own}:score", timeout_s=1.0)
+    yield guard
+    guard.close()
+
+
+def scored(guard: Guard, *responses: str) -> list[Result]:
+    async def each() -> list[Result]:
+        return [await guard.score("math_reasoning", text, "42", None) for text in responses]
+
+    return asyncio.run(each())
+
+
+def test_every_fault_is_one_failed_row_and_the_next_one_scores(guard: Guard) -> None:
+    for response, kind, said in FAULTS:
+        before = guard.counters.get(kind, 0)
+        bad, good = scored(guard, response, "fine")
+        assert bad.failed and said in (bad.reason or ""), response
+        assert good == Result(1.0, {"part": 2.0, "reward_failed": 0.0}, False, None), response
+        assert guard.counters[kind] == before + 1
+    assert guard.counters["failed"] == len(FAULTS)
+    assert guard.reasons["exception"] == FAULTS[0][2]
+
+
+def test_a_failed_row_gets_the_mean_so_far_and_the_same_keys(guard: Guard) -> None:
+    first, one, half, failed = scored(guard, "none", "fine", "fewer keys", "nan")
+    assert first == Result(0.0, {"reward_failed": 1.0}, True, first.reason)
+    assert (one.score, half.score, failed.score) == (1.0, 0.5, 0.75)
+    assert failed.parts == {"part": 2.0, "reward_failed": 1.0}
+
+
+def test_keys_stay_those_of_the_first_row(guard: Guard) -> None:
+    rows = scored(guard, "fine", "more keys", "fewer keys")
+    assert [row.parts for row in rows] == [
+        {"part": 2.0, "reward_failed": 0.0},
+        {"part": 4.0, "reward_failed": 0.0},
+        {"part": 3.0, "reward_failed": 0.0},
+    ]
+    assert guard.counters["dropped_parts"] == 1 and guard.counters["missing_parts"] == 1
+
+
+def test_keys_that_are_known_hold_from_the_first_failure_on(own: Path) -> None:
+    guard = Guard(f"{own}:score", keys=("part",), on_failure=-1.0)
+    (row,) = scored(guard, "none")
+    guard.close()
+    assert (row.score, row.parts) == (-1.0, {"part": 0.0, "reward_failed": 1.0})
+
+
+def test_a_hang_does_not_block_the_loop_nor_fail_the_rows_behind_it(guard: Guard) -> None:
+    async def together() -> tuple[list[str], list[Result]]:
+        order: list[str] = []
+
+        async def score(text: str) -> Result:
+            result = await guard.score("math_reasoning", text, "42", None)
+            order.append(text)
+            return result
+
+        async def tick() -> None:
+            await asyncio.sleep(0)
+            order.append("tick")
+
+        results = await asyncio.gather(score("loop"), *(score("fine") for _ in range(5)), tick())
+        return order, results[:-1]
+
+    order, results = asyncio.run(together())
+    assert order == ["tick", "loop"] + ["fine"] * 5
+    assert [row.failed for row in results] == [True] + [False] * 5
+
+
+def test_several_workers_share_the_rows(own: Path) -> None:
+    guard = Guard(f"{own}:score", workers=2)
+
+    async def together() -> list[Result]:
+        rows = (guard.score("math_reasoning", "fine", "42", None) for _ in range(20))
+        return await asyncio.gather(*rows)
+
+    results = asyncio.run(together())
+    guard.close()
+    assert all(row.score == 1.0 for row in results) and guard.counters["calls"] == 20
+
+
+def test_what_cannot_be_imported_fails_every_row_with_its_reason(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text("\nimport no_such_module_of_ours")
+    guard = Guard(f"{tmp_path}/own.py:score")
+    first, second = scored(guard, "a", "b")
+    guard.close()
+    assert first.failed and "own.py:2: ModuleNotFoundError" in (first.reason or "")
+    assert second.reason == first.reason and guard.counters["load"] == 2
+
+
+def test_a_file_that_hangs_while_it_is_imported_is_killed(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text("while True: pass")
+    guard = Guard(f"{tmp_path}/own.py:score", load_timeout_s=1.0)
+    (row,) = scored(guard, "a")
+    guard.close()
+    assert row.failed and "importing it took longer than 1 s" in (row.reason or "")
+
+
+def test_a_row_that_does_not_pickle_is_named(guard: Guard) -> None:
+    row = asyncio.run(guard.score("math_reasoning", "fine", "42", {"f": lambda: 0}))
+    assert row.failed and guard.counters["unsendable"] == 1
+
+
+def test_built_in_rules_need_no_child() -> None:
+    guard = Guard(None)
+    right, wrong = scored(guard, "#### 42", "#### 41")
+    assert (right.score, wrong.score) == (1.0, 0.0)
+    assert right.parts == {"answered": 1.0, "reward_failed": 0.0}
+    unknown = asyncio.run(guard.score("no such source", "", "", None))
+    assert unknown.failed and "math_reasoning" in (unknown.reason or "")
+    odd = asyncio.run(guard.score("math_reasoning", "42", 42, None))
+    assert odd.failed and "math_reasoning.py" in (odd.reason or "")
+
+
+SCRIPT = """
+import asyncio, sys
+from rewards.guard import Guard
+guard = Guard(sys.argv[1] + ":score", timeout_s=600)
+async def score(text):
+    return await guard.score("math_reasoning", text, "42", None)
+"""
+
+
+def script(own: Path, rest: str) -> subprocess.CompletedProcess[str]:
+    """From standard input: a process whose __main__ no child can import."""
+    return subprocess.run(
+        [sys.executable, "-", str(own)],
+        input=SCRIPT + rest,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def test_it_works_without_an_importable_main_and_keeps_standard_output_clean(own: Path) -> None:
+    done = script(own, "print(asyncio.run(score('fine')).score)\nguard.close()\n")
+    assert done.stdout == "1.0\n", done.stderr
+    assert "printed while importing" in done.stderr and "printed while scoring" in done.stderr
+
+
+def test_a_hanging_child_ends_when_its_parent_is_killed(own: Path) -> None:
+    # run() returns when every holder of the pipes has ended, so a child that lives on times out
+    done = script(own, "asyncio.run(score('orphan'))")
+    assert done.returncode == -9
+
+
+def test_too_many_failures_are_said_in_one_sentence() -> None:
+    tally = Tally()
+    for _ in range(FEWEST - 1):
+        tally.failed("hang", "own.py:score: no answer within 30 s; killed")
+    assert tally.too_many() is None
+    tally.failed("exception", "own.py:3: KeyError: 'gone'")
+    assert "20 of the last 20 rewards failed (hang 19, exception 1" in (tally.too_many() or "")
+    assert "The first hang: own.py:score" in (tally.too_many() or "")
+    for _ in range(WINDOW):
+        tally.good({"score": 1.0})
+    assert tally.too_many() is None
+
+
+def test_a_fifth_of_failures_is_still_allowed() -> None:
+    tally = Tally()
+    for call in range(WINDOW):
+        tally.failed("hang", "late") if call % 5 == 0 else tally.good({"score": 1.0})
+    assert tally.too_many() is None
+    tally.good({"score": 1.0})  # pushes out the failure of call 0
+    tally.failed("hang", "late")
+    tally.failed("hang", "late")
+    assert tally.too_many() is not None
