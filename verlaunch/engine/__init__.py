@@ -1,0 +1,11 @@
+"""The engine room: the only place that knows verl's insides (0.9.1).
+
+platform      the CPU as a verl platform             plugin        the `verl.plugins` entry point
+engines       FSDP engines that need no flash-attn   workers       training workers built on them
+vllm_worker   vLLM on the CPU with updatable weights rollout       prompts in, scored responses out
+trainer       verl's sync PPO trainer, our hooks     runner        the Ray actor that holds it
+router        verl's load balancer, left out           memory   the garbage collector's share
+driver        the process that owns the Ray cluster  environment   what every Ray worker inherits
+
+Each file names the verl line that makes it necessary: a new verl version is one room's work.
+"""

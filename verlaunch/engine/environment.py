@@ -1,0 +1,67 @@
+"""What every process of a run inherits, as plain data.
+
+The first part repeats verl's own list (verl/trainer/constants_ppo.py:82-99), which cannot be
+imported without torch. Nothing secret belongs here: Ray prints runtime environments.
+"""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+CPU_METADATA = Path(__file__).parent / "cpu_metadata"
+
+VERL = {
+    "TOKENIZERS_PARALLELISM": "true",
+    "NCCL_DEBUG": "WARN",
+    "VLLM_LOGGING_LEVEL": "WARN",
+    "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "true",
+    "VLLM_DISABLE_COMPILE_CACHE": "1",
+    "TRANSFER_QUEUE_ENABLE": "1",
+    "HYDRA_FULL_ERROR": "1",
+}
+
+# Quiet and private: no usage reports, no dashboard agents that nobody reads.
+PRIVATE = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "VLLM_NO_USAGE_STATS": "1",
+    "DO_NOT_TRACK": "1",
+    "RAY_worker_niceness": "0",  # Ray's 15 lets any other process on the machine starve a run
+    "RAY_enable_metrics_collection": "0",
+    "RAY_DEDUP_LOGS": "0",
+    "RAY_prestart_worker_first_driver": "0",  # workers for a dozen logical CPUs that nobody uses
+    # The switch that keeps every Ray process on loopback; its name is Ray's, it works on Linux too.
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    "RAY_AUTH_MODE": "token",
+}
+
+CPU = {
+    "VERL_PLATFORM": "cpu",
+    "VLLM_TARGET_DEVICE": "cpu",
+    "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+    # With "uni" below vLLM keeps its worker inside EngineCore: one process less per replica.
+    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+    "GLOO_SOCKET_IFNAME": "lo",
+    "VLLM_HOST_IP": "127.0.0.1",
+    "MALLOC_ARENA_MAX": "2",
+    "MALLOC_TRIM_THRESHOLD_": "100000",
+}
+
+
+REWARD_FN = "VERLAUNCH_REWARD_FN"  # path.py:function; empty: the rule of the row's data_source
+REWARD_KEYS = "VERLAUNCH_REWARD_KEYS"  # the parts that every row shall have, a,b
+
+
+def for_reward(reward_fn: str | None, keys: Sequence[str]) -> dict[str, str]:
+    """How the rollout workers learn which reward the run has."""
+    return {REWARD_FN: reward_fn or "", REWARD_KEYS: ",".join(keys)}
+
+
+def for_run(hardware: str, inherited: dict[str, str]) -> dict[str, str]:
+    """The variables to add. What the user has set already stays as it is."""
+    ours = {**VERL, **PRIVATE, **(CPU if hardware == "cpu" else {})}
+    added = {name: value for name, value in ours.items() if name not in inherited}
+    if hardware == "cpu":
+        # vLLM and verl ask importlib.metadata for "vllm"; the CPU build is called vllm-cpu.
+        paths = [str(CPU_METADATA), *filter(None, [inherited.get("PYTHONPATH")])]
+        added["PYTHONPATH"] = os.pathsep.join(paths)
+    return added

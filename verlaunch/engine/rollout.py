@@ -1,0 +1,227 @@
+"""Agent loops as verl has them, with fewer messages per response.
+
+For each response stock verl pays four Ray calls (acquire a server, generate, release it, score) and
+three writes to its queue: about 15 ms whatever the response's length. Here a response costs one Ray
+call (generate); servers are chosen in this process, scores are computed in this process (the
+function runs in one that can be killed, see rewards.guard), and finished responses are written
+together, every few milliseconds, while the others are still being generated.
+"""
+
+import asyncio
+import logging
+import os
+from collections import defaultdict
+from typing import Any
+
+import ray
+import transfer_queue as tq
+from verl.experimental.agent_loop.agent_loop import (
+    AgentLoopBase,
+    AgentLoopOutput,
+    DictConfigWrap,
+    ToolListWrap,
+)
+from verl.experimental.agent_loop.single_turn_agent_loop import SingleTurnAgentLoop
+from verl.trainer.ppo.v1.agent_loop_tq import AgentLoopManagerTQ, AgentLoopWorkerTQ
+from verl.utils.tensordict_utils import list_of_dict_to_tensordict
+from verl.workers.rollout.llm_server import LLMServerClient
+
+from rewards.guard import Guard
+from verlaunch.engine import memory, shell
+from verlaunch.engine.environment import REWARD_FN, REWARD_KEYS
+
+logger = logging.getLogger(__name__)
+
+FLUSH_INTERVAL_S = 0.02
+
+
+class DirectClient(LLMServerClient):
+    """Knows every rollout server and takes the one with the fewest of our requests in flight."""
+
+    def __init__(self, config: Any, load_balancer_handle: Any, servers: dict[str, Any]) -> None:
+        super().__init__(config, load_balancer_handle)
+        self.servers = servers
+        self.in_flight = dict.fromkeys(servers, 0)
+
+    async def _acquire_server(self, request_id: str, **extra: Any) -> tuple[str, Any]:
+        server = min(self.in_flight, key=self.in_flight.__getitem__)
+        self.in_flight[server] += 1
+        return server, self.servers[server]
+
+    def _release_server(self, server_id: str, request_id: str | None = None) -> None:
+        self.in_flight[server_id] -= 1
+
+
+class Outbox:
+    """Collects rows for the queue and writes what has gathered since the last write in one go."""
+
+    def __init__(self) -> None:
+        self.waiting: list[tuple[str, str, dict[str, Any], dict[str, Any], asyncio.Future]] = []
+        self.flusher: asyncio.Task | None = None
+
+    async def put(self, partition: str, key: str, fields: dict[str, Any], tag: dict) -> None:
+        """Returns when the row is in the queue."""
+        written = asyncio.get_running_loop().create_future()
+        self.waiting.append((partition, key, fields, tag, written))
+        if self.flusher is None or self.flusher.done():
+            self.flusher = asyncio.create_task(self._flush())
+        await written
+
+    async def _flush(self) -> None:
+        await asyncio.sleep(FLUSH_INTERVAL_S)
+        while self.waiting:
+            rows, self.waiting = self.waiting, []
+            # One write per partition and set of fields: rows of one write share their columns.
+            groups: dict[tuple, list] = defaultdict(list)
+            for row in rows:
+                groups[(row[0], tuple(sorted(row[2])))].append(row)
+            for (partition, names), group in groups.items():
+                await self._write(partition, bool(names), group)
+
+    async def _write(self, partition: str, has_fields: bool, group: list) -> None:
+        keys = [row[1] for row in group]
+        tags = [row[3] for row in group]
+        try:
+            fields = list_of_dict_to_tensordict([row[2] for row in group]) if has_fields else None
+            await tq.async_kv_batch_put(keys=keys, partition_id=partition, fields=fields, tags=tags)
+        except Exception as error:
+            for row in group:
+                row[4].set_exception(error)
+        else:
+            for row in group:
+                row[4].set_result(None)
+
+
+class RolloutWorker(AgentLoopWorkerTQ.__ray_actor_class__):  # type: ignore[name-defined]
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        keys = [key for key in os.environ.get(REWARD_KEYS, "").split(",") if key]
+        self.guard = Guard(os.environ.get(REWARD_FN) or None, keys=keys or None)
+        self.told: set[str] = set()
+        self.outbox = Outbox()
+        self.single_turn: AgentLoopBase | None = None
+        memory.freeze()
+
+    async def _run_prompt(
+        self, prompt: dict, sampling_params: dict, trajectory: dict, trace: bool = False
+    ) -> None:
+        """All responses of one prompt; it is finished then, or failed if one of them did."""
+        uid = prompt["uid"]
+        validate = trajectory["validate"]
+        config = self.config.actor_rollout_ref.rollout
+        n = prompt.pop("__rollout_n__", config.val_kwargs.n if validate else config.n)
+        if not prompt.pop("__do_sample__", True) and not validate:
+            sampling_params = {**sampling_params, "top_p": 1.0, "top_k": -1, "temperature": 0}
+        sessions = [
+            self._run_agent_loop(
+                dict(sampling_params), trajectory, trace=trace, session_id=i, **prompt
+            )
+            for i in range(n)
+        ]
+        results = await asyncio.gather(*sessions, return_exceptions=True)
+        errors = [result for result in results if isinstance(result, BaseException)]
+        for error in errors:
+            logger.error("a response could not be made", exc_info=error)
+        status = "failure" if errors else "finished"
+        await self.outbox.put("val" if validate else "train", uid, {}, {"status": status})
+
+    async def _run_agent_loop(
+        self, sampling_params: dict, trajectory: dict, *, agent_name: str, **kwargs: Any
+    ) -> None:
+        if agent_name != "single_turn_agent":
+            await super()._run_agent_loop(
+                sampling_params, trajectory, agent_name=agent_name, **kwargs
+            )
+            return
+        kwargs.pop("trace", None)
+        output = await self._single_turn().run(sampling_params, **kwargs)
+        await self._agent_loop_postprocess(output, trajectory["validate"], **kwargs)
+
+    def _single_turn(self) -> AgentLoopBase:
+        """One object for all prompts: it keeps nothing between them."""
+        if self.single_turn is None:
+            try:
+                self.single_turn = self._single_turn_of(self.hf_model_type)
+            except ValueError:
+                # The family's way of joining turns wants tokens that this tokenizer lacks
+                # (<|im_end|> for Qwen). A single turn joins nothing.
+                self.single_turn = self._single_turn_of(None)
+        return self.single_turn
+
+    def _single_turn_of(self, model_type: str | None) -> AgentLoopBase:
+        return SingleTurnAgentLoop(
+            trainer_config=DictConfigWrap(config=self.config),
+            server_manager=self.llm_client,
+            tokenizer=self.tokenizer,
+            processor=self.processor,
+            hf_model_type=model_type,
+            dataset_cls=self.dataset_cls,
+            data_config=DictConfigWrap(self.config.data),
+            tools=ToolListWrap(self.tools),
+        )
+
+    async def _compute_score(self, outputs: list[AgentLoopOutput], kwargs: dict) -> None:
+        final = outputs[-1]
+        text = self.tokenizer.decode(final.response_ids, skip_special_tokens=True)
+        result = await self.guard.score(
+            kwargs["data_source"],
+            text,
+            kwargs["reward_model"]["ground_truth"],
+            kwargs.get("extra_info"),
+        )
+        if result.failed and result.reason not in self.told:
+            self.told.add(str(result.reason))
+            logger.error("the reward failed: %s", result.reason)
+        final.reward_score = result.score
+        final.extra_fields["reward_extra_info"] = {**result.parts, "score": result.score}
+
+    async def _agent_loop_postprocess(
+        self, output: AgentLoopOutput | list[AgentLoopOutput], validate: bool, **kwargs: Any
+    ) -> None:
+        """verl's own rows, caught on their way to the queue and written together with others."""
+        outputs = output if isinstance(output, list) else [output]
+        plain = len(outputs) == 1 and not outputs[0].multi_modal_data
+        if not plain or self.distillation_enabled:
+            await super()._agent_loop_postprocess(output, validate, **kwargs)
+            return
+        await self._compute_score(outputs, kwargs)
+        key, fields, tag = row_of(outputs[0], kwargs)
+        await self.outbox.put("val" if validate else "train", key, fields, tag)
+
+
+def row_of(output: AgentLoopOutput, kwargs: dict[str, Any]) -> tuple[str, dict, dict]:
+    """Key, fields and tag of one text-only trajectory, as verl's trainer reads them.
+
+    Lengths are in tokens. Source: verl/trainer/ppo/v1/agent_loop_tq.py:166-213.
+    """
+    import torch
+
+    fields = {**output.as_dict(), **kwargs}
+    prompts, responses = fields["prompts"], fields["responses"]
+    input_ids = torch.cat([prompts, responses])
+    fields["loss_mask"] = fields["response_mask"]
+    fields["input_ids"] = input_ids
+    fields["position_ids"] = torch.arange(len(input_ids))
+    fields["multi_modal_inputs"] = {}
+    for name in ("multi_modal_data", "mm_processor_kwargs", "mm_processor_output"):
+        fields.pop(name, None)
+    tag = {
+        "status": "success",
+        "prompt_len": len(prompts),
+        "response_len": len(responses),
+        "seq_len": len(input_ids),
+        "global_steps": kwargs["global_steps"],
+        "min_global_steps": fields["extra_fields"].get("min_global_steps"),
+        "max_global_steps": fields["extra_fields"].get("max_global_steps"),
+    }
+    return f"{kwargs['uid']}_{kwargs['session_id']}_0", fields, tag
+
+
+class RolloutManager(AgentLoopManagerTQ):
+    """Named by `rollout.agent.agent_loop_manager_class`; uses the shells of the driver."""
+
+    async def _init_agent_loop_workers(self) -> None:
+        count = self.rollout_config.agent.num_workers
+        self.agent_loop_workers = [ray.get_actor(shell.name_of(index)) for index in range(count)]
+        rest = (self.config, self.llm_client, self.teacher_client, self.reward_loop_worker_handles)
+        await asyncio.gather(*[worker.begin.remote(*rest) for worker in self.agent_loop_workers])

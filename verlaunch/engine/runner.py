@@ -1,0 +1,65 @@
+"""The Ray actor that holds the trainer: verl's TaskRunner, started without importing verl first.
+
+The driver names this class without paying for verl's import; the actor pays, in parallel with the
+rest of the start.
+"""
+
+import importlib
+import threading
+from pathlib import Path
+from typing import Any
+
+from verlaunch.engine import router
+
+ROLLOUT_SERVER = "verl.workers.rollout.vllm_rollout.vllm_async_server"
+
+
+def _start_queue(config: Any) -> None:
+    """verl's queue in its own processes, early; verl's own call then finds it."""
+    import transfer_queue
+
+    transfer_queue.init(config)
+
+
+class Runner:
+    """`run` returns when training is over; what goes wrong in it is raised in the driver."""
+
+    def run(self, config: dict[str, Any], record: str, export: str | None) -> None:
+        from omegaconf import OmegaConf
+
+        config["actor_rollout_ref"]["rollout"]["router_config_path"] = str(router.CONFIG)
+        tree = OmegaConf.create(config)
+        queue = threading.Thread(target=_start_queue, args=(tree.transfer_queue,))
+        queue.start()
+        from verl.plugin.platform.platform_manager import PlatformRegistry
+        from verl.trainer.main_ppo import TaskRunnerV1
+        from verl.trainer.ppo.utils import need_critic, need_reference_policy
+        from verl.utils.config import validate_config
+
+        from verlaunch.engine.trainer import Trainer
+        from verlaunch.record import Channel
+
+        if PlatformRegistry.get("cpu") is None:
+            raise RuntimeError("verl did not load the entry point verl.plugins of verlaunch")
+        channel = Trainer.channel = Channel(Path(record))
+        channel.phase("loading models")
+        validate_config(tree, need_reference_policy(tree), need_critic(tree))
+        queue.join()
+        # Needed when the rollout servers start; imported while the training ranks import theirs.
+        threading.Thread(target=importlib.import_module, args=(ROLLOUT_SERVER,)).start()
+        task = TaskRunnerV1.__ray_actor_class__()
+        task.run(tree)
+        trainer = task.trainer
+        if export and trainer.saved_step:
+            channel.phase("export", step=trainer.saved_step)
+            self._export(Path(trainer.last_checkpoint), Path(export), config)
+            channel.event("exported", path=export, step=trainer.saved_step)
+        if trainer.failure:
+            channel.event("failed", reason=trainer.failure)
+        channel.event("finished", step=trainer.saved_step)
+
+    @staticmethod
+    def _export(checkpoint: Path, out: Path, config: dict[str, Any]) -> None:
+        from verlaunch.engine.export import export
+
+        export(checkpoint / "actor", out, config["actor_rollout_ref"]["model"]["path"])

@@ -1,0 +1,47 @@
+"""A rollout worker whose process starts, and imports verl, before there is anything to roll out.
+
+The driver starts these as soon as Ray is up, so that their imports (6 s) run beside those of the
+trainer; the rollout manager finds them by name and hands them their configuration. Importing this
+module costs nothing.
+"""
+
+from typing import Any
+
+
+def name_of(index: int) -> str:
+    return f"verlaunch-rollout-{index}"
+
+
+class RolloutShell:
+    """Holds a `rollout.RolloutWorker`, in an asynchronous Ray actor."""
+
+    def __init__(self) -> None:
+        self.worker: Any = None
+
+    async def load(self, model: str) -> None:
+        """Does the imports, those behind a tokenizer too; until it returns, later calls wait."""
+        from verl.workers.config import HFModelConfig
+
+        import verlaunch.engine.rollout  # noqa: F401
+
+        HFModelConfig(path=model)
+
+    async def begin(self, *arguments: Any) -> None:
+        """`arguments`: those of verl's AgentLoopWorker."""
+        from verlaunch.engine.rollout import RolloutWorker
+
+        self.worker = RolloutWorker(*arguments)
+
+    async def generate_sequences(self, batch: Any) -> None:
+        await self.worker.generate_sequences(batch)
+
+
+def start(count: int, model: str) -> list[Any]:
+    """Starts `count` shells for the model in this folder; their handles keep them alive."""
+    import ray
+
+    shell = ray.remote(num_cpus=1)(RolloutShell)
+    shells = [shell.options(name=name_of(index)).remote() for index in range(count)]
+    for handle in shells:
+        handle.load.remote(model)
+    return shells

@@ -1,0 +1,153 @@
+"""verl's synchronous PPO trainer with what a launcher needs around it.
+
+- the replay buffer polls every 0.05 s (verl: 2.0 s, trainer/ppo/v1/replay_buffer.py:144, no key);
+- training workers that run on every device (see workers.py);
+- LoRA beside a critic: verl leaves `no_lora_adapter` in the batch after the reference pass
+  (trainer_base.py:1704), and the critic then asks a model without adapters to switch them off;
+- phases, metrics and a request to stop go through files (see record.Channel), so that the screen
+  needs no connection to Ray; a run always ends with a checkpoint of its last step.
+"""
+
+import sys
+from collections import defaultdict, deque
+from pathlib import Path
+from typing import Any
+
+import ray
+import transfer_queue as tq
+from omegaconf import DictConfig
+from transfer_queue import KVBatchMeta
+from verl.trainer.ppo.utils import Role
+from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
+from verl.trainer.ppo.v1.trainer_base import register_trainer
+from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
+
+from verlaunch.checkpoints import prune, write_manifest
+from verlaunch.engine import memory
+from verlaunch.engine.rollout import DirectClient
+from verlaunch.engine.workers import ActorRolloutRef, Training
+from verlaunch.record import Channel
+
+POLL_INTERVAL_S = 0.05
+FAILURE_WINDOW = 100  # responses
+MAX_FAILURE_SHARE = 0.2
+
+
+@register_trainer("verlaunch")
+class Trainer(PPOTrainerSync):
+    channel: Channel  # set by the runner before init()
+
+    def __init__(self, config: DictConfig) -> None:
+        # Any other name than "sync" is taken for an asynchronous mode (trainer_base.py:153).
+        config.trainer.v1.trainer_mode = "sync"
+        super().__init__(config)
+        self.saved_step = 0
+        self.last_checkpoint = ""
+        self.failure = ""  # why the run was stopped early, for the user
+        self.reward_failures: deque[float] = deque(maxlen=FAILURE_WINDOW)
+
+    def _build_replay_buffer(self) -> ReplayBuffer:
+        buffer = super()._build_replay_buffer()
+        buffer.poll_interval = POLL_INTERVAL_S
+        return buffer
+
+    def _init_resource_pool_mgr(self) -> None:
+        super()._init_resource_pool_mgr()
+        for role in self.role_worker_mapping:
+            worker = Training if role == Role.Critic else ActorRolloutRef
+            self.role_worker_mapping[role] = ray.remote(worker)
+
+    def get_llm_client(self) -> DirectClient:
+        manager = self.llm_server_manager
+        servers = dict(zip(manager.server_addresses, manager.server_handles, strict=True))
+        return manager.get_client(client_cls=DirectClient, servers=servers)
+
+    def _compute_ref_log_prob(self, batch: KVBatchMeta, metrics: dict[str, Any]) -> KVBatchMeta:
+        batch = super()._compute_ref_log_prob(batch, metrics)
+        batch.extra_info.pop("no_lora_adapter", None)
+        return batch
+
+    def on_init_end(self) -> None:
+        super().on_init_end()
+        self.saved_step = self.global_steps
+        memory.freeze()
+        self.channel.phase("ready", total_steps=self.total_training_steps, step=self.global_steps)
+
+    def on_validate_begin(self) -> None:
+        self._attach_metrics()
+        self.channel.phase("validation", step=self.global_steps)
+
+    def on_train_begin(self) -> None:
+        self._attach_metrics()
+
+    def on_step_begin(self) -> None:
+        self.channel.phase("rollout", step=self.global_steps)
+
+    def on_sample_end(self) -> None:
+        super().on_sample_end()
+        self.channel.phase("update", step=self.global_steps)
+
+    def on_step_end(self) -> None:
+        if self.failure or self.channel.stop_requested():
+            self.total_training_steps = self.global_steps  # the loop ends after this step
+            self._save_last()
+        super().on_step_end()
+
+    def on_train_end(self) -> None:
+        self._save_last()
+
+    def _save_checkpoint(self) -> None:
+        self.channel.phase("checkpoint", step=self.global_steps)
+        super()._save_checkpoint()
+        self.saved_step = self.global_steps
+        everything = Path(self.config.trainer.default_local_dir)
+        folder = everything / f"global_step_{self.global_steps}"
+        ranks = self.config.trainer.nnodes * self.config.trainer.n_gpus_per_node
+        write_manifest(folder, self.global_steps, ranks)
+        prune(everything, self.config.trainer.max_actor_ckpt_to_keep or sys.maxsize)
+        self.last_checkpoint = str(folder)
+        self.channel.event("saved", step=self.global_steps, path=str(folder))
+
+    def _save_last(self) -> None:
+        if self.saved_step < min(self.global_steps, self.total_training_steps):
+            self._save_checkpoint()
+
+    def _compute_metrics(
+        self, batch: KVBatchMeta, metrics: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> Any:
+        """verl drops what a reward returns beside its score; here each part becomes a curve."""
+        result = super()._compute_metrics(batch, metrics, *args, **kwargs)
+        metrics.update(self._reward_parts(batch))
+        metrics["response/truncated"] = self._truncated(batch)
+        return result
+
+    def _truncated(self, batch: KVBatchMeta) -> float:
+        """Share of responses as long as allowed; verl's clip_ratio compares with the longest."""
+        limit = self.config.data.max_response_length
+        lengths = [tag["response_len"] for tag in batch.tags if not tag.get("is_padding", False)]
+        return sum(length >= limit for length in lengths) / max(1, len(lengths))
+
+    def _reward_parts(self, batch: KVBatchMeta) -> dict[str, float]:
+        rows = tq.kv_batch_get(
+            keys=batch.keys, partition_id=batch.partition_id, select_fields=["extra_fields"]
+        )
+        parts: dict[str, list[float]] = defaultdict(list)
+        for row in rows["extra_fields"]:
+            row = getattr(row, "data", row)
+            for name, value in row.get("reward_extra_info", {}).items():
+                parts[name].append(float(value))
+        self._watch_failures(parts.get("reward_failed", []))
+        return {f"reward/{name}/mean": sum(v) / len(v) for name, v in parts.items()}
+
+    def _watch_failures(self, failed: list[float]) -> None:
+        self.reward_failures.extend(failed)
+        share = sum(self.reward_failures) / max(1, len(self.reward_failures))
+        if len(self.reward_failures) >= 20 and share > MAX_FAILURE_SHARE:
+            self.failure = (
+                f"the reward failed on {share:.0%} of the last {len(self.reward_failures)} "
+                "responses; the log has the reasons. Mend it, then the same command continues."
+            )
+
+    def _attach_metrics(self) -> None:
+        """verl's tracking takes any object with `log(data, step)`; its own file is truncated."""
+        self.logger.logger["verlaunch"] = self.channel

@@ -1,0 +1,123 @@
+"""The files through which a run tells what it does: metrics, events, a request to stop.
+
+    channel = Channel(Path("outputs"))
+    channel.phase("rollout", step=3)          # logs/events.jsonl
+    channel.log(data={"critic/score/mean": 0.5}, step=3)   # metrics.jsonl
+    channel.stop_requested()                  # logs/stop exists
+
+Whoever writes (the trainer, in a Ray actor) and whoever reads (the screen) need nothing else of
+each other. Lines are only ever appended: a resumed run goes on where the file ends, and a step that
+is trained again after a crash has a second line, which is the one that counts.
+"""
+
+import json
+import math
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+
+def _number(value: Any) -> float | int | None:
+    """A JSON number, null for NaN and infinity. Raises TypeError or ValueError for other things."""
+    number = float(value)
+    if not math.isfinite(number):
+        return None
+    return int(number) if isinstance(value, int) else number
+
+
+def _numbers(data: dict[str, Any]) -> dict[str, float | int | None]:
+    found = {}
+    for name, value in data.items():
+        try:
+            found[name] = None if value is None else _number(value)
+        except (TypeError, ValueError):
+            continue  # text, lists and tables belong to other trackers
+    return found
+
+
+def _mend(path: Path) -> None:
+    """Ends a line that a killed process left half written, so that the next one stands alone."""
+    if path.exists() and path.stat().st_size:
+        with path.open("rb+") as file:
+            file.seek(-1, os.SEEK_END)
+            if file.read(1) != b"\n":
+                file.write(b"\n")
+
+
+class Channel:
+    """One run's folder, seen from the process that trains."""
+
+    def __init__(self, folder: Path) -> None:
+        self.metrics = folder / "metrics.jsonl"
+        self.events = folder / "logs" / "events.jsonl"
+        self.stop = folder / "logs" / "stop"
+        self.events.parent.mkdir(parents=True, exist_ok=True)
+        for path in (self.metrics, self.events):
+            _mend(path)
+
+    def event(self, kind: str, **fields: Any) -> None:
+        _append(self.events, {"time": round(time.time(), 3), "event": kind, **fields})
+
+    def phase(self, name: str, **fields: Any) -> None:
+        self.event("phase", phase=name, **fields)
+
+    def log(self, data: dict[str, Any], step: int) -> None:
+        """verl's tracking interface: one line per call, numbers only, null for NaN and infinity."""
+        _append(self.metrics, {"step": step, "time": round(time.time(), 3), **_numbers(data)})
+        self.event("metrics", step=step)
+
+    def stop_requested(self) -> bool:
+        return self.stop.exists()
+
+
+def _append(path: Path, line: dict[str, Any]) -> None:
+    with path.open("a") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+def rewind(folder: Path, step: int) -> None:
+    """Takes steps after `step` out of metrics.jsonl, before a run does them again.
+
+    A run that died had gone on after its last checkpoint; its lines are kept in logs/.
+    """
+    metrics = folder / "metrics.jsonl"
+    lines = metrics.read_text().splitlines(keepends=True) if metrics.exists() else []
+    undone = [line for line in lines if not _is_until(line, step)]
+    if undone:
+        aside = folder / "logs" / time.strftime("undone-%Y%m%d-%H%M%S.jsonl")
+        aside.write_text("".join(undone))
+        partial = folder / ".metrics.jsonl"
+        partial.write_text("".join(line for line in lines if _is_until(line, step)))
+        os.replace(partial, metrics)
+
+
+def _is_until(line: str, step: int) -> bool:
+    try:
+        return json.loads(line)["step"] <= step
+    except ValueError:
+        return False  # half a line, from a machine that died
+
+
+class Tail:
+    """Complete new lines of a growing JSONL file, each time it is asked."""
+
+    def __init__(self, path: Path, from_end: bool = False) -> None:
+        self.path = path
+        self.position = path.stat().st_size if from_end and path.exists() else 0
+
+    def new(self) -> Iterator[dict[str, Any]]:
+        try:
+            with self.path.open("rb") as file:
+                file.seek(self.position)
+                block = file.read()
+        except FileNotFoundError:
+            return
+        whole, newline, _ = block.rpartition(b"\n")
+        self.position += len(whole) + len(newline)
+        for line in whole.splitlines():
+            try:
+                yield json.loads(line)
+            except ValueError:
+                continue  # empty, or the half of a line that a killed process left
