@@ -1,0 +1,1 @@
+"""The CPU demo's own task and model: nothing is downloaded."""
