@@ -1,0 +1,57 @@
+"""Models for the tests: random weights, real architectures, a byte-level tokenizer with a template.
+
+Heads of 32: vLLM's attention on the CPU takes no smaller size.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SIZES: dict[str, Any] = {
+    "hidden_size": 64,
+    "intermediate_size": 128,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 2,
+    "head_dim": 32,
+    "max_position_embeddings": 2048,
+    "tie_word_embeddings": True,
+}
+
+
+def _save(folder: Path, config_class: str, model_class: str, sizes: dict[str, Any]) -> Path:
+    import torch
+    import transformers
+
+    from verlaunch.demo.tokenizer import make_tokenizer
+
+    tokenizer = make_tokenizer()
+    tokens = {
+        "vocab_size": len(tokenizer),
+        "bos_token_id": None,
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+    }
+    config = getattr(transformers, config_class)(**sizes, **tokens)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        getattr(transformers, model_class)(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_qwen2(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    sizes = {name: value for name, value in SIZES.items() if name != "head_dim"}
+    return _save(tmp_path_factory.mktemp("qwen2"), "Qwen2Config", "Qwen2ForCausalLM", sizes)
+
+
+@pytest.fixture(scope="session")
+def tiny_qwen3(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return _save(tmp_path_factory.mktemp("qwen3"), "Qwen3Config", "Qwen3ForCausalLM", SIZES)
+
+
+@pytest.fixture(scope="session")
+def tiny_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return _save(tmp_path_factory.mktemp("llama"), "LlamaConfig", "LlamaForCausalLM", SIZES)

@@ -1,0 +1,163 @@
+"""What a run is about to do, and what could be seen to go wrong, before anything starts."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from verlaunch.checks import early_problems
+from verlaunch.compose import Config, compose, fill
+from verlaunch.derive import Facts, derive
+from verlaunch.flags import parse
+from verlaunch.models import Model
+from verlaunch.plan import Plan, differing, make_plan, row, uses_critic, uses_reference
+
+MODEL = Model("tiny", "Qwen2ForCausalLM", 260, 2048, None, heads=4, head_dim=32)
+
+
+def composed(*argv: str, hardware: str = "cpu") -> Config:
+    return compose(parse(argv, {}), hardware)
+
+
+def planned(
+    *argv: str, hardware: str = "cpu", gpus: int = 0, rows: int = 4096, model: Model = MODEL
+) -> Plan:
+    config = composed(*argv, hardware=hardware)
+    facts = Facts(hardware, 2, 24.0, rows, model.vocab_size, model.name, "run", "/c")
+    config = fill(config, derive(config.verl, facts))
+    data = (("data", f"{rows} training prompts"),)
+    return make_plan(config, model, facts, data, gpus, "/out")
+
+
+def test_the_text_says_what_will_run() -> None:
+    assert planned().text().splitlines() == [
+        "  model        tiny (Qwen2ForCausalLM, vocabulary 260)",
+        "  hardware     CPU; 1 FSDP rank, 1 rollout replica",
+        "  data         4096 training prompts",
+        "  batch        128 prompts x 1 response; 2 mini batches of 64 prompts, packed by tokens;",
+        "               1 PPO epoch: 2 optimizer steps per step",
+        "  length       32 steps, 32 per epoch; validation every 4 steps, checkpoint every 8",
+        "  algorithm    gae, gamma 1.0, lambda 0.95, critic lr 1e-05, actor lr 1e-06, KL 0.001 in",
+        "               the reward",
+        "  processes    11 beside Ray's own",
+        "  output       /out",
+    ]  # fmt: skip
+
+
+def test_a_plan_without_problems_has_none() -> None:
+    assert planned().problems == ()
+    assert planned(hardware="gpu", gpus=1).problems == ()
+
+
+def test_ray_gets_the_logical_cpus_that_verl_waits_for() -> None:
+    # 3 per rank, 1 per storage unit and rollout worker, and some for the trainer and the queue
+    assert planned("--n_gpus", "2").ray_cpus >= 3 * 2 + 1 + 1 + 3
+    assert planned("--n_gpus", "2").ray_gpus == 2
+
+
+def test_the_object_store_stays_within_a_fifth_of_the_memory() -> None:
+    long = ("--max_response_length", "1500", "--batch_size", "4096")
+    assert planned(*long).object_store_bytes == int(24 * 2**30 / 5)
+    assert planned("--batch_size", "8").object_store_bytes == 200 * 2**20
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (("--batch_size", "5000"), "--batch_size 5000 is larger than the 4096 training prompts"),
+        (("--batch_size", "64", "--mini_batch_size", "48"), "Use --mini_batch_size 32 or 64."),
+        (("--n_gpus", "2", "--batch_size", "33"), "Use --batch_size 32 or 34."),
+        (("--tp_size", "3"), "--tp_size 3 must divide --n_gpus 1"),
+        (("--max_response_length", "1600"), "= 2112, but tiny has 2048 positions."),
+        (("--adv_estimator", "grpo"), "Use --rollout_n 4."),
+        (("actor_rollout_ref.rollout.max_model_len=100",), "(1024). Leave it out."),
+        (("actor_rollout_ref.actor.ppo_max_token_len_per_gpu=100",), "(1024). Leave it out."),
+        (("critic.ppo_mini_batch_size=48",), "critic.ppo_mini_batch_size=48 does not divide"),
+        (("critic.ppo_micro_batch_size_per_gpu=5",), "does not divide the 64 sequences"),
+        (("actor_rollout_ref.rollout.log_prob_use_dynamic_bsz=false",), "must be the same"),
+    ],
+)
+def test_each_bad_size_is_one_problem_with_the_way_out(argv: tuple[str, ...], words: str) -> None:
+    (problem,) = planned(*argv).problems
+    assert words in problem
+
+
+def test_several_problems_are_told_together() -> None:
+    plan = planned("--batch_size", "5000", "--tp_size", "3", "--max_response_length", "1600")
+    assert len(plan.problems) == 3
+
+
+def test_more_gpus_than_there_are_is_a_problem() -> None:
+    (problem,) = planned("--n_gpus", "8", hardware="gpu", gpus=2).problems
+    assert "this machine shows 2 GPUs" in problem and "Use --n_gpus 2." in problem
+    (problem,) = planned(hardware="gpu", gpus=0).problems
+    assert "--hardware cpu" in problem
+
+
+def test_vllm_splits_attention_heads_evenly() -> None:
+    fourteen = replace(MODEL, heads=14)
+    (problem,) = planned(
+        "--n_gpus", "4", "--tp_size", "4", hardware="gpu", gpus=4, model=fourteen
+    ).problems
+    assert "the 14 attention heads of tiny. Use --tp_size 1 or 2." in problem
+
+
+def test_heads_that_vllm_cannot_compute_on_the_cpu_are_refused_there_only() -> None:
+    small = replace(MODEL, head_dim=16)
+    (problem,) = planned(model=small).problems
+    assert "attention heads of 16; on the CPU vLLM takes 32, 64" in problem
+    assert planned(model=small, hardware="gpu", gpus=1).problems == ()
+
+
+@pytest.mark.parametrize("estimator", ["gae", "grpo", "rloo", "reinforce_plus_plus"])
+def test_the_critic_follows_the_estimator(estimator: str) -> None:
+    verl = composed("--adv_estimator", estimator).verl
+    assert uses_critic(verl) is (estimator == "gae")
+
+
+def test_without_kl_there_is_no_reference_model() -> None:
+    config = composed("--kl_coef", "0")
+    facts = Facts("cpu", 2, 24.0, 100, 260, "m", "r", "/c")
+    assert not uses_reference(fill(config, derive(config.verl, facts)).verl)
+
+
+def test_differences_are_written_as_they_would_be_typed() -> None:
+    lines = differing(composed("--lr", "1e-5"))
+    assert "actor_rollout_ref.actor.optim.lr=1.0e-05" in lines
+    assert "data.train_files=null" in lines
+    assert "actor_rollout_ref.rollout.enforce_eager=true" in lines
+
+
+def test_long_rows_are_wrapped_beside_their_label() -> None:
+    text = row("note", "word " * 40)
+    first, *rest = text.splitlines()
+    assert first.startswith("  note         word") and max(map(len, [first, *rest])) <= 88
+    assert all(line.startswith(" " * 15 + "word") for line in rest)
+
+
+@pytest.mark.parametrize(
+    ("word", "problem"),
+    [
+        ("data.train_batch_size=0", "data.train_batch_size=0: takes a whole number of at least 1."),
+        ("data.train_batch_size=1.5", "data.train_batch_size=1.5: takes a whole number"),
+        ("actor_rollout_ref.rollout.n=-1", "actor_rollout_ref.rollout.n=-1: takes"),
+        ("trainer.n_gpus_per_node=null", "trainer.n_gpus_per_node=null: takes"),
+        ("data.train_files=a.parquet", "data.train_files is set by the launcher. Use --data."),
+        ("trainer.default_local_dir=/x", "Use --output_dir."),
+        ("trainer.resume_mode=disable", "Use --resume."),
+    ],
+)
+def test_sizes_and_paths_typed_as_verl_keys_are_checked_too(word: str, problem: str) -> None:
+    (found,) = early_problems(composed(word))
+    assert problem in found
+
+
+def test_open_sizes_are_no_problem() -> None:
+    assert early_problems(composed()) == []
+    assert early_problems(composed("data.train_batch_size=null")) == []
+
+
+def test_a_plan_is_plain_data() -> None:
+    plan: Any = planned()
+    with pytest.raises(AttributeError):
+        plan.total_steps = 3

@@ -1,0 +1,228 @@
+"""The story of a start, up to the process that trains: a small real one stands in its place."""
+
+import functools
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from verlaunch import checkpoints, inputs, start
+from verlaunch.compose import compose
+from verlaunch.errors import UserError
+from verlaunch.flags import parse
+from verlaunch.inputs import DEMO_RECIPE, Inputs, with_demo
+from verlaunch.machine import Machine
+from verlaunch.run import Launch, run
+
+ROWS = [{"prompt": f"{i}+1=", "ground_truth": str(i + 1), "data_source": "math_reasoning"}
+        for i in range(40)]  # fmt: skip
+# Trains nothing, but saves: what the launcher sees of a run of so many steps.
+DRIVER = """
+import json, sys
+from pathlib import Path
+from verlaunch.checkpoints import write_manifest
+from verlaunch.record import Channel
+launch = json.loads(Path(sys.argv[1]).read_text())
+trainer = launch["config"]["trainer"]
+step = trainer["total_training_steps"]
+folder = Path(trainer["default_local_dir"]) / f"global_step_{step}"
+(folder / "actor").mkdir(parents=True, exist_ok=True)
+(folder / "actor" / "weights").write_text("w")
+write_manifest(folder, step, trainer["n_gpus_per_node"])
+channel = Channel(Path(launch["record"]))
+channel.log({"critic/score/mean": 0.5}, step=step)
+channel.event("saved", step=step)
+channel.event("finished", step=step)
+"""
+
+
+class Bench:
+    """A folder where runs are started with good data and a tiny model."""
+
+    def __init__(self, folder: Path, model: Path) -> None:
+        self.folder, self.model, self.out = folder, model, folder / "out"
+        (folder / "data.json").write_text(json.dumps(ROWS))
+
+    def start(self, *words: str, model: Path | None = None) -> start.Start:
+        words = ("--model", str(model or self.model), "--data", str(self.folder / "data.json"),
+                 "--output_dir", str(self.out), *words)  # fmt: skip
+        config = compose(parse(words, {}), "cpu")
+        return start.Start(config, Machine(2, 24.0), f"verlaunch {' '.join(words)}")
+
+    def run(self, *words: str, model: Path | None = None) -> int:
+        return self.start(*words, model=model).run()
+
+    def refusal(self, *words: str, model: Path | None = None) -> str:
+        with pytest.raises(UserError) as caught:
+            self.run(*words, model=model)
+        return str(caught.value)
+
+    def launch(self) -> Launch:
+        return Launch(**json.loads((self.out / "logs" / "launch.json").read_text()))
+
+
+@pytest.fixture
+def bench(tmp_path: Path, tiny_qwen2: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    monkeypatch.setenv("VERLAUNCH_CACHE", str(tmp_path / "cache"))
+    driver = (sys.executable, "-c", DRIVER)
+    monkeypatch.setattr(start, "run", functools.partial(run, driver=driver))
+    return Bench(tmp_path, tiny_qwen2)
+
+
+def test_a_run_leaves_its_record(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    assert bench.run("--steps", "3") == 0
+    screen = capsys.readouterr().out
+    assert "38 training and 2 validation prompts of 40 rows read (math_reasoning 40)" in screen
+    assert "math_reasoning: reference answers score 1.00, empty responses 0.00" in screen
+    assert screen.endswith(f"Done. Checkpoints and the final model: {bench.out}/checkpoints\n")
+    names = {path.name for path in bench.out.iterdir()}
+    assert names == {"run.json", "config.yaml", "command.sh", "environment.json", "logs",
+                     "metrics.jsonl", "checkpoints"}  # fmt: skip
+
+
+def test_verl_gets_absolute_paths_and_no_open_number(bench: Bench) -> None:
+    bench.run("--steps", "3")
+    launch = bench.launch()
+    verl = launch.config
+    for path in (verl["actor_rollout_ref"]["model"]["path"], verl["critic"]["model"]["path"],
+                 verl["critic"]["model"]["tokenizer_path"], verl["data"]["train_files"],
+                 verl["data"]["val_files"], verl["trainer"]["default_local_dir"],
+                 launch.record, launch.export):  # fmt: skip
+        assert Path(path).is_absolute()
+    assert verl["trainer"]["resume_mode"] == "disable"
+    assert verl["data"]["train_batch_size"] == 38
+    assert "verlaunch" not in verl
+
+
+def test_the_same_command_continues_and_a_finished_run_says_so(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench.run("--steps", "3")
+    capsys.readouterr()
+    assert bench.run("--steps", "3") == 0
+    assert "This run is complete: step 3 of 3 is saved." in capsys.readouterr().out
+    assert bench.run("--steps", "5") == 0
+    assert "continuing from step 3" in capsys.readouterr().out
+    trainer = bench.launch().config["trainer"]
+    assert trainer["resume_mode"] == "resume_path"
+    assert trainer["resume_from_path"] == f"{bench.out}/checkpoints/global_step_3"
+    assert len((bench.out / "metrics.jsonl").read_text().splitlines()) == 2
+
+
+def test_a_dry_run_shows_where_a_run_would_continue(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench.run("--steps", "3")
+    bench.start("--steps", "9").dry_run()
+    assert "continuing from step 3" in capsys.readouterr().out
+
+
+def test_another_spelling_of_the_same_model_is_the_same_run(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.run("--steps", "3")
+    monkeypatch.chdir(bench.model.parent)
+    assert bench.run("--steps", "3", model=Path(f"./{bench.model.name}/")) == 0
+
+
+def test_another_model_in_the_same_folder_is_refused(bench: Bench, tiny_llama: Path) -> None:
+    bench.run("--steps", "3")
+    text = bench.refusal("--steps", "3", model=tiny_llama)
+    assert "holds a run with another model" in text
+    assert "--run_name" in text and "--resume never" in text
+    assert bench.run("--steps", "3", "--run_name", "llama", model=tiny_llama) == 0
+    assert (bench.out / "llama" / "run.json").is_file()
+
+
+def test_other_data_in_the_same_folder_is_refused(bench: Bench) -> None:
+    bench.run("--steps", "3")
+    (bench.folder / "data.json").write_text(json.dumps(ROWS[:30]))
+    assert "holds a run with another data" in bench.refusal("--steps", "3")
+
+
+def test_resume_never_moves_the_old_run_aside(
+    bench: Bench, tiny_llama: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench.run("--steps", "3")
+    assert bench.run("--steps", "2", "--resume", "never", model=tiny_llama) == 0
+    (aside,) = bench.out.glob("before-*")
+    assert f"Moved the earlier run to {aside}." in capsys.readouterr().out
+    assert checkpoints.latest(aside / "checkpoints") is not None
+    found = checkpoints.latest(bench.out / "checkpoints")
+    assert found is not None and found.step == 2
+
+
+def test_a_start_that_fails_moves_nothing_aside(bench: Bench) -> None:
+    bench.run("--steps", "3")
+    (bench.folder / "bad.py").write_text("def score(**row): raise KeyError('x')\n")
+    words = ("--resume", "never", "--reward_fn", f"{bench.folder / 'bad.py'}:score")
+    assert "failed on a reference answer" in bench.refusal(*words)
+    assert not list(bench.out.glob("before-*"))
+
+
+def test_a_checkpoint_by_name_starts_another_run(bench: Bench) -> None:
+    bench.run("--steps", "3")
+    saved = bench.out / "checkpoints" / "global_step_3"
+    assert bench.run("--steps", "6", "--run_name", "b", "--resume", str(saved)) == 0
+    launch = json.loads((bench.out / "b" / "logs" / "launch.json").read_text())
+    assert launch["config"]["trainer"]["resume_from_path"] == str(saved)
+
+
+def test_a_checkpoint_of_other_ranks_is_refused(bench: Bench) -> None:
+    bench.run("--steps", "3")
+    text = bench.refusal("--steps", "6", "--n_gpus", "2")
+    assert "was saved by 1 rank and can only be continued by as many, not 2." in text
+    assert "Use --n_gpus 1" in text
+
+
+def test_an_unfinished_checkpoint_is_no_place_to_continue_from(bench: Bench) -> None:
+    bench.run("--steps", "3")
+    saved = bench.out / "checkpoints" / "global_step_3"
+    (saved / "complete.json").unlink()
+    assert "the folder of a complete checkpoint" in bench.refusal("--resume", str(saved))
+    assert bench.run("--steps", "3") == 0
+    assert bench.launch().config["trainer"]["resume_mode"] == "disable"
+
+
+def test_the_demo_is_what_runs_when_nothing_says_what_to_train() -> None:
+    assert with_demo({"steps": 3}, (), "cpu") == {"steps": 3, "recipe": DEMO_RECIPE}
+    assert with_demo({"hardware": "cpu"}, (), "gpu")["recipe"] == DEMO_RECIPE
+    assert "recipe" not in with_demo({}, (), "gpu")
+    for name in inputs.NO_DEMO - {"recipe"}:
+        assert "recipe" not in with_demo({name: "x"}, (), "cpu")
+    assert "recipe" not in with_demo({}, ("+actor_rollout_ref.model.path=m",), "cpu")
+
+
+def test_what_is_known_of_the_demos_model_beforehand_is_true() -> None:
+    from verlaunch.demo.model import _architecture
+    from verlaunch.demo.tokenizer import make_tokenizer
+
+    made = _architecture(make_tokenizer())
+    assert inputs.DEMO.vocab_size == made.vocab_size
+    assert inputs.DEMO.max_positions == made.max_position_embeddings
+
+
+def test_a_gpu_machine_trains_the_default_model_on_the_samples() -> None:
+    config = compose(parse([], {}), "gpu")
+    chosen = Inputs(config)
+    assert not chosen.is_demo
+    assert config.verl["actor_rollout_ref"]["model"]["path"] == "Qwen/Qwen2.5-0.5B"
+    train, val = chosen.sources()
+    assert [Path(s.path).name for s in (*train, *val)] == [
+        "sample_math.json", "sample_math_val.json",
+    ]  # fmt: skip
+
+
+def test_command_sh_keeps_the_variables_that_set_flags(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from verlaunch.cli import main
+
+    monkeypatch.setenv("KL_COEF", "0")
+    monkeypatch.setenv("VERLAUNCH_START", "./train.sh")
+    words = ["--model", str(bench.model), "--data", str(bench.folder / "data.json"),
+             "--output_dir", str(bench.out), "--steps", "1"]  # fmt: skip
+    assert main(words) == 0
+    script = (bench.out / "command.sh").read_text()
+    assert script.endswith(f"\nKL_COEF=0 ./train.sh {' '.join(words)}\n")

@@ -1,0 +1,127 @@
+"""What is wrong with a configuration: before its numbers are worked out, and with the model.
+
+    early_problems(config)  ->  ["data.train_batch_size=0: takes a whole number of at least 1."]
+    fit_problems(config, model, gpus=1)  ->  ["--tp_size 3 must divide --n_gpus 8 ..."]
+
+Flags check their own ranges; the first is for verl's keys, typed as key=value or written in a
+recipe. Left out on purpose: how the batch sizes divide (batch.py).
+"""
+
+from typing import Any
+
+from verlaunch.batch import plural
+from verlaunch.compose import Config
+from verlaunch.derive import ACTOR, REF, ROLLOUT, RULES, get, ranks, sequence_length
+from verlaunch.models import Model
+
+SIZES = (
+    "data.train_batch_size",
+    "data.max_prompt_length",
+    "data.max_response_length",
+    f"{ACTOR}.ppo_mini_batch_size",
+    f"{ACTOR}.ppo_micro_batch_size_per_gpu",
+    f"{ACTOR}.ppo_max_token_len_per_gpu",
+    f"{ACTOR}.ppo_epochs",
+    f"{REF}.log_prob_micro_batch_size_per_gpu",
+    f"{ROLLOUT}.log_prob_micro_batch_size_per_gpu",
+    f"{ROLLOUT}.n",
+    f"{ROLLOUT}.tensor_model_parallel_size",
+    f"{ROLLOUT}.max_model_len",
+    f"{ROLLOUT}.max_num_seqs",
+    f"{ROLLOUT}.max_num_batched_tokens",
+    f"{ROLLOUT}.agent.num_workers",
+    "critic.ppo_mini_batch_size",
+    "critic.ppo_micro_batch_size_per_gpu",
+    "critic.ppo_epochs",
+    "trainer.n_gpus_per_node",
+    "trainer.nnodes",
+    "trainer.total_epochs",
+    "trainer.total_training_steps",
+    "trainer.save_freq",
+    "transfer_queue.backend.SimpleStorage.num_data_storage_units",
+)
+# Worked out when null, or they follow such a key.
+OPEN = {key for key, _ in RULES} | {key for key in SIZES if "batch_size" in key}
+# Paths that the launcher sets when it has prepared what they point to.
+LAUNCHERS = {
+    "data.train_files": "--data",
+    "data.val_files": "--val_data",
+    "trainer.default_local_dir": "--output_dir",
+    "trainer.resume_mode": "--resume",
+    "trainer.resume_from_path": "--resume",
+}
+# What vLLM's attention on the CPU computes (vllm/v1/attention/backends/cpu_attn.py:66).
+CPU_HEAD_DIMS = (32, 64, 80, 96, 112, 128, 160, 192, 224, 256, 512)
+
+
+def _is_size(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def early_problems(config: Config) -> list[str]:
+    found = []
+    for key in SIZES:
+        value = get(config.verl, key)
+        if not _is_size(value) and not (value is None and key in OPEN):
+            shown = "null" if value is None else value
+            found.append(f"{key}={shown}: takes a whole number of at least 1.")
+    typed = config.given | config.recipe_keys
+    found += [
+        f"{key} is set by the launcher. Use {flag}."
+        for key, flag in LAUNCHERS.items()
+        if key in typed
+    ]
+    return found
+
+
+def fit_problems(config: Config, model: Model, gpus: int) -> list[str]:
+    verl, found = config.verl, []
+    world = ranks(verl)
+    if config.hardware == "gpu" and gpus < world:
+        found.append(
+            f"--n_gpus {world}, but this machine shows {plural(gpus, 'GPU')} (nvidia-smi, "
+            f"CUDA_VISIBLE_DEVICES). Use --n_gpus {gpus or 1}"
+            + ("." if gpus else " on a machine with a GPU, or --hardware cpu.")
+        )
+    found += _replica_problems(verl, model)
+    found += _length_problems(verl, model)
+    if config.hardware == "cpu" and model.head_dim and model.head_dim not in CPU_HEAD_DIMS:
+        found.append(
+            f"{model.name} has attention heads of {model.head_dim}; on the CPU vLLM takes "
+            f"{', '.join(map(str, CPU_HEAD_DIMS))}. Use another model, or a GPU."
+        )
+    estimator = get(verl, "algorithm.adv_estimator")
+    if estimator in ("grpo", "rloo") and get(verl, f"{ROLLOUT}.n") < 2:
+        found.append(
+            f"--adv_estimator {estimator} compares responses to one prompt. Use --rollout_n 4."
+        )
+    packing = f"{ACTOR}.use_dynamic_bsz", f"{ROLLOUT}.log_prob_use_dynamic_bsz"
+    if len({bool(get(verl, key)) for key in packing}) > 1:
+        found.append(f"{packing[0]} and {packing[1]} must be the same. Leave the second one out.")
+    return found
+
+
+def _replica_problems(verl: dict[str, Any], model: Model) -> list[str]:
+    world, tp = ranks(verl), get(verl, f"{ROLLOUT}.tensor_model_parallel_size")
+    fits = [d for d in range(1, world + 1) if world % d == 0 and not (model.heads or d) % d]
+    if tp in fits:
+        return []
+    heads = f" and the {model.heads} attention heads of {model.name}" if model.heads else ""
+    use = " or ".join(map(str, fits))
+    return [f"--tp_size {tp} must divide --n_gpus {world}{heads}. Use --tp_size {use}."]
+
+
+def _length_problems(verl: dict[str, Any], model: Model) -> list[str]:
+    length, found = sequence_length(verl), []
+    if model.max_positions and length > model.max_positions:
+        found.append(
+            f"--max_prompt_length + --max_response_length = {length}, but {model.name} has "
+            f"{model.max_positions} positions. Shorten one of them."
+        )
+    for key in (f"{ROLLOUT}.max_model_len", f"{ACTOR}.ppo_max_token_len_per_gpu"):
+        if get(verl, key) < length:
+            found.append(
+                f"{key}={get(verl, key)} is shorter than prompt and response together "
+                f"({length}). Leave it out."
+            )
+    return found

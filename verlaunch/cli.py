@@ -1,0 +1,85 @@
+"""`verlaunch`, what ./train.sh execs: flags -> configuration -> plan -> run.
+
+    verlaunch --data data/sample_math.json --lr 1e-5
+
+Every stage takes the plain result of the one before it. A user's mistake ends here, as one message
+and exit code 2; so does a disk that is full or may not be written.
+"""
+
+import errno
+import io
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+
+from verlaunch.errors import UserError
+from verlaunch.flags import Request, load_table, parse
+
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # prompts in a terminal that lacks their letters
+    try:
+        return _main(sys.argv[1:] if argv is None else list(argv))
+    except UserError as error:
+        return _told(error.problems)
+    except KeyboardInterrupt:
+        print("\nStopped before the run began.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # verlaunch --help | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        if error.errno not in DISK:
+            raise
+        where = error.filename or "A file"
+        return _told([f"{where} cannot be written: {error.strerror}. Make room there, or name "
+                      "another folder with --output_dir FOLDER."])  # fmt: skip
+
+
+def _told(problems: Sequence[str]) -> int:
+    for problem in problems:
+        print(f"error: {problem}", file=sys.stderr)
+    return 2
+
+
+def _main(words: list[str]) -> int:
+    request = parse(words, os.environ)
+    if request.action == "version":
+        from verlaunch import __version__
+
+        print(f"verlaunch {__version__}")
+        return 0
+    if request.action == "help":
+        from verlaunch.help import help_text
+
+        print(help_text(load_table()))
+        return 0
+    return _start(request, words)
+
+
+def _start(request: Request, words: list[str]) -> int:
+    # Hydra and pyarrow take most of a second, which --help need not wait for.
+    from verlaunch import machine
+    from verlaunch.compose import compose
+    from verlaunch.folder import command_line
+    from verlaunch.inputs import with_demo
+    from verlaunch.paths import start_command
+    from verlaunch.start import Start
+
+    seen = machine.look()
+    hardware = "gpu" if seen.gpus else "cpu"
+    values = with_demo(request.values, request.overrides, hardware)
+    config = compose(replace(request, values=values), hardware)
+    variables = {v: os.environ[v] for v in request.sources.values() if not v.startswith("--")}
+    start = Start(config, seen, command_line(variables, [start_command(), *words]))
+    if request.action == "print_config":
+        return start.print_config()
+    return start.dry_run() if request.action == "dry_run" else start.run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

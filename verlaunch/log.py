@@ -1,0 +1,64 @@
+"""The log of a run as it grows, and which of its lines a person should see at once.
+
+    log, errors = Log(path), Errors()
+    for line in log.new():
+        if errors.is_news(line): ...
+
+Ray, vLLM and verl write thousands of lines; only errors are picked, each kind once.
+"""
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+SHOWN_ERRORS = 8
+# What deserves the screen: Python's log levels and last lines of tracebacks.
+ERROR_LINE = re.compile(r"\b(ERROR|CRITICAL)\b|\b[A-Z]\w*(Error|Exception)\b: ")
+HARMLESS = re.compile(r"Warning: ")  # verl warns of engines that it cannot import
+# Ray puts "(Runner pid=123)" before each line, in colour.
+PREFIX = re.compile(r"^\([^)]*pid=[^)]*\)\s?")
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+
+
+def plain(line: str) -> str:
+    """Without colours, Ray's prefix, and what a progress bar has painted over."""
+    bare = PREFIX.sub("", COLOUR.sub("", line)).rstrip()
+    return CONTROL.sub("", bare.rpartition("\r")[2])
+
+
+class Log:
+    """Whole lines added to the log since it was opened, or asked last."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.file = path.open("rb")
+        self.file.seek(0, os.SEEK_END)
+        self.rest = b""
+
+    def new(self) -> Iterator[str]:
+        *lines, self.rest = (self.rest + self.file.read()).split(b"\n")
+        for line in lines:
+            yield plain(line.decode(errors="replace"))
+
+    def close(self) -> None:
+        self.file.close()
+
+
+class Errors:
+    """Which errors were shown: each kind once, numbers and ids apart. `last`: the newest of all."""
+
+    def __init__(self) -> None:
+        self.seen: set[str] = set()
+        self.last = ""
+
+    def is_news(self, line: str) -> bool:
+        if not ERROR_LINE.search(line) or HARMLESS.search(line):
+            return False
+        self.last = line
+        kind = re.sub(r"[0-9a-f]{6,}|\d+", "#", line)[:160]
+        if kind in self.seen or len(self.seen) >= SHOWN_ERRORS:
+            return False
+        self.seen.add(kind)
+        return True

@@ -1,0 +1,189 @@
+"""What a run is about to do, in numbers, with every problem that can be seen beforehand.
+
+    plan = make_plan(config, model, facts)
+    print(plan.text());  plan.problems  ->  ()
+
+Plain data: made from a composed configuration, the model's small files and counts of the data;
+needs no torch, no Ray, and changes nothing on disk.
+"""
+
+import textwrap
+from dataclasses import dataclass
+from typing import Any
+
+from verlaunch.batch import (
+    ACTOR_MICRO,
+    CRITIC_MICRO,
+    REF_MICRO,
+    ROLLOUT_MICRO,
+    Batch,
+    plural,
+    problems,
+)
+from verlaunch.checks import fit_problems
+from verlaunch.compose import Config, differences
+from verlaunch.derive import (
+    ACTOR,
+    ROLLOUT,
+    Facts,
+    get,
+    ranks,
+    sequence_length,
+    steps_per_epoch,
+)
+from verlaunch.keys import yaml_word
+from verlaunch.models import Model
+
+LABEL = 12  # characters
+LINE = 88
+
+
+@dataclass(frozen=True)
+class Plan:
+    rows: tuple[tuple[str, str], ...]  # label, what a person reads
+    notes: tuple[str, ...]
+    problems: tuple[str, ...]
+    batch: Batch
+    total_steps: int
+    ray_cpus: int
+    ray_gpus: int
+    rollout_workers: int
+    object_store_bytes: int
+
+    def text(self) -> str:
+        return "\n".join([row(*pair) for pair in self.rows] + [row("note", n) for n in self.notes])
+
+
+def row(label: str, value: str) -> str:
+    """A label and its text, wrapped beside the label."""
+    first, rest = f"  {label:<{LABEL}} ", " " * (LABEL + 3)
+    return textwrap.fill(value, LINE, initial_indent=first, subsequent_indent=rest,
+                         break_long_words=False, break_on_hyphens=False)  # fmt: skip
+
+
+def batch_of(verl: dict[str, Any]) -> Batch:
+    # The reference's key counts only when there is a reference, the critic's likewise.
+    counts = {
+        ACTOR_MICRO: True,
+        ROLLOUT_MICRO: True,
+        REF_MICRO: uses_reference(verl),
+        CRITIC_MICRO: uses_critic(verl),
+    }
+    packed = get(verl, f"{ACTOR}.use_dynamic_bsz")
+    micro = [] if packed else [(key, get(verl, key)) for key in counts if counts[key]]
+    return Batch(
+        prompts_per_step=get(verl, "data.train_batch_size"),
+        n=get(verl, f"{ROLLOUT}.n"),
+        mini=get(verl, f"{ACTOR}.ppo_mini_batch_size"),
+        ranks=ranks(verl),
+        ppo_epochs=get(verl, f"{ACTOR}.ppo_epochs"),
+        critic_mini=get(verl, "critic.ppo_mini_batch_size") if uses_critic(verl) else None,
+        micro=tuple((key, size) for key, size in micro if size),
+    )
+
+
+def uses_critic(verl: dict[str, Any]) -> bool:
+    enabled = get(verl, "critic.enable")
+    return enabled if enabled is not None else get(verl, "algorithm.adv_estimator") == "gae"
+
+
+def uses_reference(verl: dict[str, Any]) -> bool:
+    return bool(get(verl, "algorithm.use_kl_in_reward") or get(verl, f"{ACTOR}.use_kl_loss"))
+
+
+def processes(verl: dict[str, Any]) -> int:
+    """Python processes of ours and verl's beside Ray's own: what memory goes to."""
+    replicas = ranks(verl) // get(verl, f"{ROLLOUT}.tensor_model_parallel_size")
+    fixed = 3 + 3  # launcher, guardian, driver; trainer, queue, router
+    return fixed + ranks(verl) + 2 * replicas + _rollout_workers(verl) + _storage_units(verl)
+
+
+def _rollout_workers(verl: dict[str, Any]) -> int:
+    return get(verl, f"{ROLLOUT}.agent.num_workers")
+
+
+def _storage_units(verl: dict[str, Any]) -> int:
+    return get(verl, "transfer_queue.backend.SimpleStorage.num_data_storage_units")
+
+
+def _ray_cpus(verl: dict[str, Any]) -> int:
+    """Logical CPUs: verl asks for 3 per rank and 1 per actor, and waits for ever with fewer."""
+    return 3 * ranks(verl) + _storage_units(verl) + _rollout_workers(verl) + 6
+
+
+def _object_store_bytes(batch: Batch, length: int, memory_gib: float) -> int:
+    """Room for some steps of rows (ids, masks, log-probs: about 100 bytes a token)."""
+    wanted = 8 * batch.sequences * length * 100
+    return int(min(max(wanted, 200 * 2**20), memory_gib * 2**30 * 0.2))
+
+
+def make_plan(
+    config: Config,
+    model: Model,
+    facts: Facts,
+    data_rows: tuple[tuple[str, str], ...],
+    gpus: int,
+    output: str,
+) -> Plan:
+    """`gpus`: cards on this machine; 0 on the CPU, where ranks are processes."""
+    verl = config.verl
+    batch = batch_of(verl)
+    rows = facts.train_rows if facts.rows_exact else None
+    found = problems(batch, rows) + fit_problems(config, model, gpus)
+    return Plan(
+        (
+            ("model", f"{model.name} ({model.architecture}, vocabulary {model.vocab_size})"),
+            ("hardware", _hardware(config, gpus)),
+            *data_rows,
+            ("batch", str(batch)),
+            ("length", _length(verl, facts)),
+            ("algorithm", _algorithm(verl)),
+            ("processes", f"{processes(verl)} beside Ray's own"),
+            ("output", output),
+        ),
+        config.notes,
+        tuple(found),
+        batch,
+        get(verl, "trainer.total_training_steps"),
+        _ray_cpus(verl),
+        ranks(verl),
+        _rollout_workers(verl),
+        _object_store_bytes(batch, sequence_length(verl), facts.memory_gib),
+    )
+
+
+def _length(verl: dict[str, Any], facts: Facts) -> str:
+    steps, save = get(verl, "trainer.total_training_steps"), get(verl, "trainer.save_freq")
+    test = get(verl, "trainer.test_freq")
+    least = "" if facts.rows_exact else "at least "
+    per_epoch = f"{least}{steps_per_epoch(verl, facts)} per epoch"
+    validation = f"validation every {plural(test, 'step')}" if test > 0 else "no validation"
+    return f"{plural(steps, 'step')}, {per_epoch}; {validation}, checkpoint every {save}"
+
+
+def _hardware(config: Config, gpus: int) -> str:
+    world = ranks(config.verl)
+    tp = get(config.verl, f"{ROLLOUT}.tensor_model_parallel_size")
+    what = f"{world} of {plural(gpus, 'GPU')}" if config.hardware == "gpu" else "CPU"
+    copies = plural(max(1, world // tp), "rollout replica")
+    return f"{what}; {plural(world, 'FSDP rank')}, {copies}" + (f" of {tp} ranks" * (tp > 1))
+
+
+def _algorithm(verl: dict[str, Any]) -> str:
+    parts = [f"{get(verl, 'algorithm.adv_estimator')}"]
+    if uses_critic(verl):
+        parts.append(f"gamma {get(verl, 'algorithm.gamma')}, lambda {get(verl, 'algorithm.lam')}")
+        parts.append(f"critic lr {get(verl, 'critic.optim.lr')}")
+    parts.append(f"actor lr {get(verl, f'{ACTOR}.optim.lr')}")
+    if uses_reference(verl):
+        where = "reward" if get(verl, "algorithm.use_kl_in_reward") else "loss"
+        coef = "algorithm.kl_ctrl.kl_coef" if where == "reward" else f"{ACTOR}.kl_loss_coef"
+        parts.append(f"KL {get(verl, coef)} in the {where}")
+    if get(verl, "actor_rollout_ref.model.lora_rank"):
+        parts.append(f"LoRA rank {get(verl, 'actor_rollout_ref.model.lora_rank')}")
+    return ", ".join(parts)
+
+
+def differing(config: Config) -> list[str]:
+    """verl's keys that this run sets otherwise than verl itself, as `key=value` lines."""
+    return [f"{key}={yaml_word(ours)}" for key, (_, ours) in differences(config).items()]

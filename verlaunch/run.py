@@ -1,0 +1,116 @@
+"""Starts a run, shows it, and ends it: the launcher's side of the guardian and the driver.
+
+    code = run(Launch(...), Screen())
+
+Ctrl-C (or SIGTERM) asks the run to finish its step, save and stop; a second one stops it at once.
+Everything that Ray, vLLM and verl print goes to the log; their errors are shown too, once each.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from verlaunch.paths import temp_dir
+from verlaunch.screen import Screen
+from verlaunch.view import View
+
+POLL_S = 0.1
+DRIVER = (sys.executable, "-m", "verlaunch.engine.driver")
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@dataclass(frozen=True)
+class Launch:
+    """What the driver needs, as plain data; written to logs/launch.json."""
+
+    config: dict[str, Any]
+    record: str
+    hardware: str
+    ray_cpus: int
+    ray_gpus: int
+    object_store_bytes: int
+    rollout_workers: int
+    export: str | None = None
+    reward_fn: str | None = None
+    reward_keys: tuple[str, ...] = ()
+
+
+def run(
+    launch: Launch, screen: Screen, verbose: bool = False, driver: Sequence[str] = DRIVER
+) -> int:
+    """Exit code: 0, 130 when it was asked to stop, else the driver's. `driver` gets launch.json."""
+    logs = Path(launch.record) / "logs"
+    stop = logs / "stop"
+    stop.unlink(missing_ok=True)
+    facts = logs / "launch.json"
+    facts.write_text(json.dumps(asdict(launch)))
+    log = logs / time.strftime("train-%Y%m%d-%H%M%S.log")
+    log.touch()
+    view = View(screen, Path(launch.record), log, verbose)
+    with stop_signals() as asked:
+        guardian = _start([*driver, str(facts.resolve())], log)
+        try:
+            _follow(view, guardian, asked, stop)
+        finally:
+            _end(guardian)
+            stop.unlink(missing_ok=True)
+        return view.conclude(guardian.returncode, bool(asked))
+
+
+@contextmanager
+def stop_signals() -> Iterator[list[int]]:
+    """The signals that asked to stop, as they come. What was ignored before (nohup) stays so."""
+    asked: list[int] = []
+    heeded = [n for n in STOP_SIGNALS if signal.getsignal(n) != signal.SIG_IGN]
+    before = {n: signal.signal(n, lambda n, frame: asked.append(n)) for n in heeded}
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _start(command: Sequence[str], log: Path) -> subprocess.Popen:
+    temp = temp_dir()
+    with log.open("ab") as out:
+        return subprocess.Popen(
+            [sys.executable, "-m", "verlaunch.guardian", str(temp / "verlaunch-"), *command],
+            stdin=subprocess.PIPE,  # its end of file tells the guardian that we are gone
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # a terminal's Ctrl-C is ours to handle
+            env={**os.environ, "TMPDIR": str(temp)},  # others put sockets there too
+        )
+
+
+def _follow(view: View, guardian: subprocess.Popen, asked: list[int], stop: Path) -> None:
+    """Until the guardian has ended."""
+    told = 0
+    while guardian.poll() is None:
+        due = len(asked) > told
+        view.update()  # after the signal, so that it is known how far the run was
+        if due:
+            told += 1
+            if told == 1 and view.training:
+                stop.touch()
+                view.screen.say("Stopping after this step, with a checkpoint. Again: at once.")
+            else:
+                view.screen.say("Stopping at once.")
+                return
+        time.sleep(POLL_S)
+
+
+def _end(guardian: subprocess.Popen) -> None:
+    if guardian.poll() is None:
+        guardian.terminate()
+    guardian.wait()
+    assert guardian.stdin is not None
+    guardian.stdin.close()

@@ -1,0 +1,233 @@
+"""From a composed configuration to a running one: look, check, prepare, plan, launch.
+
+    Start(config, machine.look(), "./train.sh --lr 1e-5").run()
+
+`preview` reads only small files, so that --dry_run and --print_config answer at once and leave
+nothing behind; `run` does the rest in order of cost: cheap checks, the folder's lock, the model,
+the data, the reward, Ray. The run's folder gets its first file when nothing is left to check.
+"""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from omegaconf import OmegaConf
+
+from verlaunch import checkpoints, folder, paths, words
+from verlaunch.batch import plural
+from verlaunch.checkpoints import Checkpoint
+from verlaunch.checks import early_problems
+from verlaunch.compose import Config, fill, for_verl, to_yaml
+from verlaunch.data import Look, Prepared, first_rows, quick_look
+from verlaunch.data.select import default_val_size
+from verlaunch.derive import Facts, derive, ranks
+from verlaunch.errors import UserError, raise_all
+from verlaunch.inputs import CRITIC, MODEL, TEMPLATE, Inputs
+from verlaunch.machine import Machine
+from verlaunch.models import Model
+from verlaunch.plan import Plan, differing, make_plan
+from verlaunch.record import rewind
+from verlaunch.rewarding import Tryout, check_sources, try_rewards
+from verlaunch.run import Launch, run
+from verlaunch.screen import Screen
+
+
+@dataclass(frozen=True)
+class Preview:
+    config: Config  # with no number left open
+    plan: Plan
+    resume: Checkpoint | None
+    problems: tuple[str, ...]
+
+
+class Start:
+    """`command`: what the user typed, for command.sh."""
+
+    def __init__(self, config: Config, machine: Machine, command: str) -> None:
+        self.config = config
+        self.machine = machine
+        self.command = command
+        self.launch = config.launch
+        self.inputs = Inputs(config)
+        self.folder = Path(self.launch["output_dir"]).expanduser().resolve()
+        if self.launch["run_name"]:
+            self.folder /= self.launch["run_name"]
+
+    # ---- looking ---------------------------------------------------------------------------
+
+    def preview(self) -> Preview:
+        """What small files, folders and numbers show. Raises UserError without model or data."""
+        raise_all(early_problems(self.config))
+        problems: list[str] = []
+        model = _or_problems(problems, self.inputs.model)
+        look = _or_problems(problems, self._look)
+        resume = _or_problems(problems, self._resume)
+        _or_problems(problems, paths.temp_dir)
+        _or_problems(problems, lambda: folder.check_writable(self.folder))
+        if model is None or look is None:
+            raise UserError(*problems)
+        rows = self._training_rows(look)
+        config, plan = self._plan(model, rows, look.exact, words.looked_data(look, rows))
+        return Preview(config, plan, resume, (*problems, *plan.problems))
+
+    def _look(self) -> Look:
+        train, val = self.inputs.sources()
+        look = quick_look(train)
+        problems = [*look.problems, *(quick_look(val, 1000).problems if val else ())]
+        raise_all(problems + check_sources(look.data_sources, self.inputs.reward_fn))
+        return look
+
+    def _training_rows(self, look: Look) -> int:
+        good = look.rows - sum(look.dropped.values())
+        if self.inputs.sources()[1]:
+            return good
+        return max(0, good - (self.launch["val_size"] or default_val_size(good)))
+
+    def _plan(self, model: Model, rows: int, exact: bool, about_data: str) -> tuple[Config, Plan]:
+        facts = self._facts(model, rows, exact)
+        config = fill(self.config, derive(self.config.verl, facts))
+        data = (("data", about_data),)
+        gpus = len(self.machine.gpus)
+        return config, make_plan(config, model, facts, data, gpus, str(self.folder))
+
+    def _facts(self, model: Model, rows: int, exact: bool) -> Facts:
+        on_gpus = self.config.hardware == "gpu" and self.machine.gpus
+        cards = [gpu.memory_gib for gpu in self.machine.gpus] if on_gpus else []
+        return Facts(
+            hardware=self.config.hardware,
+            cores=self.machine.cores,
+            memory_gib=min(cards, default=self.machine.memory_gib),
+            train_rows=rows,
+            vocab_size=model.vocab_size,
+            model=model.name,
+            run_name=self.launch["run_name"] or self.folder.name,
+            checkpoints=str(self.folder / "checkpoints"),
+            rows_exact=exact,
+            cached_values=model.cached_values,
+        )
+
+    def _resume(self) -> Checkpoint | None:
+        """The checkpoint to continue from. Raises UserError when it belongs to another run."""
+        wanted = self.launch["resume"]
+        if wanted == "never":
+            return None
+        folder.check_identity(self.folder, self.inputs.identity())
+        if wanted == "auto":
+            found = checkpoints.latest(self.folder / "checkpoints")
+        else:
+            found = checkpoints.read(Path(wanted).expanduser().resolve())
+            if found is None:
+                raise UserError(
+                    f"--resume {wanted}: takes auto, never, or the folder of a complete "
+                    "checkpoint (.../checkpoints/global_step_N)."
+                )
+        world = ranks(self.config.verl)
+        if found is not None and found.ranks != world:
+            raise UserError(
+                f"{found.path} was saved by {plural(found.ranks, 'rank')} and can only be "
+                f"continued by as many, not {world}. Use --n_gpus {found.ranks}, or --run_name "
+                "NAME for a new run."
+            )
+        return found
+
+    # ---- acting ----------------------------------------------------------------------------
+
+    def print_config(self) -> int:
+        print(to_yaml(self.preview().config), end="")
+        return 0
+
+    def dry_run(self) -> int:
+        preview = self.preview()
+        raise_all(preview.problems)
+        print("This would run:\n" + preview.plan.text())
+        if preview.resume:
+            print(words.continuing(preview.resume))
+        print("\nDifferences from verl's own defaults:")
+        print("\n".join(f"  {line}" for line in differing(preview.config)))
+        return 0
+
+    def run(self) -> int:
+        raise_all(self.preview().problems)
+        with folder.locked(self.folder):
+            return self._run_locked(self._resume())
+
+    def _run_locked(self, resume: Checkpoint | None) -> int:
+        if self.inputs.is_demo:
+            print(words.DEMO)
+        model_folder = self.inputs.model_folder()
+        prepared = self.inputs.prepare(model_folder)
+        identity = self.inputs.identity(prepared)
+        if self.launch["resume"] != "never":
+            folder.check_identity(self.folder, identity)
+        raise_all(check_sources(prepared.data_sources, self.inputs.reward_fn))
+        about_data = words.prepared_data(prepared)
+        config, plan = self._plan(self.inputs.model(), prepared.train_rows, True, about_data)
+        raise_all(plan.problems)
+        if resume is not None and resume.step >= plan.total_steps:
+            print(words.complete(resume, plan.total_steps))
+            return 0
+        tryout = try_rewards(first_rows(prepared.train_file), self.inputs.reward_fn)
+        print("\n".join([plan.text(), *words.about_inputs(prepared, tryout)]))
+        config = fill(config, self._files(model_folder, prepared, resume))
+        self._write_record(identity, config, resume)
+        code = run(self._launch(config, plan, tryout), Screen(sys.stdout), self.launch["verbose"])
+        if code == 0:
+            print(words.done(self.folder, self.inputs.is_demo))
+        return code
+
+    def _files(
+        self, model_folder: Path, prepared: Prepared, resume: Checkpoint | None
+    ) -> dict[str, Any]:
+        """What verl reads from disk, as absolute paths."""
+        return {
+            MODEL: str(model_folder),
+            TEMPLATE: self.inputs.template(model_folder),
+            CRITIC: str(self.inputs.critic_folder(model_folder)),
+            "data.train_files": str(prepared.train_file),
+            "data.val_files": str(prepared.val_file),
+            "trainer.resume_mode": "resume_path" if resume else "disable",
+            # A checkpoint's validation is in the record already.
+            **({"trainer.val_before_train": False} if resume else {}),
+            "trainer.resume_from_path": str(resume.path) if resume else None,
+        }
+
+    def _write_record(
+        self, identity: dict[str, Any], config: Config, resume: Checkpoint | None
+    ) -> None:
+        if resume:
+            print(words.continuing(resume))
+            rewind(self.folder, resume.step)
+        if self.launch["resume"] == "never" and (aside := folder.set_aside(self.folder)):
+            print(f"Moved the earlier run to {aside}.")
+        folder.write_facts(self.folder, identity, to_yaml(config), self.command)
+        folder.write_environment(self.folder, self.config.hardware, self.machine)
+
+    def _launch(self, config: Config, plan: Plan, tryout: Tryout) -> Launch:
+        verl = OmegaConf.to_container(for_verl(config), resolve=True)
+        assert isinstance(verl, dict)
+        return Launch(
+            config={str(key): value for key, value in verl.items()},
+            record=str(self.folder),
+            hardware=config.hardware,
+            ray_cpus=plan.ray_cpus,
+            ray_gpus=plan.ray_gpus,
+            object_store_bytes=plan.object_store_bytes,
+            rollout_workers=plan.rollout_workers,
+            export=str(self.folder / "checkpoints" / "final") if self.launch["export"] else None,
+            reward_fn=self.inputs.reward_fn,
+            reward_keys=tryout.keys,
+        )
+
+
+Found = TypeVar("Found")
+
+
+def _or_problems(problems: list[str], question: Callable[[], Found]) -> Found | None:
+    """The answer, or None with the problems noted, so that all can be told at once."""
+    try:
+        return question()
+    except UserError as error:
+        problems += error.problems
+        return None
