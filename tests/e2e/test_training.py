@@ -1,0 +1,109 @@
+"""What training does with each kind of model: LoRA, resume, two ranks. Each run takes a minute."""
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoModelForTokenClassification, AutoTokenizer
+
+from tests.e2e.conftest import Ran, of_run
+
+pytestmark = pytest.mark.e2e
+
+SHORT = ("--max_prompt_length", "16", "--max_response_length", "8", "--batch_size", "32")
+
+
+def logits(model: torch.nn.Module) -> torch.Tensor:
+    """(1, 6, vocabulary) for six fixed tokens."""
+    with torch.no_grad():
+        return model.eval()(torch.tensor([[5, 9, 13, 21, 34, 55]])).logits
+
+
+def test_lora_trains_resumes_and_exports_merged_and_as_adapter(
+    run: Callable[..., Ran], addition: Path, tiny_qwen3: Path, tmp_path: Path
+) -> None:
+    from peft import PeftModel
+
+    words = ("--model", str(tiny_qwen3), "--data", str(addition), *SHORT, "--lr", "1e-2")
+    first = run(tmp_path / "lora", *words, "--lora_rank", "8", "--steps", "2")
+    assert first.code == 0, first.screen
+    assert first.steps() == [0, 1, 2]
+
+    again = run(tmp_path / "lora", *words, "--lora_rank", "8", "--steps", "3")
+    assert again.code == 0, again.screen
+    assert "continuing from step 2" in again.screen
+    assert again.steps()[-1] == 3 and again.steps().count(3) == 1
+    assert [step for step in again.steps() if step] == [1, 2, 3]
+
+    done = run(tmp_path / "lora", *words, "--lora_rank", "8", "--steps", "3")
+    assert done.code == 0 and "This run is complete" in done.screen
+
+    final = tmp_path / "lora" / "checkpoints" / "final"
+    base = AutoModelForCausalLM.from_pretrained(tiny_qwen3, dtype=torch.float32)
+    before = logits(base)
+    merged = logits(AutoModelForCausalLM.from_pretrained(final, dtype=torch.float32))
+    adapted = logits(PeftModel.from_pretrained(base, final / "adapter"))
+    assert torch.allclose(merged, adapted, atol=1e-4)
+    assert not torch.allclose(merged, before, atol=1e-3)
+    adapter = json.loads((final / "adapter" / "adapter_config.json").read_text())
+    assert (adapter["r"], adapter["lora_alpha"]) == (8, 16)
+
+
+def test_two_ranks_compute_what_one_rank_computes(
+    run: Callable[..., Ran], addition: Path, tiny_llama: Path, tmp_path: Path
+) -> None:
+    # top_k=1 takes the sampling out: both runs then see the same responses.
+    words = ("--model", str(tiny_llama), "--data", str(addition), *SHORT, "--steps", "2",
+             "--mini_batch_size", "32", "--lr", "1e-3", "--critic_lr", "1e-3",
+             "actor_rollout_ref.rollout.top_k=1")  # fmt: skip
+    one = run(tmp_path / "one", *words)
+    two = run(tmp_path / "two", *words, "--n_gpus", "2")
+    assert (one.code, two.code) == (0, 0), one.screen + two.screen
+    for key in ("response_length/mean", "critic/score/mean", "actor/grad_norm", "critic/grad_norm",
+                "critic/vf_loss", "actor/entropy"):  # fmt: skip
+        pairs = zip(one.series(key), two.series(key), strict=True)
+        assert all(math.isclose(a, b, rel_tol=0.02, abs_tol=1e-4) for a, b in pairs), key
+    critic = tmp_path / "two" / "checkpoints" / "global_step_2"
+    assert len(list((critic / "critic").glob("model_world_size_2_rank_*.pt"))) == 2
+    exported = logits(
+        AutoModelForCausalLM.from_pretrained(tmp_path / "two" / "checkpoints" / "final")
+    )
+    same = logits(AutoModelForCausalLM.from_pretrained(tmp_path / "one" / "checkpoints" / "final"))
+    assert torch.allclose(exported.float(), same.float(), atol=2e-2)
+    assert of_run(tmp_path / "two") == []
+
+
+def test_a_checkpoint_exports_as_policy_and_as_critic(tmp_path: Path, tiny_qwen2: Path) -> None:
+    """The script on a checkpoint that is written here, by FSDP's own file format for one rank."""
+    import subprocess
+    import sys
+
+    from verlaunch.checkpoints import write_manifest
+
+    policy = AutoModelForCausalLM.from_pretrained(tiny_qwen2, dtype=torch.float32)
+    critic = AutoModelForTokenClassification.from_pretrained(tiny_qwen2, num_labels=1)
+    checkpoint = tmp_path / "global_step_7"
+    for role, model in (("actor", policy), ("critic", critic)):
+        small = checkpoint / role / "huggingface"
+        model.config.architectures = [type(model).__name__]
+        model.config.save_pretrained(small)
+        AutoTokenizer.from_pretrained(tiny_qwen2).save_pretrained(small)
+        torch.save(model.state_dict(), checkpoint / role / "model_world_size_1_rank_0.pt")
+        (checkpoint / role / "fsdp_config.json").write_text('{"world_size": 1}')
+    script = Path(__file__).parents[2] / "scripts" / "export.py"
+
+    def export(*words: str) -> subprocess.CompletedProcess:
+        return subprocess.run([sys.executable, str(script), *words], capture_output=True, text=True)
+
+    refused = export(str(checkpoint), str(tmp_path / "out"))
+    assert refused.returncode == 2 and "not a complete checkpoint" in refused.stderr
+    write_manifest(checkpoint, step=7, ranks=1)
+    assert export(str(checkpoint), str(tmp_path / "out")).returncode == 0
+    assert export(str(checkpoint), str(tmp_path / "value"), "--role", "critic").returncode == 0
+    loaded = AutoModelForCausalLM.from_pretrained(tmp_path / "out", dtype=torch.float32)
+    assert torch.equal(logits(loaded), logits(policy))
+    value = AutoModelForTokenClassification.from_pretrained(tmp_path / "value", num_labels=1)
+    assert torch.allclose(logits(value), logits(critic), atol=1e-6)
