@@ -52,6 +52,9 @@ def main(path: str) -> int:
     os.environ.update(environment.for_run(launch["hardware"], dict(os.environ)))
     os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # else Ray keeps one in HOME
     os.environ.update(environment.for_reward(launch["reward_fn"], launch["reward_keys"]))
+    # Else these write where the user stands.
+    os.environ.setdefault("TENSORBOARD_DIR", str(Path(launch["record"]) / "tensorboard"))
+    os.environ.setdefault("WANDB_DIR", launch["record"])
     Channel(Path(launch["record"])).phase("starting ray")
     # Unix sockets have at most 107 characters, so this can't lie in the output folder. The guardian
     # makes it and removes it.
