@@ -3,6 +3,7 @@
 Heads of 32: vLLM's attention on the CPU takes no smaller size.
 """
 
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,11 @@ def _save(folder: Path, config_class: str, model_class: str, sizes: dict[str, An
         getattr(transformers, model_class)(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+def pytest_configure() -> None:
+    """Ctrl-C works in tests however they were started: a shell's background jobs ignore it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
