@@ -10,6 +10,8 @@ Medians leave out the first step. Memory is the sum of resident memory over all 
 sampled twice a second: shared pages count once per process.
 """
 
+from __future__ import annotations  # Ray ships StockRunner without the names in its annotations
+
 import argparse
 import json
 import os
@@ -162,9 +164,9 @@ class StockRunner:
 
         @register_trainer("stock_on_cpu")
         class Stock(PPOTrainerSync):
-            def __init__(self, tree: Any) -> None:
-                tree.trainer.v1.trainer_mode = "sync"
-                super().__init__(tree)
+            def __init__(self, config: Any) -> None:
+                config.trainer.v1.trainer_mode = "sync"
+                super().__init__(config)
 
             def _init_resource_pool_mgr(self) -> None:
                 super()._init_resource_pool_mgr()
