@@ -12,7 +12,7 @@ from contextlib import suppress
 from numbers import Real
 from typing import Any
 
-FAILED = "reward_failed"  # the key that the guard adds to every row
+FAILED = "reward_failed"  # the key that every row gets
 
 
 class BadReward(ValueError):

@@ -1,92 +1,77 @@
-"""Scores rows, whatever the reward does: an exception, None, NaN, a hang or a crash is one counted
-row, never a dead run and never a silent 0.
+"""Rewards that are functions: the built-in rule of a row's data_source, or one of the user's.
 
-    guard = Guard("my_reward.py:score", timeout_s=30)
-    result = await guard.score("math_reasoning", "so 42", "42", None)
-    guard.too_many_failures()  # None, or the sentence to stop the run with
+    part = RulePart(RuleSpec(function="my_reward.py:score"))
+    await part.score(Row("math_reasoning", "so 42", "42"))  # {"score": 1.0}
 
 The built-in rules are bounded and run in this process; a user's function runs in a child that can
-be killed. Made for an asyncio loop, which `score` never blocks.
+be killed. Whatever a function does, an exception, None, NaN, a hang or a crash, is one Failure.
 """
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Callable
 from typing import Any
 
-from rewards.killable import Failure, Killable
-from rewards.registry import UnknownDataSource, rule_for
-from rewards.tally import Result, Tally
-from rewards.user import BadReward, call, describe, resolve
+from rewards.checks import BadReward, check
+from rewards.killable import Killable
+from rewards.part import CannotStart, Failure, Part, Row
+from rewards.registry import BadTable, UnknownDataSource, known_sources, rule_for, rule_of
+from rewards.spec import RuleSpec
+from rewards.user import LoadError, describe, resolve
 
-__all__ = ["Guard", "Result"]
-
-
-def _by_rule(data_source: str, *rest: Any) -> dict[str, float]:
-    try:
-        return call(rule_for(data_source), data_source, *rest)
-    except UnknownDataSource as error:
-        raise Failure("unknown_source", str(error)) from None
-    except BadReward as error:
-        raise Failure("bad_value", str(error)) from None
-    except Exception as error:  # a ground truth that is no text, say
-        raise Failure("exception", describe(error, None)) from None
+LOAD_TIMEOUT_S = 60.0
 
 
-class Guard:
-    """spec: `path.py:function`, or None for the built-in rules. timeout_s: for one call.
+class RulePart(Part):
+    """Raises CannotStart at once for a missing file or a bad table; the rest are failures."""
 
-    workers: child processes; a function that waits for a network deserves several.
-    on_failure: what a failed row scores, "neutral" (the mean of the good rows so far) or a number.
-    keys: the parts that every row shall have; without them the first good row fixes them.
-    Raises LoadError at once when the file is missing; all later trouble is in the results.
-    """
-
-    def __init__(
-        self,
-        spec: str | None,
-        *,
-        timeout_s: float = 30.0,
-        workers: int = 1,
-        on_failure: str | float = "neutral",
-        keys: Sequence[str] | None = None,
-        load_timeout_s: float = 60.0,
-    ) -> None:
-        self._tally = Tally(keys, on_failure)
+    def __init__(self, spec: RuleSpec, load_timeout_s: float = LOAD_TIMEOUT_S) -> None:
+        self.spec = spec
         self._children: list[Killable] = []
-        if spec is not None:
-            spec = resolve(spec)
-            self._children = [Killable(spec, timeout_s, load_timeout_s) for _ in range(workers)]
-
-    async def score(
-        self, data_source: str, solution_str: str, ground_truth: Any, extra_info: dict | None
-    ) -> Result:
-        row = (str(data_source), solution_str, ground_truth, extra_info)
+        self._named: Callable | None = None
         try:
-            if self._children:
-                child = min(self._children, key=lambda child: child.waiting)
-                return self._tally.good(await child.score(*row))
-            return self._tally.good(_by_rule(*row))
-        except Failure as failure:
-            return self._tally.failed(failure.kind, failure.reason)
+            if spec.function is not None:
+                function = resolve(spec.function)
+                self._children = [
+                    Killable(function, spec.timeout_s, load_timeout_s) for _ in range(spec.workers)
+                ]
+            elif spec.rule is not None:
+                self._named = rule_of(spec, "")
+            else:
+                known_sources(spec.table)  # reads it whole
+        except (LoadError, BadTable) as error:
+            raise CannotStart(str(error)) from None
 
-    @property
-    def counters(self) -> dict[str, int]:
-        """calls, failed, each kind of failure, dropped_parts and missing_parts."""
-        return dict(self._tally.counters)
+    async def score(self, row: Row) -> dict[str, float]:
+        given = (str(row.data_source), row.response, row.ground_truth, row.extra_info)
+        if self._children:
+            child = min(self._children, key=lambda child: child.waiting)
+            return await child.score(*given)
+        return await self._by_rule(*given)
 
-    @property
-    def reasons(self) -> dict[str, str]:
-        """The first reason of each kind of failure, with file and line where there is one."""
-        return dict(self._tally.reasons)
+    async def _by_rule(self, data_source: str, *rest: Any) -> dict[str, float]:
+        try:
+            rule = self._named or rule_for(data_source, self.spec.table)
+            result = rule(data_source, *rest, **self._options(rule))
+            return check(await result if inspect.isawaitable(result) else result)
+        except UnknownDataSource as error:
+            raise Failure("unknown_source", str(error)) from None
+        except BadReward as error:
+            raise Failure("bad_value", str(error)) from None
+        except Failure:
+            raise
+        except Exception as error:  # a ground truth that is no text, say
+            raise Failure("exception", describe(error, None)) from None
 
-    @property
-    def keys(self) -> tuple[str, ...] | None:
-        return self._tally.keys
+    def _options(self, rule: Callable) -> dict[str, Any]:
+        """What only the run knows, for the rules that take it (code); a table may have said it."""
+        known = {
+            "sandbox_url": self.spec.sandbox_url,
+            "allow_unsafe_code": self.spec.allow_unsafe_code,
+        }
+        taken = inspect.signature(rule).parameters
+        return {name: value for name, value in known.items() if value and name in taken}
 
-    def too_many_failures(self) -> str | None:
-        """A sentence when more than a fifth of the last 100 calls failed (20 calls at least)."""
-        return self._tally.too_many()
-
-    def close(self) -> None:
+    async def close(self) -> None:
         """Ends the children, those that hang too."""
         for child in self._children:
             child.close()

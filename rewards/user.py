@@ -4,7 +4,7 @@
     call(function, "math_reasoning", "so 42", "42", None)  # {"score": 1.0}
 
 The function takes any of data_source, solution_str, ground_truth, extra_info and may be async.
-It runs in this process: `rewards.guard` is what runs it where it can be killed.
+It runs in this process: `rewards.killable` is what runs it where it can be killed.
 """
 
 import ast

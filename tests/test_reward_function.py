@@ -1,14 +1,20 @@
-"""Rewards that fail in every way, in real processes: one counted row each, and the next scores."""
+"""Functions that fail in every way, in real processes: one counted row, and the next scores."""
 
 import asyncio
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from rewards.guard import Guard, Result
+from rewards.build import build
+from rewards.part import CannotStart, Row
+from rewards.reward import Result, Reward
+from rewards.rule_part import RulePart
+from rewards.spec import RULES, PartSpec, RewardSpec, RuleSpec
 from rewards.tally import FEWEST, WINDOW, Tally
 
 OWN = """
@@ -67,61 +73,96 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def of_function(path: Path, on_failure: str | float = "neutral", **settings: Any) -> RewardSpec:
+    rule = RuleSpec(function=f"{path}:score", **settings)
+    return RewardSpec((PartSpec("rule_score", rule, on_failure=on_failure),), {"rule_score": 1.0})
+
+
 @pytest.fixture
-def guard(own: Path) -> Iterator[Guard]:
-    guard = Guard(f"{own}:score", timeout_s=1.0)
-    yield guard
-    guard.close()
+def reward(own: Path) -> Iterator[Reward]:
+    reward = build(of_function(own, timeout_s=1.0))
+    yield reward
+    asyncio.run(reward.close())
 
 
-def scored(guard: Guard, *responses: str) -> list[Result]:
+def scored(reward: Reward, *responses: str) -> list[Result]:
     async def each() -> list[Result]:
-        return [await guard.score("math_reasoning", text, "42", None) for text in responses]
+        return [await reward.score(Row("math_reasoning", text, "42")) for text in responses]
 
     return asyncio.run(each())
 
 
-def test_every_fault_is_one_failed_row_and_the_next_one_scores(guard: Guard) -> None:
+def counters(reward: Reward) -> dict[str, int]:
+    return reward.counters["rule_score"]
+
+
+def columns(score: float, part: float, failed: float = 0.0) -> dict[str, float]:
+    return {"rule_score": score, "rule_failed": failed, "part": part, "reward_failed": failed}
+
+
+def test_every_fault_is_one_failed_row_and_the_next_one_scores(reward: Reward) -> None:
     for response, kind, said in FAULTS:
-        before = guard.counters.get(kind, 0)
-        bad, good = scored(guard, response, "fine")
+        before = counters(reward).get(kind, 0)
+        bad, good = scored(reward, response, "fine")
         assert bad.failed and said in (bad.reason or ""), response
-        assert good == Result(1.0, {"part": 2.0, "reward_failed": 0.0}, False, None), response
-        assert guard.counters[kind] == before + 1
-    assert guard.counters["failed"] == len(FAULTS)
-    assert guard.reasons["exception"] == FAULTS[0][2]
+        assert good == Result(1.0, columns(1.0, 2.0), False, None), response
+        assert counters(reward)[kind] == before + 1
+    assert counters(reward)["failed"] == len(FAULTS)
+    assert reward.reasons["rule_score"]["exception"] == FAULTS[0][2]
 
 
-def test_a_failed_row_gets_the_mean_so_far_and_the_same_keys(guard: Guard) -> None:
-    first, one, half, failed = scored(guard, "none", "fine", "fewer keys", "nan")
-    assert first == Result(0.0, {"reward_failed": 1.0}, True, first.reason)
+def test_a_failed_row_gets_the_mean_so_far_and_the_same_keys(reward: Reward) -> None:
+    first, one, half, failed = scored(reward, "none", "fine", "fewer keys", "nan")
+    assert (first.score, first.failed) == (0.0, True) and "part" not in first.parts
     assert (one.score, half.score, failed.score) == (1.0, 0.5, 0.75)
-    assert failed.parts == {"part": 2.0, "reward_failed": 1.0}
+    assert failed.parts == columns(0.75, 2.0, failed=1.0)
 
 
-def test_keys_stay_those_of_the_first_row(guard: Guard) -> None:
-    rows = scored(guard, "fine", "more keys", "fewer keys")
-    assert [row.parts for row in rows] == [
-        {"part": 2.0, "reward_failed": 0.0},
-        {"part": 4.0, "reward_failed": 0.0},
-        {"part": 3.0, "reward_failed": 0.0},
-    ]
-    assert guard.counters["dropped_parts"] == 1 and guard.counters["missing_parts"] == 1
+def test_keys_stay_those_of_the_first_row(reward: Reward) -> None:
+    rows = scored(reward, "fine", "more keys", "fewer keys")
+    assert [row.parts for row in rows] == [columns(1.0, 2.0), columns(0.0, 4.0), columns(0.5, 3.0)]
+    assert counters(reward)["dropped_parts"] == 1 and counters(reward)["missing_parts"] == 1
 
 
 def test_keys_that_are_known_hold_from_the_first_failure_on(own: Path) -> None:
-    guard = Guard(f"{own}:score", keys=("part",), on_failure=-1.0)
-    (row,) = scored(guard, "none")
-    guard.close()
-    assert (row.score, row.parts) == (-1.0, {"part": 0.0, "reward_failed": 1.0})
+    reward = build(of_function(own, on_failure=-1.0), keys={"rule_score": ("part",)})
+    (row,) = scored(reward, "none")
+    asyncio.run(reward.close())
+    assert (row.score, row.parts) == (-1.0, columns(-1.0, 0.0, failed=1.0))
 
 
-def test_a_hang_does_not_block_the_loop_nor_fail_the_rows_behind_it(guard: Guard) -> None:
+def test_the_lowest_score_so_far_can_stand_in_for_a_failure(own: Path) -> None:
+    reward = build(of_function(own, on_failure="min"))
+    *_, failed = scored(reward, "fine", "fewer keys", "fine", "none")
+    asyncio.run(reward.close())
+    assert failed.score == 0.5
+
+
+def test_a_failure_stops_the_run_where_that_is_the_policy(own: Path) -> None:
+    reward = build(of_function(own, on_failure="raise"))
+    scored(reward, "fine")
+    assert reward.stop_reason() is None
+    scored(reward, "nan")
+    asyncio.run(reward.close())
+    assert "rule_score: a reward failed (bad_value): own.py:score" in (reward.stop_reason() or "")
+
+
+def test_means_survive_a_resume(own: Path) -> None:
+    first = build(of_function(own))
+    scored(first, "fine", "fewer keys")
+    again = build(of_function(own), first.keys, json.loads(json.dumps(first.state())))
+    (failed,) = scored(again, "none")
+    for reward in (first, again):
+        asyncio.run(reward.close())
+    assert failed.parts == columns(0.75, 2.0, failed=1.0)
+
+
+def test_a_hang_does_not_block_the_loop_nor_fail_the_rows_behind_it(reward: Reward) -> None:
     async def together() -> tuple[list[str], list[Result]]:
         order: list[str] = []
 
         async def score(text: str) -> Result:
-            result = await guard.score("math_reasoning", text, "42", None)
+            result = await reward.score(Row("math_reasoning", text, "42"))
             order.append(text)
             return result
 
@@ -138,56 +179,64 @@ def test_a_hang_does_not_block_the_loop_nor_fail_the_rows_behind_it(guard: Guard
 
 
 def test_several_workers_share_the_rows(own: Path) -> None:
-    guard = Guard(f"{own}:score", workers=2)
+    reward = build(of_function(own, workers=2))
 
     async def together() -> list[Result]:
-        rows = (guard.score("math_reasoning", "fine", "42", None) for _ in range(20))
+        rows = (reward.score(Row("math_reasoning", "fine", "42")) for _ in range(20))
         return await asyncio.gather(*rows)
 
     results = asyncio.run(together())
-    guard.close()
-    assert all(row.score == 1.0 for row in results) and guard.counters["calls"] == 20
+    asyncio.run(reward.close())
+    assert all(row.score == 1.0 for row in results) and counters(reward)["calls"] == 20
+
+
+def test_a_missing_file_is_seen_at_once(tmp_path: Path) -> None:
+    with pytest.raises(CannotStart, match=r"none\.py not found"):
+        RulePart(RuleSpec(function=f"{tmp_path}/none.py:score"))
 
 
 def test_what_cannot_be_imported_fails_every_row_with_its_reason(tmp_path: Path) -> None:
     (tmp_path / "own.py").write_text("\nimport no_such_module_of_ours")
-    guard = Guard(f"{tmp_path}/own.py:score")
-    first, second = scored(guard, "a", "b")
-    guard.close()
+    reward = build(of_function(tmp_path / "own.py"))
+    first, second = scored(reward, "a", "b")
+    asyncio.run(reward.close())
     assert first.failed and "own.py:2: ModuleNotFoundError" in (first.reason or "")
-    assert second.reason == first.reason and guard.counters["load"] == 2
+    assert second.reason == first.reason and counters(reward)["load"] == 2
 
 
 def test_a_file_that_hangs_while_it_is_imported_is_killed(tmp_path: Path) -> None:
     (tmp_path / "own.py").write_text("while True: pass")
-    guard = Guard(f"{tmp_path}/own.py:score", load_timeout_s=1.0)
-    (row,) = scored(guard, "a")
-    guard.close()
+    part = RulePart(RuleSpec(function=f"{tmp_path}/own.py:score"), load_timeout_s=1.0)
+    reward = Reward(of_function(tmp_path / "own.py"), {"rule_score": part})
+    (row,) = scored(reward, "a")
+    asyncio.run(reward.close())
     assert row.failed and "importing it took longer than 1 s" in (row.reason or "")
 
 
-def test_a_row_that_does_not_pickle_is_named(guard: Guard) -> None:
-    row = asyncio.run(guard.score("math_reasoning", "fine", "42", {"f": lambda: 0}))
-    assert row.failed and guard.counters["unsendable"] == 1
+def test_a_row_that_does_not_pickle_is_named(reward: Reward) -> None:
+    row = asyncio.run(reward.score(Row("math_reasoning", "fine", "42", {"f": lambda: 0})))
+    assert row.failed and counters(reward)["unsendable"] == 1
 
 
 def test_built_in_rules_need_no_child() -> None:
-    guard = Guard(None)
-    right, wrong = scored(guard, "#### 42", "#### 41")
+    reward = build(RULES)
+    right, wrong = scored(reward, "#### 42", "#### 41")
     assert (right.score, wrong.score) == (1.0, 0.0)
-    assert right.parts == {"answered": 1.0, "reward_failed": 0.0}
-    unknown = asyncio.run(guard.score("no such source", "", "", None))
+    assert right.parts["answered"] == 1.0 and not right.failed
+    unknown = asyncio.run(reward.score(Row("no such source", "")))
     assert unknown.failed and "math_reasoning" in (unknown.reason or "")
-    odd = asyncio.run(guard.score("math_reasoning", "42", 42, None))
+    odd = asyncio.run(reward.score(Row("math_reasoning", "42", 42)))
     assert odd.failed and "math_reasoning.py" in (odd.reason or "")
 
 
 SCRIPT = """
 import asyncio, sys
-from rewards.guard import Guard
-guard = Guard(sys.argv[1] + ":score", timeout_s=600)
+from rewards.part import Row
+from rewards.rule_part import RulePart
+from rewards.spec import RuleSpec
+part = RulePart(RuleSpec(function=sys.argv[1] + ":score", timeout_s=600))
 async def score(text):
-    return await guard.score("math_reasoning", text, "42", None)
+    return await part.score(Row("math_reasoning", text, "42"))
 """
 
 
@@ -203,7 +252,7 @@ def script(own: Path, rest: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_it_works_without_an_importable_main_and_keeps_standard_output_clean(own: Path) -> None:
-    done = script(own, "print(asyncio.run(score('fine')).score)\nguard.close()\n")
+    done = script(own, "print(asyncio.run(score('fine'))['score'])\nasyncio.run(part.close())\n")
     assert done.stdout == "1.0\n", done.stderr
     assert "printed while importing" in done.stderr and "printed while scoring" in done.stderr
 
