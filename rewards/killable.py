@@ -12,56 +12,22 @@ import asyncio
 import pickle
 import signal
 import threading
-import types
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from multiprocessing import popen_spawn_posix, spawn
-from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from pebble import ProcessExpired, ProcessPool
 
 from rewards.child import begin, run
-
-
-class Failure(Exception):
-    """kind: load, exception, bad_value, hang, crash or unsendable; reason: one sentence."""
-
-    def __init__(self, kind: str, reason: str) -> None:
-        super().__init__(kind, reason)
-        self.kind, self.reason = kind, reason
-
-
-def _preparation(name: str) -> dict[str, Any]:
-    data = spawn.get_preparation_data(name)
-    return {key: given for key, given in data.items() if not key.startswith("init_main")}
-
-
-class _Popen(popen_spawn_posix.Popen):
-    # The standard library makes a spawned child import the parent's __main__ first. In a Ray
-    # actor that is Ray's own worker script (seconds), and from a console it is no file at all.
-    # Rebinding one name inside _launch leaves everyone else's processes as they are.
-    _launch = types.FunctionType(
-        popen_spawn_posix.Popen._launch.__code__,  # type: ignore[attr-defined]
-        {
-            **vars(popen_spawn_posix),
-            "spawn": types.SimpleNamespace(**{**vars(spawn), "get_preparation_data": _preparation}),
-        },
-    )
-
-
-class _Process(SpawnProcess):
-    @staticmethod
-    def _Popen(process_obj: Any) -> _Popen:
-        return _Popen(process_obj)
-
-
-class _Context(SpawnContext):
-    Process = _Process
+from rewards.part import Failure
+from rewards.spawn import Spawn
 
 
 class Killable:
-    """One call at a time, in the order in which they came; waiting for one's turn has no limit."""
+    """One call at a time, in the order in which they came; waiting for one's turn has no limit.
+
+    Kinds of Failure: load, exception, bad_value, hang, crash, unsendable.
+    """
 
     def __init__(self, spec: str, timeout_s: float, load_timeout_s: float) -> None:
         self.spec, self.timeout_s, self.load_timeout_s = spec, timeout_s, load_timeout_s
@@ -125,7 +91,7 @@ class Killable:
 
     def _running_pool(self) -> ProcessPool:
         if self._pool is None:
-            self._pool = ProcessPool(max_workers=1, initializer=begin, context=_Context())
+            self._pool = ProcessPool(max_workers=1, initializer=begin, context=Spawn())
         return self._pool
 
     def _drop(self) -> None:

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
 
-from rewards.rules.math_reasoning import compute_score
+from rewards.rules.math_reasoning import quick_score
 from verlaunch.demo import model as demo
 from verlaunch.demo.task import problems, write_data
 from verlaunch.demo.tokenizer import make_tokenizer
@@ -67,7 +67,7 @@ def test_the_warm_start_is_right_about_half_the_time(
     answers: Answers, tokenizer: PreTrainedTokenizerBase
 ) -> None:
     texts = [(row, tokenizer.decode(new, skip_special_tokens=True)) for row, new in answers]
-    scores = [compute_score(r["data_source"], t, r["ground_truth"])["score"] for r, t in texts]
+    scores = [quick_score(t, r["ground_truth"])["score"] for r, t in texts]
     assert 0.4 <= sum(scores) / len(scores) <= 0.6
 
 
@@ -153,4 +153,4 @@ def test_the_data_are_all_hundred_sums_in_the_projects_format(tmp_path: Path) ->
     for row in rows:
         a, b = row["prompt"].rstrip("=").split("+")
         assert int(a) + int(b) == int(row["ground_truth"])
-        assert compute_score(row["data_source"], row["ground_truth"], row["ground_truth"])["score"]
+        assert quick_score(row["ground_truth"], row["ground_truth"])["score"]

@@ -1,103 +1,41 @@
-r"""1 for the right final answer, 0 for any other: numbers by exact value, the rest as text.
+r"""Is the final answer the reference? 1 or 0, by exact value for numbers, by algebra for formulas.
 
-    compute_score("math_reasoning", "6 * 7 = 42\n#### 42", "42")  # {"score": 1.0, "answered": 1.0}
+    await compute_score("math_reasoning", "6 * 7 = 42\n#### 42", "42")
+    # {"score": 1.0, "answered": 1.0}
+    await compute_score("lighteval/MATH", r"\boxed{\frac{1}{\sqrt2}}", r"\frac{\sqrt2}{2}")
+    # {"score": 1.0, "answered": 1.0}
 
-An explicit marker (`#### 42`, `\boxed{42}`, "The answer is 42", "Answer: 42") beats bare numbers,
-the last marker beats earlier ones, and without any the last number of the last line counts.
-Units and % are dropped on both sides. Left out: algebra (x+1 is not 1+x) and rounding (0.33 is
-not 1/3). Every pass over the text is linear.
+Equal text first, equal numbers next; Math-Verify is asked only about formulas. Units and % are
+dropped on both sides. Also the rule of GSM8K and MATH data: those that verl scores -1 or 1 score
+0 or 1 here, so that a mixture has one range. Left out: rounding (0.33 is not 1/3; Math-Verify does
+compare decimals with roots, to 6 digits).
 """
 
 import re
-from collections import deque
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
-from rewards.rules.numbers import LONGEST, NUMBER, clean, numbers, value
-
-MARKER = re.compile(
-    r"(?P<box>\\f?boxed\s{0,3}\{)|(?P<hash>\#{4,})"
-    r"|(?P<say>answer[\s*]{0,4}(?:is\b|[:=：])|答案\s{0,3}(?:是|为|[:：]))",
-    re.IGNORECASE,
+from rewards.rules import expressions
+from rewards.rules.answers import (
+    EDGES,
+    Answer,
+    find,
+    find_marked,
+    find_reference,
+    last_number,
+    read,
+    trim,
 )
-MOST_MARKERS = 32  # the last ones of a response that repeats itself
-# a number among these is a part of a formula, not an answer with a unit
-FORMULA = re.compile(r"[\^_\\{}+*<>|\[\]√π]|\b(?:sqrt|log|ln|sin|cos|tan|pi)\b|[0-9][xyzn]\b")
-_SENTENCE_END = re.compile(r"[.;。;](?:\s|$)|\n")
-_EDGES = " \t\r\n.,:;=!?*\"'。,:"
+from rewards.rules.numbers import LONGEST, clean, numbers, value
 
-
-def _braces(text: str) -> str:
-    """What stands before the brace that closes the one already open; the first line if none."""
-    depth = 1
-    for at, character in enumerate(text):
-        depth += {"{": 1, "}": -1}.get(character, 0)
-        if depth == 0:
-            return text[:at]
-    return text.split("\n", 1)[0]
-
-
-def _line(text: str) -> str:
-    """The first line that holds more than typesetting."""
-    lines = (clean(line) for line in text.split("\n"))
-    return next((line for line in lines if any(c.isalnum() for c in line)), "")
-
-
-def _trim(text: str) -> str:
-    return text.rstrip(_EDGES).lstrip(_EDGES.replace(".", ""))  # .5 keeps its point
-
-
-def _read(text: str, first_of_many: bool) -> str:
-    """A number's spelling when the text states one (its result when it states `6*7 = 42`);
-    else the text itself. `first_of_many`: prose such as "42 apples, 3 each" answers 42."""
-    text = _trim(clean(text))
-    stated = _trim(text.rpartition("=")[2])
-    found = numbers(stated)
-    if not found or FORMULA.search(NUMBER.sub(" ", stated)) or re.search(r"\d[xyzn]\b", stated):
-        return text
-    return found[0] if len(found) == 1 or first_of_many else text
-
-
-def _sentence(text: str) -> str:
-    """The first sentence with a digit; the first one when none has any."""
-    parts = [part for part in _SENTENCE_END.split(text) if part.strip(_EDGES)]
-    return next((part for part in parts if re.search(r"[0-9]", part)), parts[0] if parts else "")
-
-
-def _marked(text: str) -> str | None:
-    """The answer behind the last marker. "The answer is correct" gives way to `\\boxed{42}`."""
-    prose: str | None = None
-    end = len(text)
-    for mark in reversed(deque(MARKER.finditer(text), maxlen=MOST_MARKERS)):
-        body = text[mark.end() : mark.end() + LONGEST]
-        if mark["box"]:
-            answer = _read(_braces(body), first_of_many=False)
-        else:
-            answer = _read(_sentence(_line(body[: end - mark.end()])), first_of_many=True)
-        end = mark.start()
-        if answer and (mark["box"] or re.search(r"[0-9]", answer)):
-            return answer
-        prose = prose or answer or None
-    return prose
-
-
-def _last_number(text: str) -> str | None:
-    text = text.rstrip()
-    line = text[max(text.rfind("\n") + 1, len(text) - LONGEST) :]
-    found = numbers(clean(line))
-    return found[-1] if found else None
+Method = Literal["flexible", "strict"]
+_ONE_IN_BRACES = re.compile(r"([_^])\{(\w)\}")  # x^{2} is x^2, 12_{5} is 12_5
+_OPTION = re.compile(r"\([a-j]\)")  # (B) is B
 
 
 def extract_answer(text: str) -> str | None:
     """The final answer as it is spelled ("1,234", "1/2", "x+1"), None when there is none."""
-    return _marked(text) or _last_number(text)
-
-
-def _reference(text: str) -> str:
-    """A ground truth is one whole answer ("72 clips", "(1, 2)") or a solution that ends in one."""
-    text = text.strip()
-    if MARKER.search(text) or "\n" in text:
-        return extract_answer(text) or ""
-    return _read(text, first_of_many=False)
+    found = find(text)
+    return found.text if found else None
 
 
 def _value(text: str) -> Any:
@@ -106,35 +44,91 @@ def _value(text: str) -> Any:
 
 
 def _as_text(text: str) -> str:
-    return "".join(clean(text).strip(_EDGES).casefold().split())
+    text = "".join(trim(clean(text)).strip(EDGES).casefold().split())
+    text = _ONE_IN_BRACES.sub(r"\1\2", text)
+    return text[1:-1] if _OPTION.fullmatch(text) else text
 
 
 def same_answer(a: str | None, b: str | None) -> bool:
     """Equal in exact value when both are numbers, else equal as text without spaces and case."""
     if a is None or b is None:
         return False
-    a, b = _read(a, first_of_many=False), _read(b, first_of_many=False)
+    if a == b:
+        return bool(_as_text(a))
+    a, b = read(a), read(b)
     values = _value(a), _value(b)
     if None not in values:
         return values[0] == values[1]
     return bool(_as_text(a)) and _as_text(a) == _as_text(b)
 
 
-def compute_score(
+class _Parsed(NamedTuple):
+    """What a response says: behind a marker, and in the end (the same where there is a marker)."""
+
+    text: str
+    marked: Answer | None
+    answer: Answer | None
+    strict: bool
+
+
+def _parse(response: str, method: Method) -> _Parsed:
+    marked, strict = find_marked(response), method == "strict"
+    return _Parsed(response, marked, marked if marked or strict else last_number(response), strict)
+
+
+def _is_right(said: _Parsed, truth: Answer) -> bool:
+    """Without algebra."""
+    if said.answer and same_answer(said.answer.text, truth.text):
+        return True
+    whole = not said.strict and len(said.text) <= LONGEST  # "x + 1": the answer and no more
+    return whole and same_answer(said.text.strip(), truth.text)
+
+
+def _formulas(said: _Parsed, truth: Answer) -> tuple[str, str] | None:
+    """The two sides that algebra should compare; None when there is nothing to ask."""
+    gold = expressions.formula(truth.source)
+    if gold is None or (said.strict and said.marked is None):
+        return None
+    source = said.marked.source if said.marked else expressions.last_fenced(said.text)
+    is_number = _value(truth.text) is not None
+    if is_number and (source is None or (said.marked and _value(said.marked.text) is not None)):
+        return None  # two numbers were compared already
+    answer = expressions.formula(source or said.text)
+    if answer is None or (is_number and expressions.is_unfinished(answer)):
+        return None
+    return gold, answer
+
+
+def _scores(right: bool, said: _Parsed) -> dict[str, float]:
+    return {"score": float(right), "answered": float(right or said.answer is not None)}
+
+
+def quick_score(response: str, truth: str, method: Method = "flexible") -> dict[str, float]:
+    """As `compute_score`, at once and without algebra: x+1 is not 1+x."""
+    said = _parse(response, method)
+    return _scores(_is_right(said, find_reference(truth)), said)
+
+
+async def compute_score(
     data_source: str,
     solution_str: str,
     ground_truth: str,
     extra_info: dict[str, Any] | None = None,
     *,
-    method: Literal["flexible", "strict"] = "flexible",
+    method: Method = "flexible",
 ) -> dict[str, float]:
     """score: 1.0 or 0.0; answered: 1.0 when an answer was found at all.
 
     method: "strict" accepts an answer behind a marker only, "flexible" bare numbers as well.
+    Raises Failure when formulas cannot be compared at all, whatever the answer.
     """
-    truth = _reference(ground_truth)
-    answer = _marked(solution_str) if method == "strict" else extract_answer(solution_str)
-    right = same_answer(answer, truth)
-    if not right and method == "flexible" and len(solution_str) <= LONGEST:
-        right = same_answer(solution_str.strip(), truth)  # "x + 1", "yes": the answer and no more
-    return {"score": float(right), "answered": float(right or answer is not None)}
+    if not isinstance(ground_truth, str):
+        kind = type(ground_truth).__name__
+        raise TypeError(f"ground_truth is of type {kind}; this rule needs text, such as '42'")
+    said, truth = _parse(solution_str, method), find_reference(ground_truth)
+    right = _is_right(said, truth)
+    if not right and (pair := _formulas(said, truth)):
+        from rewards import mathpool
+
+        right = await mathpool.is_equal(*pair)
+    return _scores(right, said)
