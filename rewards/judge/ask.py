@@ -1,0 +1,37 @@
+"""One question to a judge and its answer, whoever the provider is.
+
+    answer = await client.ask(Ask("Grade strictly.", "Q: 2+2? A: 4. JSON, please.", SCHEMA))
+    answer.text    # '{"reason": "correct", "score": 10}'
+
+Left out on purpose: what the text means (rewards/judge/parse.py).
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Finish = Literal["stop", "length", "refusal"]
+
+
+@dataclass(frozen=True)
+class Ask:
+    """schema: the JSON schema of the answer, an object; max_tokens: of the answer."""
+
+    system: str
+    user: str
+    schema: dict[str, Any]
+    max_tokens: int = 1024
+
+
+@dataclass(frozen=True)
+class Answer:
+    """finish: "length" when max_tokens cut it, "refusal" when a filter or the judge declined.
+
+    Tokens are those that the provider billed; 0 when it does not say. latency_s: of the one
+    request that was answered, without waits for limits and without retries.
+    """
+
+    text: str
+    finish: Finish
+    input_tokens: int
+    output_tokens: int
+    latency_s: float

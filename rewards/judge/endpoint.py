@@ -1,0 +1,120 @@
+"""Where one run's judge is: its address and its key, from the spec and the environment.
+
+    endpoint = find_endpoint(spec, os.environ)
+    endpoint.base_url    # "https://dashscope-intl.aliyuncs.com/compatible-mode/v1"
+
+The address: spec.base_url, else spec.region, else the provider's variables, else its own default.
+A server of one's own (vLLM, a proxy) is provider openai with a base_url; it may do without a key.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Any
+from urllib.parse import urlsplit
+
+from rewards.judge.providers import PROVIDERS, Provider
+from rewards.part import CannotStart
+from rewards.spec import JudgeSpec
+
+NO_KEY = "none"  # SDKs insist on one; a local server does not look at it
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where one run's judge is. own: on a host that is not the provider's, such as localhost."""
+
+    provider: Provider
+    model: str
+    base_url: str
+    key: str = field(repr=False)
+    own: bool = False
+    notes: tuple[str, ...] = ()
+
+    @property
+    def token_field(self) -> str:
+        """Every server that speaks OpenAI's protocol knows max_tokens, not all the newer name."""
+        return "max_tokens" if self.own else self.provider.token_field
+
+    @property
+    def quiet(self) -> dict[str, Any]:
+        """The fields that turn this model's thinking off; none for a server we know nothing of."""
+        known = {} if self.own and self.provider.name == "openai" else self.provider.quiet
+        fields = (fields for pattern, fields in known.items() if fnmatchcase(self.model, pattern))
+        return dict(next(fields, {}))
+
+    @property
+    def shown(self) -> str:
+        """For messages: `qwen-plus at dashscope-intl.aliyuncs.com`, without a URL's password."""
+        parts = urlsplit(self.base_url)
+        port = f":{parts.port}" if parts.port else ""
+        return f"{self.model} at {parts.hostname}{port}"
+
+
+def _provider(name: str) -> Provider:
+    if name not in PROVIDERS:
+        raise CannotStart(f"no judge is called {name!r}; --rm_api_type: {', '.join(PROVIDERS)}")
+    return PROVIDERS[name]
+
+
+def _base_url(provider: Provider, spec: JudgeSpec, environ: Mapping[str, str]) -> str:
+    if spec.base_url:
+        return spec.base_url
+    if spec.region:
+        if spec.region not in provider.regions:
+            known = ", ".join(provider.regions) or f"none, {provider.name} has one address"
+            raise CannotStart(f"no region {spec.region!r} of {provider.name}; regions: {known}")
+        return provider.regions[spec.region]
+    for variable in provider.addresses:
+        if value := environ.get(variable, "").strip():
+            return value
+    # what DashScope's own SDK reads is the address of another protocol on the same host
+    if provider.regions and (value := environ.get("DASHSCOPE_HTTP_BASE_URL", "").strip()):
+        return value.rstrip("/").removesuffix("/api/v1") + "/compatible-mode/v1"
+    return provider.base_url
+
+
+def _checked_url(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        fine = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        fine = False
+    if not fine:
+        raise CannotStart(
+            "the judge's address is no URL; it looks like http://127.0.0.1:8000/v1 (--rm_base_url)"
+        )
+    return url.rstrip("/")
+
+
+def _is_own(provider: Provider, url: str) -> bool:
+    theirs = {urlsplit(known).hostname for known in (provider.base_url, *provider.regions.values())}
+    return urlsplit(url).hostname not in theirs
+
+
+def _key(provider: Provider, environ: Mapping[str, str], own: bool) -> tuple[str, tuple[str, ...]]:
+    """The key, and a note when two variables hold different ones."""
+    found = {name: value for name in provider.keys if (value := environ.get(name, "").strip())}
+    if not found and own and provider.name == "openai":
+        return NO_KEY, ()
+    if not found:
+        names = " or ".join(provider.keys)
+        raise CannotStart(
+            f"a judge of {provider.name} needs a key and {names} is not set; "
+            f"set it: export {provider.keys[0]}=..."
+        )
+    name, key = next(iter(found.items()))
+    if not key.isascii() or not key.isprintable() or " " in key:
+        raise CannotStart(f"{name} holds characters that no key has; set it again")
+    if len(set(found.values())) > 1:
+        return key, (f"{' and '.join(found)} hold different keys; {name} is used",)
+    return key, ()
+
+
+def find_endpoint(spec: JudgeSpec, environ: Mapping[str, str]) -> Endpoint:
+    """Raises CannotStart with a sentence that names what is missing."""
+    provider = _provider(spec.provider)
+    url = _checked_url(_base_url(provider, spec, environ))
+    own = _is_own(provider, url)
+    key, notes = _key(provider, environ, own)
+    return Endpoint(provider, spec.model, url, key, own, notes)

@@ -1,0 +1,164 @@
+"""The two ways to ask over HTTP: OpenAI's chat completions and Anthropic's messages.
+
+    protocol = PROTOCOLS["chat"]
+    body = protocol.body(endpoint, ask, without=frozenset())    # what POST {url}{path} sends
+    protocol.read({"choices": [...], "usage": {...}})           # Reply(text, finish, 31, 12)
+
+A request holds only what its provider documents: Gemini and Anthropic refuse any other field.
+`without` names what this server refused: "structured" output, the "quiet" fields that turn
+thinking off, or the usual name of the limit of "tokens".
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from rewards.judge.ask import Ask, Finish
+from rewards.judge.endpoint import Endpoint
+
+Body = dict[str, Any]
+
+# what a 400 says when it means something that we can do without, in the order of its loss
+_TOKENS = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
+_QUIET = ("reasoning_effort", "enable_thinking", "thinking")
+_STRUCTURED = (
+    *("response_format", "output_config", "output_format", "json_schema", "json_object"),
+    *("json mode", "schema", "structured", "guided"),
+)
+
+
+class UnreadableReply(Exception):
+    """An answer with status 200 that is not what the protocol promises: cut off, or not JSON."""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """Tokens are None when the server does not count them."""
+
+    text: str
+    finish: Finish
+    input_tokens: int | None
+    output_tokens: int | None
+
+
+class Wire(Protocol):
+    """optional: what `without` may hold -> the words by which a 400 means it."""
+
+    path: str
+    optional: Mapping[str, tuple[str, ...]]
+
+    def body(self, endpoint: Endpoint, ask: Ask, without: Iterable[str]) -> Body: ...
+
+    def read(self, data: Any) -> Reply: ...
+
+
+def _clean(text: str) -> str:
+    """Without lone surrogates, which no UTF-8 holds: a model can write them, a request cannot."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _schema(schema: Any, closed: bool) -> Any:
+    """The schema with every object closed to further properties, or without a word on that."""
+    if isinstance(schema, list):
+        return [_schema(item, closed) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    out = {k: _schema(v, closed) for k, v in schema.items() if k != "additionalProperties"}
+    if closed and out.get("type") == "object":
+        out["additionalProperties"] = False
+        out["required"] = list(out.get("properties", {}))
+    return out
+
+
+def _sum(usage: Any, *names: str) -> int | None:
+    if not isinstance(usage, dict):
+        return None
+    found = [usage[name] for name in names if isinstance(usage.get(name), int)]
+    return sum(found) if found else None
+
+
+def _joined(content: Any) -> str:
+    """Text as it is, or the text of typed parts."""
+    if isinstance(content, list):
+        parts = (part.get("text") for part in content if isinstance(part, dict))
+        return "".join(part for part in parts if isinstance(part, str))
+    return content if isinstance(content, str) else ""
+
+
+class Chat:
+    """https://platform.openai.com/docs/api-reference/chat, and all that speak it."""
+
+    path = "/chat/completions"
+    optional: Mapping[str, tuple[str, ...]] = {
+        "tokens": tuple(_TOKENS),
+        "quiet": _QUIET,
+        "structured": _STRUCTURED,
+    }
+
+    def _format(self, endpoint: Endpoint, ask: Ask) -> Body:
+        if endpoint.provider.structured == "json_object":
+            return {"type": "json_object"}
+        schema = _schema(ask.schema, endpoint.provider.closed_schema)
+        json_schema = {"name": "verdict", "strict": True, "schema": schema}
+        return {"type": "json_schema", "json_schema": json_schema}
+
+    def body(self, endpoint: Endpoint, ask: Ask, without: Iterable[str]) -> Body:
+        roles = (("system", ask.system), ("user", ask.user))
+        messages = [{"role": role, "content": _clean(text)} for role, text in roles if text]
+        body: Body = {"model": endpoint.model, "messages": messages}
+        limit = endpoint.token_field
+        body[_TOKENS[limit] if "tokens" in without else limit] = ask.max_tokens
+        if "structured" not in without:
+            body["response_format"] = self._format(endpoint, ask)
+        return body if "quiet" in without else {**body, **endpoint.quiet}
+
+    def read(self, data: Any) -> Reply:
+        try:
+            choice = data["choices"][0]
+            message = choice["message"]
+            said = choice.get("finish_reason") or "stop"
+            refusal = message.get("refusal")
+        except (LookupError, TypeError, AttributeError):
+            raise UnreadableReply("the answer has no choices[0].message") from None
+        finish: Finish = "length" if said == "length" else "stop"
+        if refusal or str(said).startswith("content_filter"):
+            finish = "refusal"
+        text = _joined(message.get("content")) or _joined(refusal)
+        usage = data.get("usage")
+        return Reply(text, finish, _sum(usage, "prompt_tokens"), _sum(usage, "completion_tokens"))
+
+
+class Messages:
+    """https://docs.anthropic.com/en/api/messages."""
+
+    path = "/v1/messages"
+    optional: Mapping[str, tuple[str, ...]] = {"structured": _STRUCTURED}
+    _cut = ("max_tokens", "model_context_window_exceeded")
+    _input = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
+
+    def body(self, endpoint: Endpoint, ask: Ask, without: Iterable[str]) -> Body:
+        body: Body = {
+            "model": endpoint.model,
+            "max_tokens": ask.max_tokens,
+            "messages": [{"role": "user", "content": _clean(ask.user)}],
+        }
+        if ask.system:
+            body["system"] = _clean(ask.system)
+        if "structured" not in without:
+            schema = _schema(ask.schema, endpoint.provider.closed_schema)
+            body["output_config"] = {"format": {"type": "json_schema", "schema": schema}}
+        return body
+
+    def read(self, data: Any) -> Reply:
+        if not isinstance(data, dict) or not isinstance(data.get("content"), list):
+            raise UnreadableReply("the answer has no content")
+        said = data.get("stop_reason")
+        finish: Finish = "length" if said in self._cut else "stop"
+        if said == "refusal":
+            finish = "refusal"
+        usage = data.get("usage")
+        tokens = _sum(usage, *self._input), _sum(usage, "output_tokens")
+        return Reply(_joined(data["content"]), finish, *tokens)
+
+
+PROTOCOLS: dict[str, Wire] = {"chat": Chat(), "messages": Messages()}
