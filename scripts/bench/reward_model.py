@@ -1,0 +1,183 @@
+#!/usr/bin/env python3
+"""How fast is a reward model behind our queue, against the same model batched by hand?
+
+    .venv/bin/python scripts/bench/reward_model.py [--device cpu] [--json out.json]
+
+Ours: `ModelPart.score`, all responses arriving one by one and at once, as rollouts send them. By
+hand: the same conversations, tokenized, sorted by length, cut into batches of the same number of
+tokens, and run by transformers. Both in this process, in turns: the ratio is the median of those of
+the rounds, so that a busy machine is not counted against either. The goal is 0.9.
+The model (Llama, about 10 M parameters) is made here. Left out: vLLM, which batches by itself.
+"""
+
+import argparse
+import asyncio
+import json
+import random
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import LlamaConfig, LlamaForSequenceClassification, PreTrainedTokenizerBase
+
+from rewards.models.part import ModelPart
+from rewards.models.replica import threads
+from rewards.models.transformers_scorer import CPU_TOKENS, CUDA_TOKENS, devices
+from rewards.part import Row
+from rewards.spec import ModelSpec
+from verlaunch.demo.tokenizer import make_tokenizer
+
+REQUESTS, ROUNDS, GOAL = 256, 5, 0.9
+SHORTEST, LONGEST = 10, 160  # characters of a response; the tokenizer writes one token per byte
+CLOSE = {"cpu": 1e-3, "cuda": 1e-1}  # between the two ways; bfloat16 on a card
+WORDS = ("the", "river", "runs", "slowly", "past", "old", "stones", "towards", "a", "grey", "sea")
+
+
+def make_model(folder: Path) -> PreTrainedTokenizerBase:
+    tokenizer = make_tokenizer()
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=384,
+        intermediate_size=1024,
+        num_hidden_layers=6,
+        num_attention_heads=6,
+        max_position_embeddings=1024,
+        pad_token_id=tokenizer.pad_token_id,
+        num_labels=1,
+        initializer_range=0.1,  # scores that differ by more than rounding
+    )
+    torch.manual_seed(0)
+    LlamaForSequenceClassification(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return tokenizer
+
+
+def make_rows() -> list[Row]:
+    dice = random.Random(0)
+    rows = []
+    for i in range(REQUESTS):
+        length = dice.randint(SHORTEST, LONGEST)
+        response = " ".join(dice.choices(WORDS, k=length))[:length]
+        prompt = {"role": "user", "content": f"Question {i}: what does the river do?"}
+        rows.append(Row("bench", response, messages=[prompt]))
+    return rows
+
+
+def batches(ordered: Sequence[list[int]], max_tokens: int) -> Iterator[list[list[int]]]:
+    """ordered: the longest first."""
+    batch: list[list[int]] = []
+    for ids in ordered:
+        if batch and (len(batch) + 1) * len(batch[0]) > max_tokens:
+            yield batch
+            batch = []
+        batch.append(ids)
+    yield batch
+
+
+class ByHand:
+    """What a careful script does. Its scores come in the order of the rows."""
+
+    def __init__(self, folder: Path, tokenizer: Any, device: str, max_tokens: int) -> None:
+        dtype = torch.float32 if device == "cpu" else torch.bfloat16
+        model = LlamaForSequenceClassification.from_pretrained(folder, dtype=dtype)
+        self._model = model.to(device).eval()
+        self._tokenizer, self._device, self._max_tokens = tokenizer, device, max_tokens
+        self._padding = tokenizer.pad_token_id
+
+    @torch.inference_mode()
+    def score(self, rows: Sequence[Row]) -> list[float]:
+        texts = [
+            self._tokenizer.apply_chat_template(
+                [*row.messages, {"role": "assistant", "content": row.response}], tokenize=False
+            )
+            for row in rows
+        ]
+        encoded = self._tokenizer(texts, add_special_tokens=False)["input_ids"]
+        order = sorted(range(len(rows)), key=lambda i: -len(encoded[i]))
+        found: list[float] = []
+        for batch in batches([encoded[i] for i in order], self._max_tokens):
+            found += self._forward(batch)
+        scores = dict(zip(order, found, strict=True))
+        return [scores[i] for i in range(len(rows))]
+
+    def _forward(self, batch: list[list[int]]) -> list[float]:
+        longest = len(batch[0])
+        ids = [each + [self._padding] * (longest - len(each)) for each in batch]
+        mask = [[1] * len(each) + [0] * (longest - len(each)) for each in batch]
+        inputs = (torch.tensor(rows, device=self._device) for rows in (ids, mask))
+        return self._model(*inputs, use_cache=False).logits[:, 0].float().tolist()
+
+
+async def ours(part: ModelPart, rows: Sequence[Row]) -> list[float]:
+    found = await asyncio.gather(*[part.score(row) for row in rows])
+    return [result["score"] for result in found]
+
+
+async def measure(folder: Path, tokenizer: Any, device: str) -> dict[str, Any]:
+    max_tokens = CPU_TOKENS if device == "cpu" else CUDA_TOKENS
+    rows, hand = make_rows(), ByHand(folder, tokenizer, device, max_tokens)
+    part = ModelPart(
+        ModelSpec(str(folder), device=device.partition(":")[0], backend="transformers")
+    )
+    await part.start()
+    difference = _largest(await ours(part, rows), hand.score(rows))  # warms both up as well
+    assert difference < CLOSE[device.partition(":")[0]], f"scores differ by {difference}"
+    seconds: dict[str, list[float]] = {"ours": [], "by_hand": []}
+    for _ in range(ROUNDS):
+        began = time.perf_counter()
+        await ours(part, rows)
+        middle = time.perf_counter()
+        hand.score(rows)
+        seconds["ours"].append(middle - began)
+        seconds["by_hand"].append(time.perf_counter() - middle)
+    curves = part.curves()
+    await part.close()
+    return _report(seconds, device, max_tokens, difference) | {"curves": curves}
+
+
+def _largest(a: Sequence[float], b: Sequence[float]) -> float:
+    return max(abs(x - y) for x, y in zip(a, b, strict=True))
+
+
+def _report(
+    seconds: dict[str, list[float]], device: str, max_tokens: int, difference: float
+) -> dict[str, Any]:
+    rounds = zip(seconds["by_hand"], seconds["ours"], strict=True)
+    ratios = [by_hand / our for by_hand, our in rounds]
+    per_s = {name: REQUESTS / statistics.median(each) for name, each in seconds.items()}
+    return {
+        "device": device,
+        "requests": REQUESTS,
+        "batch_tokens": max_tokens,
+        "threads": threads(),
+        "ours_per_s": round(per_s["ours"], 1),
+        "by_hand_per_s": round(per_s["by_hand"], 1),
+        "ratio": round(statistics.median(ratios), 3),
+        "ratios": [round(ratio, 3) for ratio in ratios],
+        "largest_difference": difference,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
+    parser.add_argument("--json", type=Path, help="write the figures there as well")
+    options = parser.parse_args()
+    torch.set_num_threads(threads())
+    with tempfile.TemporaryDirectory() as folder:
+        tokenizer = make_model(Path(folder))
+        device = devices(options.device, 0)[0]
+        found = asyncio.run(measure(Path(folder), tokenizer, device))
+    text = json.dumps(found, indent=2)
+    print(text)
+    print(f"ours / by hand: {found['ratio']:.2f} (goal {GOAL})")
+    if options.json:
+        options.json.write_text(text + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
