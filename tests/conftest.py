@@ -7,6 +7,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 SIZES: dict[str, Any] = {
@@ -43,8 +44,10 @@ def _save(folder: Path, config_class: str, model_class: str, sizes: dict[str, An
 
 
 def pytest_configure() -> None:
-    """Ctrl-C works in tests however they were started: a shell's background jobs ignore it."""
+    # Ctrl-C works in tests however they were started: a shell's background jobs ignore it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    hypothesis.settings.register_profile("any machine", deadline=None)
+    hypothesis.settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="session")

@@ -197,6 +197,34 @@ def test_a_reward_function_that_is_not_there(place: Place) -> None:
     assert "--reward_fn mine.py:score" in message
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--reward_model ./no/model", "no such folder"),
+        ("--use_api_reward --rm_api_type claude", "ANTHROPIC_API_KEY"),
+        ("--use_api_reward --rm_budget much", "--rm_budget"),
+        ("--reward_mix rm_score=1", "--reward_model"),
+        ("--reward_config nope.yaml", "nope.yaml cannot be read"),
+        ("--rm_api_type opnai", "--rm_api_type opnai: takes one of dashscope, openai"),
+        ("--rm_prompt_preset maths", "Did you mean math?"),
+    ],
+)
+def test_a_reward_that_cannot_be(place: Place, words: str, said: str) -> None:
+    no_key = {"ANTHROPIC_API_KEY": "", "CLAUDE_API_KEY": ""}
+    assert said in place.refusal_of_data("good.json", *words.split(), **no_key)
+
+
+def test_a_policy_in_place_of_a_reward_model(place: Place) -> None:
+    message = place.refusal_of_data("good.json", "--reward_model", str(place.model), "--dry_run")
+    assert "Qwen2ForCausalLM, which writes text and scores none" in message
+
+
+def test_a_weight_for_a_part_that_nobody_knows(place: Place) -> None:
+    place.write("mix.yaml", "composite_reward: {weights: {rule_score: 1, save_score: 0.5}}\n")
+    message = place.refusal_of_data("good.json", "--reward_config", "mix.yaml")
+    assert "mix.yaml: save_score is no part of this run" in message
+
+
 def test_everything_wrong_is_told_at_once(place: Place) -> None:
     done = place.type("--model", "./nope", "--data", "nope.json", "--output_dir", "good.json")
     assert done.returncode == 2 and done.stderr.count("error: ") == 3

@@ -144,7 +144,7 @@ def test_a_key_can_be_deleted() -> None:
         (["trainer.total_epochs=three"], "takes a number"),
         (["data.shuffle=perhaps"], "takes true or false"),
         (["data.seed=${data.nothing}"], "cannot be worked out"),
-        (["verlaunch.reward_model=x"], "is not built yet"),
+        (["verlaunch.node_rank=1"], "is not built yet"),
         (["trainer.nnodes=2"], "is not built yet"),
         (["~data.cache_dir"], "does not compose"),
         (["--recipe", "train_shh"], "the recipes are cpu_demo, train_sh"),
@@ -173,7 +173,7 @@ def test_every_recipe_composes_and_adds_no_key_unknown_to_verl(recipe: str, hard
     [
         ("actor_rollout_ref: {actor: {optim: {learning: 1}}}", "is not a key"),
         ("critic: {grad_clip: 0.5}", "Use critic.optim.clip_grad=0.5"),
-        ("verlaunch: {rm_model: x}", "is not built yet"),
+        ("verlaunch: {node_rank: 1}", "is not built yet"),
         ("data: {seed: 1, seed: 2}", "cannot be read as YAML"),
         ("data: [", "cannot be read as YAML"),
         ("- a", "a recipe is a mapping"),

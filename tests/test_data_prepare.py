@@ -125,6 +125,12 @@ def test_columns_of_several_files_get_one_schema(tmp_path: Path) -> None:
     assert "e" not in kept["2 1?"]
 
 
+def test_a_column_of_numbers_and_words_is_kept_as_json(tmp_path: Path) -> None:
+    made = run(tmp_path, [*rows(20, level=1)[:10], *rows(20, level="two")[10:]], val_size=1)
+    levels = {row["extra_info"]["level"] for row in pq.read_table(made.train_file).to_pylist()}
+    assert levels == {"1", '"two"'}
+
+
 def test_same_content_and_settings_are_made_once(tmp_path: Path) -> None:
     first = run(tmp_path, rows(40))
     again = run(tmp_path, rows(40))

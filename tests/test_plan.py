@@ -94,6 +94,24 @@ def test_more_gpus_than_there_are_is_a_problem() -> None:
     assert "--hardware cpu" in problem
 
 
+def test_a_reward_model_with_a_card_of_its_own_needs_one_more() -> None:
+    words = ("--reward_model", "a/b", "--rm_gpus", "1")
+    plan = planned(*words, hardware="gpu", gpus=2)
+    assert (plan.problems, plan.ray_gpus) == ((), 2)
+    (problem,) = planned(*words, hardware="gpu", gpus=1).problems
+    assert "--n_gpus 1 and --rm_gpus 1 add up, but" in problem and "Use --rm_gpus 0." in problem
+    (problem,) = planned(*words, "--n_gpus", "4", hardware="gpu", gpus=4).problems
+    assert "Use --n_gpus 3." in problem
+    (problem,) = planned(*words, "--n_gpus", "8", hardware="gpu", gpus=2).problems
+    assert problem.startswith("--n_gpus 8, but this machine shows 2 GPUs")
+    (problem,) = planned(*words).problems
+    assert problem == "--rm_gpus 1: on the CPU there are no GPUs. Leave it out."
+    (problem,) = planned(*words, "--rm_device", "cpu", hardware="gpu", gpus=2).problems
+    assert "--rm_gpus 1 and --rm_device cpu exclude each other." in problem
+    (problem,) = planned("--reward_model", "a/b", "--rm_device", "cuda").problems
+    assert "--rm_device cuda, but this machine shows no GPU" in problem
+
+
 def test_vllm_splits_attention_heads_evenly() -> None:
     fourteen = replace(MODEL, heads=14)
     (problem,) = planned(

@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from rewards.part import Row
+from rewards.spec import RuleSpec, from_dict
+from tests.judge_servers import JudgeServer
+from tests.reward_models import make
 from verlaunch import checkpoints, inputs, start
 from verlaunch.compose import compose
 from verlaunch.errors import UserError
@@ -93,6 +97,62 @@ def test_verl_gets_absolute_paths_and_no_open_number(bench: Bench) -> None:
     assert verl["trainer"]["resume_mode"] == "disable"
     assert verl["data"]["train_batch_size"] == 38
     assert "verlaunch" not in verl
+
+
+def test_the_driver_gets_the_reward_and_what_was_learnt_of_it(bench: Bench) -> None:
+    (bench.folder / "mine.py").write_text(
+        "def score(solution_str, ground_truth):\n"
+        "    return {'score': solution_str == ground_truth, 'short': len(solution_str) < 9}\n"
+    )
+    bench.run("--steps", "3", "--reward_fn", f"{bench.folder}/mine.py:score")
+    launch = bench.launch()
+    (part,) = from_dict(launch.reward).parts
+    assert part.source == RuleSpec(f"{bench.folder}/mine.py:score")
+    assert launch.reward_keys == {"rule_score": ["short"]}
+    assert (launch.reward_started, launch.reward_gpus, launch.references) == ([], 0, [])
+
+
+def test_a_reward_model_gets_reference_answers_for_its_scale(
+    bench: Bench, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = make(tmp_path / "rm", "Qwen3ForSequenceClassification")
+    words = ("--reward_model", str(model), "--reward_mix", "rm_score=0.5,rule_score=1")
+    bench.run("--steps", "3", *words)
+    launch = bench.launch()
+    spec = from_dict(launch.reward)
+    assert {part.name: part.scale for part in spec.parts}["rm_score"] == "affine"
+    rows = [Row(**row) for row in launch.references]
+    assert len(rows) == 38 and all(row.response == row.ground_truth for row in rows)
+    assert rows[0].messages[-1]["role"] == "user"
+    screen = " ".join(capsys.readouterr().out.split())
+    assert "reward 0.5 rm_score + 1 rule_score" in screen
+    assert "Qwen3ForSequenceClassification" in screen and "scale affine, clip 5" in screen
+    identity = json.loads((bench.out / "run.json").read_text())
+    assert identity["reward scale"] == "rm_score scale affine, clip 5"
+    assert str(model) in identity["reward"]
+
+
+def test_another_reward_in_the_same_folder_is_refused(bench: Bench) -> None:
+    bench.run("--steps", "3")
+    (bench.folder / "mine.py").write_text("def score(solution_str): return len(solution_str)\n")
+    words = ("--reward_fn", f"{bench.folder}/mine.py:score")
+    assert "holds a run with another reward" in bench.refusal("--steps", "3", *words)
+
+
+def test_a_judge_starts_the_run_and_leaves_no_key_behind(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with JudgeServer("openai", lambda prompt: 9 if "= 12" in prompt else 1) as server:
+        for name, key in server.environ.items():
+            monkeypatch.setenv(name, key)
+        words = ("--use_api_reward", "--rm_api_type", "openai", "--rm_base_url", server.url,
+                 "--rm_model", "any", "--rm_budget", "50requests")  # fmt: skip
+        assert bench.run("--steps", "3", *words) == 0
+    assert bench.launch().reward_started == ["judge_score"]
+    assert "budget 50 requests" in capsys.readouterr().out
+    assert (bench.out / "judge_cache.sqlite").is_file()
+    written = [path.read_bytes() for path in bench.out.rglob("*") if path.is_file()]
+    assert written and not any(server.key.encode() in data for data in written)
 
 
 def test_the_same_command_continues_and_a_finished_run_says_so(

@@ -75,14 +75,8 @@ def early_problems(config: Config) -> list[str]:
 
 
 def fit_problems(config: Config, model: Model, gpus: int) -> list[str]:
-    verl, found = config.verl, []
-    world = ranks(verl)
-    if config.hardware == "gpu" and gpus < world:
-        found.append(
-            f"--n_gpus {world}, but this machine shows {plural(gpus, 'GPU')} (nvidia-smi, "
-            f"CUDA_VISIBLE_DEVICES). Use --n_gpus {gpus or 1}"
-            + ("." if gpus else " on a machine with a GPU, or --hardware cpu.")
-        )
+    verl = config.verl
+    found = _card_problems(config, gpus)
     found += _replica_problems(verl, model)
     found += _length_problems(verl, model)
     if config.hardware == "cpu" and model.head_dim and model.head_dim not in CPU_HEAD_DIMS:
@@ -99,6 +93,25 @@ def fit_problems(config: Config, model: Model, gpus: int) -> list[str]:
     if len({bool(get(verl, key)) for key in packing}) > 1:
         found.append(f"{packing[0]} and {packing[1]} must be the same. Leave the second one out.")
     return found
+
+
+def _card_problems(config: Config, gpus: int) -> list[str]:
+    """Cards of the trainer, and of a reward model beside it."""
+    world, own, device = ranks(config.verl), config.launch["rm_gpus"], config.launch["rm_device"]
+    if own and device == "cpu":
+        return [f"--rm_gpus {own} and --rm_device cpu exclude each other. Leave one of them out."]
+    if device == "cuda" and not gpus:
+        return ["--rm_device cuda, but this machine shows no GPU (nvidia-smi). Leave it out."]
+    if config.hardware == "cpu":
+        return [f"--rm_gpus {own}: on the CPU there are no GPUs. Leave it out."] if own else []
+    there = f"this machine shows {plural(gpus, 'GPU')} (nvidia-smi, CUDA_VISIBLE_DEVICES)"
+    if gpus < world or gpus < 1:
+        where = "." if gpus else " on a machine with a GPU, or --hardware cpu."
+        return [f"--n_gpus {world}, but {there}. Use --n_gpus {gpus or 1}{where}"]
+    if gpus < world + own:
+        fits = f"--n_gpus {gpus - own}" if own < gpus else "--rm_gpus 0"
+        return [f"--n_gpus {world} and --rm_gpus {own} add up, but {there}. Use {fits}."]
+    return []
 
 
 def _replica_problems(verl: dict[str, Any], model: Model) -> list[str]:

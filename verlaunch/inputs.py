@@ -50,10 +50,6 @@ class Inputs:
     def is_demo(self) -> bool:
         return self.config.recipe == DEMO_RECIPE and not self._name(MODEL)
 
-    @property
-    def reward_fn(self) -> str | None:
-        return self.config.launch["reward_fn"]
-
     def _name(self, key: str) -> str | None:
         return get(self.config.verl, key)
 
@@ -124,7 +120,7 @@ class Inputs:
         return prepare(settings, cache_dir(), _progress)
 
     def identity(self, prepared: Prepared | None = None) -> dict[str, Any]:
-        """What makes two runs the same run; a change of one of these is another run.
+        """What makes two runs the same run, but for the reward; a change is another run.
 
         Without prepared data it says nothing of data.
         """
@@ -134,7 +130,6 @@ class Inputs:
             "model": "demo" if self.is_demo else _one_name(model or ""),
             "critic": _one_name(critic) if critic else uses_critic(verl),
             "lora_rank": get(verl, "actor_rollout_ref.model.lora_rank"),
-            "reward": self.reward_fn or "rules",
         }
         if prepared is None:
             return facts

@@ -146,7 +146,7 @@ def make_plan(
         batch,
         get(verl, "trainer.total_training_steps"),
         _ray_cpus(verl),
-        ranks(verl),
+        ranks(verl) + config.launch["rm_gpus"],
         _rollout_workers(verl),
         _object_store_bytes(batch, sequence_length(verl), facts.memory_gib),
     )

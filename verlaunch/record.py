@@ -18,6 +18,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+SAMPLES = Path("samples", "train.jsonl")
+
 
 def _number(value: Any) -> float | int | None:
     """A JSON number, null for NaN and infinity. Raises TypeError or ValueError for other things."""
@@ -50,6 +52,7 @@ class Channel:
     """One run's folder, seen from the process that trains."""
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.metrics = folder / "metrics.jsonl"
         self.events = folder / "logs" / "events.jsonl"
         self.stop = folder / "logs" / "stop"
@@ -78,19 +81,19 @@ def _append(path: Path, line: dict[str, Any]) -> None:
 
 
 def rewind(folder: Path, step: int) -> None:
-    """Takes steps after `step` out of metrics.jsonl, before a run does them again.
+    """Takes steps after `step` out of metrics and samples, before a run does them again.
 
     A run that died had gone on after its last checkpoint; its lines are kept in logs/.
     """
-    metrics = folder / "metrics.jsonl"
-    lines = metrics.read_text().splitlines(keepends=True) if metrics.exists() else []
-    undone = [line for line in lines if not _is_until(line, step)]
-    if undone:
-        aside = folder / "logs" / time.strftime("undone-%Y%m%d-%H%M%S.jsonl")
-        aside.write_text("".join(undone))
-        partial = folder / ".metrics.jsonl"
-        partial.write_text("".join(line for line in lines if _is_until(line, step)))
-        os.replace(partial, metrics)
+    for file in (folder / "metrics.jsonl", folder / SAMPLES):
+        lines = file.read_text().splitlines(keepends=True) if file.exists() else []
+        undone = [line for line in lines if not _is_until(line, step)]
+        if undone:
+            aside = time.strftime(f"undone-{file.stem}-%Y%m%d-%H%M%S.jsonl")
+            (folder / "logs" / aside).write_text("".join(undone))
+            partial = file.with_name(f".{file.name}")
+            partial.write_text("".join(line for line in lines if _is_until(line, step)))
+            os.replace(partial, file)
 
 
 def _is_until(line: str, step: int) -> bool:

@@ -1,171 +1,144 @@
-"""Is there a reward, and is it one? Asked on real rows before a run starts.
+"""What scores a run: flags, and the YAML of composites, as one RewardSpec.
 
-    raise_all(check_sources({"math_reasoning"}, None))
-    tryout = try_rewards(rows, "my_reward.py:score")
-    tryout.means["math_reasoning"].reference  # 1.0: what the reference answers score
+    reward_spec(config, Path("outputs"))
+    # nothing given          rule_score: the built-in rule of each data_source
+    # --reward_fn my.py:f    rule_score: this function instead
+    # --reward_model MODEL   rm_score alone
+    # --use_api_reward       judge_score alone
+    # several of them, --reward_mix or --reward_config: a weighted sum (rewards/composite.py)
 
-Left out on purpose: whether the reward can be learned; only training tells.
+Everything wrong is told at once. Left out on purpose: whether it can start (reward_checks.py).
 """
 
-import asyncio
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from itertools import islice
-from typing import Any, Protocol
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
-from rewards.guard import Guard, Result
-from rewards.registry import UnknownDataSource, rule_for
-from rewards.user import LoadError, resolve
-from verlaunch.errors import UserError
-
-TRIED = 8  # rows
-LOOKED_AT = 2000  # rows among which all data sources should appear
-JUNK = "lorem ipsum dolor sit amet"
-
-
-class Row(Protocol):
-    """What is needed of a row of data; `ground_truth` is the reference answer."""
-
-    @property
-    def data_source(self) -> str: ...
-    @property
-    def ground_truth(self) -> str: ...
-    @property
-    def extra_info(self) -> dict[str, Any]: ...
+from rewards.composite import SHIPPED, BadComposite, Composite, mix_problems, read
+from rewards.composite_grammar import STANDARD, is_number
+from rewards.spec import PartSpec, RewardSpec
+from verlaunch.compose import Config
+from verlaunch.errors import UserError, raise_all
+from verlaunch.reward_flags import idle_flags, typed_problems
+from verlaunch.reward_parts import Settings, own_part, standard_part
 
 
 @dataclass(frozen=True)
-class Means:
-    """Mean score of the tried rows when the response is the reference answer, empty, or junk."""
+class _Mix:
+    """names: the parts of the run. file: their weights; without one, a single part counts 1."""
 
-    reference: float
-    empty: float
-    junk: float
+    names: tuple[str, ...]
+    file: Composite | None = None
+    said: str = ""  # where the weights stand, for messages
 
-
-@dataclass(frozen=True)
-class Tryout:
-    """means: per data_source. keys: the parts beside the score. problems: what deserves a look."""
-
-    means: dict[str, Means]
-    keys: tuple[str, ...]
-    problems: tuple[str, ...]
+    def tuning(self, name: str) -> dict[str, Any]:
+        entry = self.file.parts.get(name) if self.file else None
+        return entry.tuning if entry else {}
 
 
-def check_sources(data_sources: Iterable[str], reward_fn: str | None) -> list[str]:
-    """One sentence per data_source without a rule, or one on a --reward_fn that is not there.
-
-    Imports nothing of the user's.
-    """
-    if reward_fn is not None:
-        try:
-            resolve(reward_fn)
-        except LoadError as error:
-            return [f"--reward_fn {reward_fn}: {error}"]
-        return []
-    return [problem for name in dict.fromkeys(data_sources) for problem in _unknown(name)]
-
-
-def _unknown(data_source: str) -> list[str]:
-    try:
-        rule_for(data_source)
-    except UnknownDataSource as error:
-        return [
-            f"{error} Name the rule with --data_source, or bring your own reward with "
-            "--reward_fn path.py:function"
-        ]
-    return []
-
-
-def _pick(rows: Iterable[Row]) -> dict[str, list[Row]]:
-    """Up to TRIED rows, as evenly over the data sources as they come."""
-    seen: dict[str, list[Row]] = {}
-    for row in islice(rows, LOOKED_AT):
-        if len(same := seen.setdefault(row.data_source, [])) < TRIED:
-            same.append(row)
-    turns = ((turn, name) for turn in range(TRIED) for name in seen if turn < len(seen[name]))
-    picked: dict[str, list[Row]] = {}
-    for turn, name in islice(turns, TRIED):
-        picked.setdefault(name, []).append(seen[name][turn])
-    return picked
-
-
-async def _score(guard: Guard, row: Row, response: str) -> Result:
-    return await guard.score(row.data_source, response, row.ground_truth, row.extra_info)
-
-
-def _mean(results: Sequence[Result]) -> float:
-    return sum(result.score for result in results) / len(results)
-
-
-def _who(reward_fn: str | None, name: str) -> str:
-    return f"--reward_fn {reward_fn}" if reward_fn else f"the rule for data_source {name!r}"
-
-
-async def _references(guard: Guard, rows: list[Row], who: str) -> list[Result]:
-    results = []
-    for row in rows:
-        result = await _score(guard, row, row.ground_truth)
-        if "load" in guard.counters:
-            raise UserError(f"{who}: {result.reason}")
-        if result.failed:
-            raise UserError(
-                f"{who} failed on a reference answer ({row.ground_truth[:60]!r}): {result.reason}"
-            )
-        results.append(result)
-    return results
-
-
-async def _rubbish(guard: Guard, rows: list[Row], response: str) -> list[Result]:
-    """Stops at the first failure: a hang on every row would take minutes."""
-    results = []
-    for row in rows:
-        results.append(await _score(guard, row, response))
-        if results[-1].failed:
-            break
-    return results
-
-
-async def _try_source(guard: Guard, rows: list[Row], who: str) -> tuple[Means, list[str]]:
-    tried = {
-        "a reference answer": await _references(guard, rows, who),
-        "an empty response": await _rubbish(guard, rows, ""),
-        "a junk response": await _rubbish(guard, rows, JUNK),
+def _asked(launch: Mapping[str, Any]) -> list[str]:
+    """The parts that flags ask for."""
+    flags = {
+        "rule_score": launch["reward_fn"] or launch["reward_rules"],
+        "rm_score": launch["reward_model"] or launch["rm_url"],
+        "judge_score": launch["use_api_reward"],
     }
-    problems = [
-        f"{who} failed on {what}; such a row will count as failed, not as 0: {result.reason}"
-        for what, results in tried.items()
-        for result in results
-        if result.failed
-    ]
-    means = Means(*map(_mean, tried.values()))
-    if not problems and means.reference <= max(means.junk, means.empty):
-        problems.append(
-            f"{who}: the reward does not tell the reference answer from junk (reference "
-            f"{means.reference:g}, empty {means.empty:g}, junk {means.junk:g})"
+    return [name for name, given in flags.items() if given]
+
+
+def _read(path: Path) -> Composite:
+    try:
+        return read(path)
+    except BadComposite as error:
+        raise UserError(*error.problems) from None
+
+
+def _typed_weights(items: Iterable[Any]) -> dict[str, float]:
+    """["rm_score=0.7"] -> {"rm_score": 0.7}. Raises UserError."""
+    weights: dict[str, float] = {}
+    for item in items:
+        name, equals, text = str(item).partition("=")
+        try:
+            weights[name.strip()] = weight = float(text)
+        except ValueError:
+            weight = float("nan")
+        if not equals or not is_number(weight):
+            raise UserError(
+                f"--reward_mix {item}: takes PART=WEIGHT, as in rm_score=0.7,rule_score=0.3."
+            )
+    return weights
+
+
+def _mix(launch: Mapping[str, Any]) -> _Mix:
+    """Which parts, by which weights. Raises UserError."""
+    asked, own, typed = _asked(launch), launch["reward_config"], launch["reward_mix"]
+    file = _read(Path(own).expanduser().resolve() if own else SHIPPED)
+    if typed:
+        file = file if file.enable else Composite(file.path)
+        return _as_written(asked, replace(file, weights=_typed_weights(typed)), "--reward_mix")
+    if own and file.enable:
+        return _as_written(asked, file, str(file.path))
+    if len(asked) < 2:
+        return _Mix(tuple(asked or ["rule_score"]))
+    if not file.enable:
+        raise UserError(
+            f"The flags ask for {' and '.join(asked)}, and {file.path} has enable: false. "
+            "Leave one out, or give weights: --reward_mix "
+            + ",".join(f"{name}={1 / len(asked):.2g}" for name in asked)
         )
-    return means, problems
+    absent = STANDARD.keys() - {*asked} - _own_parts(file)
+    return _as_written(asked, file.without(absent), str(file.path))
 
 
-async def _try_all(guard: Guard, rows: Iterable[Row], reward_fn: str | None) -> Tryout:
-    means: dict[str, Means] = {}
-    problems: list[str] = []
-    for name, picked in _pick(rows).items():
-        means[name], found = await _try_source(guard, picked, _who(reward_fn, name))
-        problems += found
-    return Tryout(means, guard.keys or (), tuple(dict.fromkeys(problems)))
+def _own_parts(file: Composite) -> set[str]:
+    return {name for name, entry in file.parts.items() if entry.kind}
 
 
-def try_rewards(rows: Iterable[Row], reward_fn: str | None, timeout_s: float = 10.0) -> Tryout:
-    """Scores up to TRIED rows with their reference answer, an empty and a junk response.
+def _as_written(asked: list[str], file: Composite, said: str) -> _Mix:
+    """Every part that the weights name has to be there; the rules always are."""
+    own = _own_parts(file)
+    rules = {"rule_score"} & file.named
+    names = [name for name in STANDARD if name in {*asked} | rules | own]
+    return _Mix(
+        (*names, *(name for name in file.parts if name in own - STANDARD.keys())), file, said
+    )
 
-    Raises UserError when the function cannot be imported or fails on a reference answer.
+
+def _make_part(name: str, mix: _Mix, settings: Settings) -> PartSpec:
+    entry = mix.file.parts.get(name) if mix.file else None
+    if mix.file is None or entry is None or entry.kind is None:
+        return standard_part(name, settings, mix.tuning(name))
+    if name in _asked(settings.launch):
+        raise UserError(
+            f"{name} is described in {mix.file.path} and asked for by {STANDARD[name]}. "
+            "Leave one of them out."
+        )
+    return own_part(name, entry, settings, mix.file.path)
+
+
+def reward_spec(config: Config, folder: Path, has_references: bool = True) -> RewardSpec:
+    """folder: the run's output folder. has_references: there are answers for an affine scale.
+
+    Raises UserError.
     """
-    try:
-        guard = Guard(reward_fn, timeout_s=timeout_s)
-    except LoadError as error:
-        raise UserError(f"--reward_fn {reward_fn}: {error}") from None
-    try:
-        return asyncio.run(_try_all(guard, rows, reward_fn))
-    finally:
-        guard.close()
+    raise_all(typed_problems(config))
+    launch = dict(config.launch)
+    if config.hardware == "cpu" and launch["rm_device"] == "auto":
+        launch["rm_device"] = "cpu"
+    settings = Settings(launch, folder, "affine" if has_references else "running")
+    mix = _mix(config.launch)
+    problems: list[str] = []
+    parts: list[PartSpec] = []
+    for name in mix.names:
+        try:
+            parts.append(_make_part(name, mix, settings))
+        except UserError as error:
+            problems += error.problems
+    problems = list(dict.fromkeys(problems)) or idle_flags(config, parts)
+    if mix.file:
+        problems += [f"{mix.said}: {problem}" for problem in mix_problems(mix.file, mix.names)]
+    raise_all(problems)
+    if mix.file is None:
+        return RewardSpec(tuple(parts), {mix.names[0]: 1.0})
+    return RewardSpec(tuple(parts), mix.file.weights, mix.file.by_source, mix.file.gates)

@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +39,11 @@ class Launch:
     object_store_bytes: int
     rollout_workers: int
     export: str | None = None
-    reward_fn: str | None = None
-    reward_keys: tuple[str, ...] = ()
+    reward: dict[str, Any] = field(default_factory=dict)  # rewards.spec.RewardSpec
+    reward_keys: dict[str, list[str]] = field(default_factory=dict)  # of each part
+    reward_started: list[str] = field(default_factory=list)  # parts that were tried already
+    reward_gpus: int = 0  # cards that the reward model has for itself
+    references: list[dict[str, Any]] = field(default_factory=list)  # rewards.part.Row, answered
 
 
 def run(

@@ -8,13 +8,15 @@ the data, the reward, Ray. The run's folder gets its first file when nothing is 
 """
 
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from omegaconf import OmegaConf
 
+from rewards.part import Row
+from rewards.spec import RewardSpec, to_dict
 from verlaunch import checkpoints, folder, paths, words
 from verlaunch.batch import plural
 from verlaunch.checkpoints import Checkpoint
@@ -29,9 +31,15 @@ from verlaunch.machine import Machine
 from verlaunch.models import Model
 from verlaunch.plan import Plan, differing, make_plan
 from verlaunch.record import rewind
-from verlaunch.rewarding import Tryout, check_sources, try_rewards
+from verlaunch.references import MOST, as_rows, settle
+from verlaunch.reward_checks import check_sources, start_problems
+from verlaunch.reward_identity import identity as reward_identity
+from verlaunch.reward_identity import scales
+from verlaunch.reward_words import Work, route
+from verlaunch.rewarding import reward_spec
 from verlaunch.run import Launch, run
 from verlaunch.screen import Screen
+from verlaunch.tryout import Tryout, try_rewards
 
 
 @dataclass(frozen=True)
@@ -63,21 +71,29 @@ class Start:
         problems: list[str] = []
         model = _or_problems(problems, self.inputs.model)
         look = _or_problems(problems, self._look)
-        resume = _or_problems(problems, self._resume)
+        spec = _or_problems(problems, self._reward)
+        resume = _or_problems(problems, lambda: self._resume(spec))
         _or_problems(problems, paths.temp_dir)
         _or_problems(problems, lambda: folder.check_writable(self.folder))
-        if model is None or look is None:
+        if look is not None and spec is not None:
+            problems += start_problems(spec, look.data_sources)
+        if model is None or look is None or spec is None:
+            raise UserError(*problems)
+        if check_sources(spec, look.data_sources):  # what a plan says of such data is beside it
             raise UserError(*problems)
         rows = self._training_rows(look)
-        config, plan = self._plan(model, rows, look.exact, words.looked_data(look, rows))
+        about_data = words.looked_data(look, rows)
+        config, plan = self._plan(model, rows, look.exact, about_data, spec, look.data_sources)
         return Preview(config, plan, resume, (*problems, *plan.problems))
 
     def _look(self) -> Look:
         train, val = self.inputs.sources()
         look = quick_look(train)
-        problems = [*look.problems, *(quick_look(val, 1000).problems if val else ())]
-        raise_all(problems + check_sources(look.data_sources, self.inputs.reward_fn))
+        raise_all([*look.problems, *(quick_look(val, 1000).problems if val else ())])
         return look
+
+    def _reward(self) -> RewardSpec:
+        return reward_spec(self.config, self.folder)
 
     def _training_rows(self, look: Look) -> int:
         good = look.rows - sum(look.dropped.values())
@@ -85,12 +101,21 @@ class Start:
             return good
         return max(0, good - (self.launch["val_size"] or default_val_size(good)))
 
-    def _plan(self, model: Model, rows: int, exact: bool, about_data: str) -> tuple[Config, Plan]:
+    def _plan(
+        self,
+        model: Model,
+        rows: int,
+        exact: bool,
+        about_data: str,
+        spec: RewardSpec,
+        data_sources: Iterable[str],
+    ) -> tuple[Config, Plan]:
         facts = self._facts(model, rows, exact)
         config = fill(self.config, derive(self.config.verl, facts))
-        data = (("data", about_data),)
+        reward = route(spec, Work.of(config.verl, data_sources))
+        about = (("data", about_data), *reward)
         gpus = len(self.machine.gpus)
-        return config, make_plan(config, model, facts, data, gpus, str(self.folder))
+        return config, make_plan(config, model, facts, about, gpus, str(self.folder))
 
     def _facts(self, model: Model, rows: int, exact: bool) -> Facts:
         on_gpus = self.config.hardware == "gpu" and self.machine.gpus
@@ -108,12 +133,13 @@ class Start:
             cached_values=model.cached_values,
         )
 
-    def _resume(self) -> Checkpoint | None:
+    def _resume(self, spec: RewardSpec | None) -> Checkpoint | None:
         """The checkpoint to continue from. Raises UserError when it belongs to another run."""
         wanted = self.launch["resume"]
         if wanted == "never":
             return None
-        folder.check_identity(self.folder, self.inputs.identity())
+        reward = {"reward": reward_identity(spec)} if spec else {}
+        folder.check_identity(self.folder, {**self.inputs.identity(), **reward})
         if wanted == "auto":
             found = checkpoints.latest(self.folder / "checkpoints")
         else:
@@ -151,28 +177,38 @@ class Start:
     def run(self) -> int:
         raise_all(self.preview().problems)
         with folder.locked(self.folder):
-            return self._run_locked(self._resume())
+            return self._run_locked(self._resume(self._reward()))
 
     def _run_locked(self, resume: Checkpoint | None) -> int:
         if self.inputs.is_demo:
             print(words.DEMO)
         model_folder = self.inputs.model_folder()
         prepared = self.inputs.prepare(model_folder)
-        identity = self.inputs.identity(prepared)
+        rows = as_rows(first_rows(prepared.train_file, MOST))
+        spec, references = settle(self.config, self.folder, rows)
+        identity = {**self.inputs.identity(prepared), "reward": reward_identity(spec),
+                    "reward scale": scales(spec)}  # fmt: skip
         if self.launch["resume"] != "never":
             folder.check_identity(self.folder, identity)
-        raise_all(check_sources(prepared.data_sources, self.inputs.reward_fn))
-        about_data = words.prepared_data(prepared)
-        config, plan = self._plan(self.inputs.model(), prepared.train_rows, True, about_data)
+        raise_all(check_sources(spec, prepared.data_sources))
+        config, plan = self._plan(
+            self.inputs.model(),
+            prepared.train_rows,
+            True,
+            words.prepared_data(prepared),
+            spec,
+            prepared.data_sources,
+        )
         raise_all(plan.problems)
         if resume is not None and resume.step >= plan.total_steps:
             print(words.complete(resume, plan.total_steps))
             return 0
-        tryout = try_rewards(first_rows(prepared.train_file), self.inputs.reward_fn)
+        tryout = try_rewards(rows, spec)
         print("\n".join([plan.text(), *words.about_inputs(prepared, tryout)]))
         config = fill(config, self._files(model_folder, prepared, resume))
         self._write_record(identity, config, resume)
-        code = run(self._launch(config, plan, tryout), Screen(sys.stdout), self.launch["verbose"])
+        launch = self._launch(config, plan, tryout, references)
+        code = run(launch, Screen(sys.stdout), self.launch["verbose"])
         if code == 0:
             print(words.done(self.folder, self.inputs.is_demo))
         return code
@@ -204,7 +240,9 @@ class Start:
         folder.write_facts(self.folder, identity, to_yaml(config), self.command)
         folder.write_environment(self.folder, self.config.hardware, self.machine)
 
-    def _launch(self, config: Config, plan: Plan, tryout: Tryout) -> Launch:
+    def _launch(
+        self, config: Config, plan: Plan, tryout: Tryout, references: Sequence[Row]
+    ) -> Launch:
         verl = OmegaConf.to_container(for_verl(config), resolve=True)
         assert isinstance(verl, dict)
         return Launch(
@@ -216,8 +254,11 @@ class Start:
             object_store_bytes=plan.object_store_bytes,
             rollout_workers=plan.rollout_workers,
             export=str(self.folder / "checkpoints" / "final") if self.launch["export"] else None,
-            reward_fn=self.inputs.reward_fn,
+            reward=to_dict(tryout.spec),
             reward_keys=tryout.keys,
+            reward_started=tryout.started,
+            reward_gpus=self.launch["rm_gpus"],
+            references=[asdict(row) for row in references],
         )
 
 

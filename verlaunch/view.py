@@ -51,6 +51,9 @@ class View:
             self.screen.phase(event["phase"], event.get("step"), event.get("total_steps"))
             self.phase = self.screen.activity
             self.training = self.training or event["phase"] == "rollout"
+        elif kind == "reward":
+            for note in event["notes"]:
+                self.screen.say(f"  reward: {note}")
         elif kind in KEPT:
             self.told[kind] = event
 

@@ -12,7 +12,7 @@ from verlaunch.batch import plural
 from verlaunch.checkpoints import Checkpoint
 from verlaunch.data import Look, Prepared
 from verlaunch.plan import row
-from verlaunch.rewarding import Tryout
+from verlaunch.tryout import Tryout
 
 SHOWN = 200  # characters of the example prompt
 
@@ -60,7 +60,7 @@ def about_inputs(prepared: Prepared, tryout: Tryout) -> Iterator[str]:
             f"{name}: reference answers score {means.reference:.2f}, empty responses "
             f"{means.empty:.2f}, junk {means.junk:.2f}",
         )
-    for note in (*prepared.notes, *tryout.problems):
+    for note in (*prepared.notes, *tryout.notes):
         yield row("note", note)
     yield row("a prompt", repr(prepared.example_prompt[:SHOWN]))
 

@@ -65,7 +65,7 @@ class Columns:
         try:
             if any(type(v) is int and abs(v) > EXACT_IN_DOUBLE for v in values):
                 raise pa.ArrowInvalid("too large to share a column with fractions")
-            kind = pa.infer_type(values)
+            kind = pa.array(values).type  # infer_type takes [1, "two"] for whole numbers
             old = self.types.get(name, pa.null())
             schemas = [pa.schema([(name, old)]), pa.schema([(name, kind)])]
             self.types[name] = pa.unify_schemas(schemas, promote_options="permissive")[0].type

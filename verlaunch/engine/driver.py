@@ -13,7 +13,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from verlaunch.engine import environment, shell
+from rewards.spec import from_dict
+from verlaunch.engine import environment, reward_actor, reward_settings, shell
 from verlaunch.engine.runner import Runner
 from verlaunch.record import Channel
 
@@ -33,33 +34,68 @@ def ray_arguments(launch: dict[str, Any], temp_dir: str) -> dict[str, Any]:
     }
 
 
-def train(launch: dict[str, Any], temp_dir: str) -> None:
+def train(launch: dict[str, Any], temp_dir: str, channel: Channel) -> int:
+    """Exit code: 0, or 1 when the reward could not start, which is then told by an event."""
     import ray
+    from ray.exceptions import RayTaskError
 
     ray.init(**ray_arguments(launch, temp_dir))
+    config = launch["config"]
+    reward_settings.put(config, launch["reward"], launch["reward_keys"])
     try:
-        model = launch["config"]["actor_rollout_ref"]["model"]["path"]
         runner = ray.remote(num_cpus=1)(Runner).remote()
-        shells = shell.start(launch["rollout_workers"], model)
-        ray.get(runner.run.remote(launch["config"], launch["record"], launch["export"]))
+        reward, begun = _start_reward(launch)
+        shells = shell.start(
+            launch["rollout_workers"], config["actor_rollout_ref"]["model"]["path"]
+        )
+        running = runner.run.remote(config, launch["record"], launch["export"])
+        if begun is not None and begun in ray.wait([running, begun])[0]:
+            try:
+                channel.event("reward", notes=ray.get(begun))
+            except RayTaskError as error:  # it ends the run at once
+                channel.event("failed", reason=str(_cause(error)))
+                return 1
+        ray.get(running)
+        if reward is not None:
+            ray.get(reward.close.remote())
         del shells
+        return 0
     finally:
         ray.shutdown()
+
+
+def _start_reward(launch: dict[str, Any]) -> tuple[Any, Any]:
+    """The reward actor and the promise of its start; None twice when responses score themselves."""
+    if from_dict(launch["reward"]).is_local:
+        return None, None
+    gpus = launch["reward_gpus"]
+    # One card of the run's is shared when it has none of its own.
+    cards = None if gpus or launch["hardware"] == "cpu" else _first_card()
+    actor = reward_actor.start(launch["config"], gpus, cards)
+    return actor, actor.begin.remote(launch["references"], launch["reward_started"])
+
+
+def _first_card() -> str:
+    return os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
+
+
+def _cause(error: Exception) -> object:
+    """What the user can mend, without Ray's frame around it."""
+    return getattr(error, "cause", None) or error
 
 
 def main(path: str) -> int:
     launch = json.loads(Path(path).read_text())
     os.environ.update(environment.for_run(launch["hardware"], dict(os.environ)))
     os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # else Ray keeps one in HOME
-    os.environ.update(environment.for_reward(launch["reward_fn"], launch["reward_keys"]))
     # Else these write where the user stands.
     os.environ.setdefault("TENSORBOARD_DIR", str(Path(launch["record"]) / "tensorboard"))
     os.environ.setdefault("WANDB_DIR", launch["record"])
-    Channel(Path(launch["record"])).phase("starting ray")
+    channel = Channel(Path(launch["record"]))
+    channel.phase("starting ray")
     # Unix sockets have at most 107 characters, so this can't lie in the output folder. The guardian
     # makes it and removes it.
-    train(launch, os.environ["VERLAUNCH_TEMP"])
-    return 0
+    return train(launch, os.environ["VERLAUNCH_TEMP"], channel)
 
 
 if __name__ == "__main__":

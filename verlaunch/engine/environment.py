@@ -5,7 +5,6 @@ imported without torch. Nothing secret belongs here: Ray prints runtime environm
 """
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
 CPU_METADATA = Path(__file__).parent / "cpu_metadata"
@@ -45,15 +44,6 @@ CPU = {
     "MALLOC_ARENA_MAX": "2",
     "MALLOC_TRIM_THRESHOLD_": "100000",
 }
-
-
-REWARD_FN = "VERLAUNCH_REWARD_FN"  # path.py:function; empty: the rule of the row's data_source
-REWARD_KEYS = "VERLAUNCH_REWARD_KEYS"  # the parts that every row shall have, a,b
-
-
-def for_reward(reward_fn: str | None, keys: Sequence[str]) -> dict[str, str]:
-    """How the rollout workers learn which reward the run has."""
-    return {REWARD_FN: reward_fn or "", REWARD_KEYS: ",".join(keys)}
 
 
 def for_run(hardware: str, inherited: dict[str, str]) -> dict[str, str]:

@@ -2,14 +2,13 @@
 
 For each response stock verl pays four Ray calls (acquire a server, generate, release it, score) and
 three writes to its queue: about 15 ms whatever the response's length. Here a response costs one Ray
-call (generate); servers are chosen in this process, scores are computed in this process (the
-function runs in one that can be killed, see rewards.guard), and finished responses are written
-together, every few milliseconds, while the others are still being generated.
+call (generate); servers are chosen in this process, the reward manager lives in this process, and
+finished responses are written together, every few milliseconds, while the others are still being
+generated.
 """
 
 import asyncio
 import logging
-import os
 from collections import defaultdict
 from typing import Any
 
@@ -22,13 +21,13 @@ from verl.experimental.agent_loop.agent_loop import (
     ToolListWrap,
 )
 from verl.experimental.agent_loop.single_turn_agent_loop import SingleTurnAgentLoop
+from verl.trainer.ppo.reward import load_reward_manager
 from verl.trainer.ppo.v1.agent_loop_tq import AgentLoopManagerTQ, AgentLoopWorkerTQ
 from verl.utils.tensordict_utils import list_of_dict_to_tensordict
 from verl.workers.rollout.llm_server import LLMServerClient
 
-from rewards.guard import Guard
 from verlaunch.engine import memory, shell
-from verlaunch.engine.environment import REWARD_FN, REWARD_KEYS
+from verlaunch.engine.reward_manager import RewardManager, extra_info
 
 logger = logging.getLogger(__name__)
 
@@ -95,9 +94,7 @@ class Outbox:
 class RolloutWorker(AgentLoopWorkerTQ.__ray_actor_class__):  # type: ignore[name-defined]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        keys = [key for key in os.environ.get(REWARD_KEYS, "").split(",") if key]
-        self.guard = Guard(os.environ.get(REWARD_FN) or None, keys=keys or None)
-        self.told: set[str] = set()
+        self.manager: RewardManager = load_reward_manager(self.config, self.tokenizer)
         self.outbox = Outbox()
         self.single_turn: AgentLoopBase | None = None
         memory.freeze()
@@ -162,18 +159,9 @@ class RolloutWorker(AgentLoopWorkerTQ.__ray_actor_class__):  # type: ignore[name
 
     async def _compute_score(self, outputs: list[AgentLoopOutput], kwargs: dict) -> None:
         final = outputs[-1]
-        text = self.tokenizer.decode(final.response_ids, skip_special_tokens=True)
-        result = await self.guard.score(
-            kwargs["data_source"],
-            text,
-            kwargs["reward_model"]["ground_truth"],
-            kwargs.get("extra_info"),
-        )
-        if result.failed and result.reason not in self.told:
-            self.told.add(str(result.reason))
-            logger.error("the reward failed: %s", result.reason)
+        result = await self.manager.score(final.response_ids, kwargs)
         final.reward_score = result.score
-        final.extra_fields["reward_extra_info"] = {**result.parts, "score": result.score}
+        final.extra_fields["reward_extra_info"] = extra_info(result)
 
     async def _agent_loop_postprocess(
         self, output: AgentLoopOutput | list[AgentLoopOutput], validate: bool, **kwargs: Any

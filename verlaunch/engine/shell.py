@@ -32,6 +32,9 @@ class RolloutShell:
 
         self.worker = RolloutWorker(*arguments)
 
+    async def report(self) -> dict[str, Any] | None:
+        return self.worker.manager.report()
+
     async def generate_sequences(self, batch: Any) -> None:
         await self.worker.generate_sequences(batch)
 

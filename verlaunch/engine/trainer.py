@@ -4,12 +4,15 @@
 - training workers that run on every device (see workers.py);
 - LoRA beside a critic: verl leaves `no_lora_adapter` in the batch after the reference pass
   (trainer_base.py:1704), and the critic then asks a model without adapters to switch them off;
+- what the reward says of itself (curves, a reason to stop, constants) is read after every rollout:
+  nothing is learnt from a batch that could not be scored;
 - phases, metrics and a request to stop go through files (see record.Channel), so that the screen
   needs no connection to Ray; a run always ends with a checkpoint of its last step.
 """
 
+import json
 import sys
-from collections import defaultdict, deque
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +26,16 @@ from verl.trainer.ppo.v1.trainer_base import register_trainer
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 
 from verlaunch.checkpoints import prune, write_manifest
-from verlaunch.engine import memory
+from verlaunch.engine import memory, reward_actor, reward_settings, samples, shell
 from verlaunch.engine.rollout import DirectClient
 from verlaunch.engine.workers import ActorRolloutRef, Training
 from verlaunch.record import Channel
 
 POLL_INTERVAL_S = 0.05
-FAILURE_WINDOW = 100  # responses
-MAX_FAILURE_SHARE = 0.2
+
+
+class _StopTraining(Exception):
+    """Out of verl's loop, between a rollout and its update."""
 
 
 @register_trainer("verlaunch")
@@ -44,7 +49,9 @@ class Trainer(PPOTrainerSync):
         self.saved_step = 0
         self.last_checkpoint = ""
         self.failure = ""  # why the run was stopped early, for the user
-        self.reward_failures: deque[float] = deque(maxlen=FAILURE_WINDOW)
+        self.curves: dict[str, float] = {}  # the reward's own
+        self.updated_step = 0  # what the weights are of
+        self.dataloader_state: dict[str, Any] = {}  # before the step that goes on
 
     def _build_replay_buffer(self) -> ReplayBuffer:
         buffer = super()._build_replay_buffer()
@@ -69,7 +76,7 @@ class Trainer(PPOTrainerSync):
 
     def on_init_end(self) -> None:
         super().on_init_end()
-        self.saved_step = self.global_steps
+        self.saved_step = self.updated_step = self.global_steps
         memory.freeze()
         self.channel.phase("ready", total_steps=self.total_training_steps, step=self.global_steps)
 
@@ -80,14 +87,34 @@ class Trainer(PPOTrainerSync):
     def on_train_begin(self) -> None:
         self._attach_metrics()
 
+    def on_validate_end(self) -> None:
+        super().on_validate_end()
+        self._ask_reward()
+
     def on_step_begin(self) -> None:
+        if self.failure:  # seen in a validation
+            raise _StopTraining
+        self.dataloader_state = self.train_dataloader.state_dict()
         self.channel.phase("rollout", step=self.global_steps)
 
     def on_sample_end(self) -> None:
         super().on_sample_end()
+        self._ask_reward()
+        if self.failure:
+            raise _StopTraining
         self.channel.phase("update", step=self.global_steps)
 
+    def fit(self, agent_loop_manager: Any) -> None:
+        try:
+            super().fit(agent_loop_manager)
+        except _StopTraining:
+            # The checkpoint is one of the last step that was trained: its batch comes again.
+            self.global_steps = self.updated_step
+            self.train_dataloader.state_dict = lambda: self.dataloader_state
+            self._save_last()
+
     def on_step_end(self) -> None:
+        self.updated_step = self.global_steps
         if self.failure or self.channel.stop_requested():
             self.total_training_steps = self.global_steps  # the loop ends after this step
             self._save_last()
@@ -102,6 +129,7 @@ class Trainer(PPOTrainerSync):
         self.saved_step = self.global_steps
         everything = Path(self.config.trainer.default_local_dir)
         folder = everything / f"global_step_{self.global_steps}"
+        (folder / reward_settings.STATE).write_text(json.dumps(self._reports()[0]["state"]))
         ranks = self.config.trainer.nnodes * self.config.trainer.n_gpus_per_node
         write_manifest(folder, self.global_steps, ranks)
         prune(everything, self.config.trainer.max_actor_ckpt_to_keep or sys.maxsize)
@@ -117,7 +145,8 @@ class Trainer(PPOTrainerSync):
     ) -> Any:
         """verl drops what a reward returns beside its score; here each part becomes a curve."""
         result = super()._compute_metrics(batch, metrics, *args, **kwargs)
-        metrics.update(self._reward_parts(batch))
+        metrics.update(self._reward_parts(batch) | self.curves)
+        samples.write(self.channel.folder, self.global_steps, batch, self.tokenizer)
         metrics["response/truncated"] = self._truncated(batch)
         return result
 
@@ -136,17 +165,21 @@ class Trainer(PPOTrainerSync):
             row = getattr(row, "data", row)
             for name, value in row.get("reward_extra_info", {}).items():
                 parts[name].append(float(value))
-        self._watch_failures(parts.get("reward_failed", []))
         return {f"reward/{name}/mean": sum(v) / len(v) for name, v in parts.items()}
 
-    def _watch_failures(self, failed: list[float]) -> None:
-        self.reward_failures.extend(failed)
-        share = sum(self.reward_failures) / max(1, len(self.reward_failures))
-        if len(self.reward_failures) >= 20 and share > MAX_FAILURE_SHARE:
-            self.failure = (
-                f"the reward failed on {share:.0%} of the last {len(self.reward_failures)} "
-                "responses; the log has the reasons. Mend it, then the same command continues."
-            )
+    def _reports(self) -> list[dict[str, Any]]:
+        """Of the reward actor, or of the rewards that live in the rollout workers."""
+        count = self.config.actor_rollout_ref.rollout.agent.num_workers
+        shells = [ray.get_actor(shell.name_of(index)) for index in range(count)]
+        local = [report for report in ray.get([s.report.remote() for s in shells]) if report]
+        return local or [ray.get(ray.get_actor(reward_actor.NAME).report.remote())]
+
+    def _ask_reward(self) -> None:
+        reports = self._reports()
+        self.curves = reports[0]["curves"]
+        why = next((report["stop"] for report in reports if report["stop"]), None)
+        if why and not self.failure:
+            self.failure = f"{why}. Mend it, then the same command continues."
 
     def _attach_metrics(self) -> None:
         """verl's tracking takes any object with `log(data, step)`; its own file is truncated."""

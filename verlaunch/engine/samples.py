@@ -1,0 +1,62 @@
+"""Responses with their scores, a few of every step, in samples/train.jsonl.
+
+    {"step": 3, "data_source": "math_reasoning", "prompt": "2+2=", "response": "4",
+     "ground_truth": "4", "score": 1.0, "answered": 1.0, ...}
+
+scripts/score.py reads the file as it is. Lines are only ever appended.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import transfer_queue as tq
+
+from verlaunch.record import SAMPLES
+
+PER_STEP = 16
+FIELDS = ["raw_prompt", "responses", "reward_model", "data_source", "extra_info", "extra_fields"]
+
+
+def spread(keys: Sequence[str], count: int) -> list[str]:
+    """`count` of the keys, evenly over all."""
+    return [keys[i * len(keys) // count] for i in range(min(count, len(keys)))]
+
+
+def _plain(value: Any) -> Any:
+    return getattr(value, "data", value)  # tensordict wraps what is no tensor
+
+
+def _prompt(messages: Sequence[dict[str, Any]]) -> str | list[dict[str, Any]]:
+    plain = [dict(message) for message in messages]
+    alone = len(plain) == 1 and plain[0].get("role") == "user"
+    return plain[0]["content"] if alone else plain
+
+
+def write(folder: Path, step: int, batch: Any, tokenizer: Any) -> None:
+    """batch: verl's KVBatchMeta of a step; its padding rows are left out."""
+    real = [
+        key
+        for key, tag in zip(batch.keys, batch.tags, strict=True)
+        if not tag.get("is_padding", False)
+    ]
+    keys = spread(real, min(PER_STEP, len(real)))
+    if not keys:
+        return
+    rows = tq.kv_batch_get(keys=keys, partition_id=batch.partition_id, select_fields=FIELDS)
+    columns = [[_plain(value) for value in rows[field]] for field in FIELDS]
+    file = folder / SAMPLES
+    file.parent.mkdir(exist_ok=True)
+    with file.open("a", encoding="utf-8") as out:
+        for prompt, response, reward, source, info, extra in zip(*columns, strict=True):
+            line = {
+                "step": step,
+                "data_source": source,
+                "prompt": _prompt(prompt),
+                "response": tokenizer.decode(response, skip_special_tokens=True),
+                "ground_truth": reward["ground_truth"],
+                **({"extra_info": info} if info else {}),
+                **extra.get("reward_extra_info", {}),
+            }
+            out.write(json.dumps(line, ensure_ascii=False, default=str) + "\n")

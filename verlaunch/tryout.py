@@ -1,0 +1,92 @@
+"""Is it a reward? Asked on real rows, and of real judges, before a run starts.
+
+    tryout = try_rewards(rows, spec)
+    tryout.means["math_reasoning"].reference  # 1.0: what the reference answers score
+
+Rules and functions score a few rows; a judge grades one good and one bad answer; a reward model is
+downloaded and looked at, and loads in the run itself. Left out on purpose: whether the reward can
+be learned; only training tells.
+"""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from rewards.part import CannotStart, Row
+from rewards.spec import JudgeSpec, ModelSpec, PartSpec, RewardSpec
+from verlaunch.errors import UserError
+from verlaunch.reward_checks import flags_of, probe_model, sandbox
+from verlaunch.tryout_rules import Means, by_rules, try_rules
+
+__all__ = ["Means", "Tryout", "try_rewards"]
+
+
+@dataclass(frozen=True)
+class Tryout:
+    """means: of rules and functions together, by data_source. keys: what such a part returns beside
+    its score. notes: what deserves a look. started: parts that need no start any more.
+    spec: the reward with its models on this machine.
+    """
+
+    means: dict[str, Means]
+    keys: dict[str, list[str]]
+    notes: tuple[str, ...]
+    started: list[str]
+    spec: RewardSpec
+
+
+async def _try_judge(part: PartSpec) -> list[str]:
+    from rewards.judge.judge import Judge
+
+    assert isinstance(part.source, JudgeSpec)
+    judge = Judge(part.source)
+    try:
+        return await judge.start()
+    finally:
+        await judge.close()
+
+
+def _fetch(part: PartSpec) -> PartSpec:
+    """The model's and tokenizer's files on this machine, looked at once more."""
+    from rewards.models.fetch import fetch
+
+    model = part.source
+    assert isinstance(model, ModelSpec)
+    if model.url or model.path is None:
+        return part
+    code, (flag, own) = model.trust_remote_code, flags_of(part)
+    path = str(fetch(model.path, flag, code=code))
+    tokenizer = model.tokenizer and str(fetch(model.tokenizer, own, weights=False, code=code))
+    part = replace(part, source=replace(model, path=path, tokenizer=tokenizer))
+    probe_model(part)
+    return part
+
+
+async def _try_all(rows: Sequence[Row], spec: RewardSpec) -> Tryout:
+    means: dict[str, Means] = {}
+    keys: dict[str, list[str]] = {}
+    notes: list[str] = []
+    programs = sandbox(spec, {row.data_source for row in rows}, ask_server=True)
+    if rules := by_rules(spec):
+        means, keys, notes = await try_rules(rules, rows)
+    notes += [programs] if programs else []
+    judges = [part for part in spec.parts if isinstance(part.source, JudgeSpec)]
+    for judge in judges:
+        try:
+            notes += [f"{judge.name}: {note}" for note in await _try_judge(judge)]
+        except CannotStart as error:
+            raise CannotStart(f"{judge.name}: {error}") from None
+    parts = tuple(_fetch(p) if isinstance(p.source, ModelSpec) else p for p in spec.parts)
+    for part in parts:
+        if part.name in keys and (part.scale != "none" or part.clip is not None):
+            keys[part.name].append("raw")  # what a scaled part returns beside its own keys
+    told = tuple(dict.fromkeys(notes))
+    return Tryout(means, keys, told, [part.name for part in judges], replace(spec, parts=parts))
+
+
+def try_rewards(rows: Iterable[Row], spec: RewardSpec) -> Tryout:
+    """Raises UserError for a reward that cannot be what the user meant."""
+    try:
+        return asyncio.run(_try_all(list(rows), spec))
+    except CannotStart as error:
+        raise UserError(str(error)) from None
