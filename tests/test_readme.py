@@ -2,8 +2,8 @@
 
 Every command in a fenced bash block is run in a folder with a checkout's files: `./train.sh ...` as
 `python -m verlaunch ... --dry_run`, scripts as they stand. Words in capitals get a value from
-`VALUES`, and files shown on the page are written first. What cannot be run cheaply stands in
-`ELSEWHERE`, with what runs it.
+`VALUES`, providers of judges a key that opens nothing, and files shown on the page are written
+first. What cannot be run cheaply stands in `ELSEWHERE`, with what runs it.
 """
 
 import importlib.util
@@ -15,17 +15,24 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
+import yaml
 
+from rewards.judge.prompts import presets
+from rewards.judge.providers import PROVIDERS
+from tests.reward_models import make
 from verlaunch.checkpoints import write_manifest
 from verlaunch.flags import load_table
 
 ROOT = Path(__file__).resolve().parent.parent
 READMES = ("README.md", "README.zh-CN.md")
-PAPERS = (*READMES, "CONTRIBUTING.md")
+PAPERS = (*READMES, "CONTRIBUTING.md", "rewards/README.md", "data/README.md")
 
-VALUES = {"FOLDER": "model", "Qwen/Qwen2.5-0.5B": "model"}  # tests have no network
+# tests have no network
+VALUES = {"FOLDER": "model", "Qwen/Qwen2.5-0.5B": "model", "REWARD_MODEL": "reward-model"}
+KEYS = {name: "a-key-of-nobody" for provider in PROVIDERS.values() for name in provider.keys}
 ELSEWHERE = {
     "git clone REPOSITORY verlaunch && cd verlaunch": "tests/test_bootstrap.py",  # needs a network
     "./train.sh": "tests/e2e/test_demo.py",
@@ -33,6 +40,9 @@ ELSEWHERE = {
     './scripts/test.sh -m "not e2e"': ".ci/run",
     "./scripts/test.sh tests/test_flags.py -x": ".ci/run",
     "scripts/lock.sh": "locks/cpu.txt",  # made by it; needs a package index
+    ".venv/bin/python scripts/convert_reward_model.py STARLING starling --tokenizer LLAMA_2_CHAT": (
+        "tests/test_reward_starling.py"
+    ),
 }
 ACTIONS = {f"--{flag.name}" for flag in load_table() if flag.action}
 
@@ -63,6 +73,15 @@ def files_shown(paper: str) -> dict[str, str]:
     return dict(shown)
 
 
+def all_files_shown() -> dict[str, str]:
+    """Of all papers; a name stands for one and the same file."""
+    found: dict[str, str] = {}
+    for paper in PAPERS:
+        for name, content in files_shown(paper).items():
+            assert found.setdefault(name, content) == content, f"{paper}: another {name}"
+    return found
+
+
 def paths_in_tree(paper: str) -> list[str]:
     tree = next(block for block in blocks(paper, "text") if block.startswith("train.sh "))
     found, folders = [], []
@@ -81,6 +100,14 @@ def write_model(folder: Path, tiny: Path) -> None:
     (folder / "config.json").write_text(json.dumps(config))
 
 
+def write_samples(folder: Path) -> None:
+    """What a run keeps of its responses: a right one and a wrong one."""
+    folder.mkdir(parents=True)
+    row = {"prompt": "6 * 7 =", "ground_truth": "42", "data_source": "math_reasoning"}
+    lines = [json.dumps({"step": 1, **row, "response": said}) for said in ("42", "41")]
+    (folder / "train.jsonl").write_text("\n".join(lines))
+
+
 def write_checkpoint(folder: Path, model: Path) -> None:
     """What one rank of verl saves of a policy."""
     import torch
@@ -96,15 +123,17 @@ def write_checkpoint(folder: Path, model: Path) -> None:
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory, tiny_qwen2: Path) -> Path:
-    """A checkout's papers, data and scripts, the pages' own files, a model and a checkpoint."""
+    """A checkout's papers, data and scripts, the pages' files, models, and what a run leaves."""
     folder = tmp_path_factory.mktemp("checkout")
     for name in ("data", "scripts"):
         shutil.copytree(ROOT / name, folder / name)
-    for paper in PAPERS:
+    for paper in READMES:
         shutil.copy(ROOT / paper, folder)
-    for name, content in files_shown("README.md").items():
+    for name, content in all_files_shown().items():
         (folder / name).write_text(content)
     write_model(folder / "model", tiny_qwen2)
+    make(folder / VALUES["REWARD_MODEL"], "DebertaV2ForSequenceClassification")
+    write_samples(folder / "outputs" / "samples")
     write_checkpoint(folder / "outputs" / "checkpoints" / "global_step_60", tiny_qwen2)
     return folder
 
@@ -120,7 +149,9 @@ def to_run(command: str) -> tuple[dict[str, str], list[str]]:
         look = [] if ACTIONS & set(rest) else ["--dry_run"]
         return given, [sys.executable, "-m", "verlaunch", *rest, *look, "--hardware", "cpu"]
     if program == ".venv/bin/python":
-        return given, [sys.executable, *rest]
+        # The programs of the page's own data do no harm, also where they cannot be isolated.
+        trusted = ["--allow_unsafe_code"] if "scripts/score.py" in rest else []
+        return given, [sys.executable, *rest, *trusted]
     raise AssertionError(f"{command}: not known how to run it cheaply; see ELSEWHERE")
 
 
@@ -132,7 +163,8 @@ def test_every_command_runs(command: str, checkout: Path, tmp_path: Path) -> Non
     flags = {flag.env for flag in load_table() if flag.env}
     env = {name: value for name, value in os.environ.items() if name not in flags}
     # Each in a folder of its own: the commands are examples, not one run.
-    env |= {"VERLAUNCH_CACHE": str(checkout / "cache"), "OUTPUT_DIR": str(tmp_path), **given}
+    folders = {"VERLAUNCH_CACHE": str(checkout / "cache"), "OUTPUT_DIR": str(tmp_path)}
+    env |= {**folders, **KEYS, **given}
     done = subprocess.run(argv, cwd=checkout, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-1000:] + done.stderr[-2000:]
 
@@ -146,16 +178,72 @@ def test_both_readmes_have_the_same_commands_and_files() -> None:
     english, chinese = READMES
     assert commands(english) == commands(chinese)
     assert files_shown(english) == files_shown(chinese)
-    assert set(files_shown(english)) == {"my.json", "my_reward.py", "short.yaml"}
+    own = {"my.json", "my_reward.py", "my_rules.py", "rules.yaml", "mix.yaml", "short.yaml"}
+    assert set(files_shown(english)) == own
 
 
-def test_the_reward_on_the_page_tells_right_from_wrong(checkout: Path) -> None:
-    spec = importlib.util.spec_from_file_location("my_reward", checkout / "my_reward.py")
+def imported(file: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(file.stem, file)
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    right, wrong = (module.compute_score("", text, "42") for text in ("It is 42.", "It is 41."))
+    return module
+
+
+def test_the_reward_on_the_page_tells_right_from_wrong(checkout: Path) -> None:
+    score = imported(checkout / "my_reward.py").compute_score
+    right, wrong = (score("", text, "42") for text in ("It is 42.", "It is 41."))
     assert right["score"] > wrong["score"] and right.keys() == wrong.keys()
+
+
+def test_the_rule_on_the_page_gives_more_for_nearer_numbers(checkout: Path) -> None:
+    near = imported(checkout / "my_rules.py").near
+    said = ("so 1,000", "so 990", "so 960", "so 899", "no idea", "")
+    scores = [near(text, "1000") for text in said]
+    assert scores == pytest.approx([1.0, 0.9, 0.6, 0.0, 0.0, 0.0])
+    assert near("0.05", "0") == pytest.approx(0.5)
+
+
+def rows_of_table(paper: str, first: str) -> str:
+    """The line of a table whose first cell begins with the word."""
+    return next(line for line in text_of(paper).splitlines() if line.startswith(f"| `{first}`"))
+
+
+@pytest.mark.parametrize("paper", READMES)
+def test_the_judges_on_the_page_are_those_of_the_code(paper: str) -> None:
+    settings = yaml.safe_load((ROOT / "rewards" / "api_reward_config.yaml").read_text())
+    listed = (ROOT / "rewards" / "judge" / "prices.yaml").read_text()
+    for name, provider in PROVIDERS.items():
+        row, model = rows_of_table(paper, name), settings["default_models"][name]
+        dollars = [f"{price:.2f}" for price in yaml.safe_load(listed)[name][model]]
+        assert [word for word in (*provider.keys, model, *dollars) if word not in row] == []
+    as_of = re.search(r"\d{4}-\d\d-\d\d", listed)
+    assert as_of and as_of[0] in text_of(paper)
+    assert [name for name in presets() if f"`{name}`" not in text_of(paper)] == []
+
+
+@pytest.mark.parametrize("paper", READMES)
+def test_the_sum_on_the_page_is_right(paper: str) -> None:
+    plain = " ".join(text_of(paper).split()).replace("×", "x").replace("$", "")
+    one = r"\(([\d,]+) x ([\d.]+) \+ (\d+) x ([\d.]+)\) / 1,000,000"
+    found = re.search(rf"([\d,]+) x {one} = ([\d.]+)", plain)
+    assert found
+    calls, tokens_in, price_in, tokens_out, price_out, dollars = (
+        float(number.replace(",", "")) for number in found.groups()
+    )
+    per_call = (tokens_in * price_in + tokens_out * price_out) / 1e6
+    assert calls * per_call == pytest.approx(dollars, abs=0.005)
+
+
+@pytest.mark.parametrize("paper", [*READMES, "rewards/README.md"])
+def test_every_built_in_rule_stands_in_the_tables(paper: str) -> None:
+    table = yaml.safe_load((ROOT / "rewards" / "rules.yaml").read_text())
+    targets = [line["rule"] if isinstance(line, dict) else line for line in table.values()]
+    rules = {target.partition(":")[0] for target in targets}
+    assert [rule for rule in sorted(rules) if f"`{rule}`" not in text_of(paper)] == []
+    patterns = [name for name in table if "/" not in name or name.endswith("/*")]
+    missing = [name for name in patterns if f"`{name}`" not in text_of(paper)]
+    assert missing == [] or paper not in READMES
 
 
 def test_the_flags_tables_are_up_to_date() -> None:
@@ -168,7 +256,8 @@ def test_the_flags_tables_are_up_to_date() -> None:
 def test_every_local_link_leads_somewhere(paper: str) -> None:
     targets = re.findall(r"\]\(([^)#\s]+)", text_of(paper))
     local = [target for target in targets if not target.startswith("http")]
-    assert [target for target in local if not (ROOT / target).exists()] == []
+    folder = (ROOT / paper).parent
+    assert [target for target in local if not (folder / target).exists()] == []
 
 
 @pytest.mark.parametrize("paper", READMES)

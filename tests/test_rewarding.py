@@ -10,9 +10,9 @@ from verlaunch.compose import Config, compose
 from verlaunch.errors import UserError
 from verlaunch.flags import load_table, parse
 from verlaunch.help import default_words
-from verlaunch.references import settle
-from verlaunch.reward_judge import JUDGE_FLAGS
-from verlaunch.rewarding import reward_spec
+from verlaunch.rewarding.judge import JUDGE_FLAGS
+from verlaunch.rewarding.references import settle
+from verlaunch.rewarding.spec import reward_spec
 
 MODEL = ("--reward_model", "org/model")
 FUNCTION = "def score(solution_str):\n    return len(solution_str)\n"
@@ -170,11 +170,11 @@ def test_a_part_written_into_the_shipped_file_joins_the_mix(
   weights: {rm_score: 0.7, judge_score: 0.7, rule_score: 0.3, nice_score: 0.1}
   parts: {nice_score: {model: org/nice}}
 """
-    monkeypatch.setattr("verlaunch.rewarding.SHIPPED", folder / composite(folder, text))
+    monkeypatch.setattr("verlaunch.rewarding.spec.SHIPPED", folder / composite(folder, text))
     assert spec_of(*MODEL).weights == {"rm_score": 1.0}
     mixed = spec_of(*MODEL, "--reward_fn", "mine.py:score")
     assert mixed.weights == {"rm_score": 0.7, "rule_score": 0.3, "nice_score": 0.1}
-    assert source(mixed, "nice_score") == ModelSpec("org/nice")
+    assert source(mixed, "nice_score") == ModelSpec("org/nice", device="cpu")
 
 
 # ---- settings of parts -------------------------------------------------------------------------
@@ -297,7 +297,7 @@ def test_a_part_comes_from_the_file_or_from_flags(folder: Path) -> None:
     text = "  weights: {rm_score: 1}\n  parts: {rm_score: {model: a/b}}\n"
     file = ("--reward_config", composite(folder, text))
     assert "asked for by --reward_model or --rm_url. Leave one" in problem_of(*MODEL, *file)
-    assert source(spec_of(*file), "rm_score") == ModelSpec("a/b")
+    assert source(spec_of(*file), "rm_score") == ModelSpec("a/b", device="cpu")
 
 
 def test_what_is_wrong_in_a_part_of_a_file_is_told_with_its_place(folder: Path) -> None:

@@ -9,8 +9,8 @@ import pytest
 
 from tests.judge_servers import Fault, JudgeServer, every
 from tests.reward_models import make
-from verlaunch.answers import JUNK
 from verlaunch.flags import load_table
+from verlaunch.rewarding.answers import JUNK
 from verlaunch.scoring.command import main
 
 

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rewards.part import Row
-from verlaunch.answers import JUNK, reference_of
 from verlaunch.data import sources
 from verlaunch.errors import UserError
+from verlaunch.rewarding.answers import JUNK, reference_of
 from verlaunch.scoring.answers import answers_to
 from verlaunch.scoring.data import rows_of
 from verlaunch.scoring.pick import pick

@@ -4,7 +4,7 @@
     inputs.model().vocab_size, inputs.sources()    # looked at: small files only
     inputs.prepare(inputs.model_folder())          # made or downloaded, tokenized, cached
 
-Left out on purpose: rewards (rewarding.py), and anything that depends on the output folder.
+Left out on purpose: rewards (rewarding/), and anything that depends on the output folder.
 """
 
 import contextlib

@@ -31,15 +31,15 @@ from verlaunch.machine import Machine
 from verlaunch.models import Model
 from verlaunch.plan import Plan, differing, make_plan
 from verlaunch.record import rewind
-from verlaunch.references import MOST, as_rows, settle
-from verlaunch.reward_checks import check_sources, start_problems
-from verlaunch.reward_identity import identity as reward_identity
-from verlaunch.reward_identity import scales
-from verlaunch.reward_words import Work, route
-from verlaunch.rewarding import reward_spec
+from verlaunch.rewarding.checks import check_sources, start_problems
+from verlaunch.rewarding.identity import identity as reward_identity
+from verlaunch.rewarding.identity import scales
+from verlaunch.rewarding.references import MOST, as_rows, settle
+from verlaunch.rewarding.spec import reward_spec
+from verlaunch.rewarding.tryout import Tryout, try_rewards
+from verlaunch.rewarding.words import Work, route
 from verlaunch.run import Launch, run
 from verlaunch.screen import Screen
-from verlaunch.tryout import Tryout, try_rewards
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from verlaunch.batch import plural
 from verlaunch.checkpoints import Checkpoint
 from verlaunch.data import Look, Prepared
 from verlaunch.plan import row
-from verlaunch.tryout import Tryout
+from verlaunch.rewarding.tryout import Tryout
 
 SHOWN = 200  # characters of the example prompt
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from rewards.part import Row
-from verlaunch.answers import JUNK, reference_of
+from verlaunch.rewarding.answers import JUNK, reference_of
 
 REFERENCE, EMPTY, RUBBISH, RESPONSE = KINDS = ("reference", "empty", "junk", "responses")
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from rewards.spec import JudgeSpec, RewardSpec
 from verlaunch.batch import plural
-from verlaunch.reward_checks import counts
+from verlaunch.rewarding.checks import counts
 from verlaunch.scoring.answers import Answer
 
 PROBES = 2  # the good and the bad answer at the start

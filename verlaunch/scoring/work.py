@@ -16,8 +16,8 @@ from verlaunch.compose import Config
 from verlaunch.derive import get
 from verlaunch.errors import raise_all
 from verlaunch.inputs import Inputs
-from verlaunch.references import settle
-from verlaunch.reward_checks import start_problems
+from verlaunch.rewarding.checks import start_problems
+from verlaunch.rewarding.references import settle
 from verlaunch.scoring.answers import Answer, answers_to
 from verlaunch.scoring.data import rows_of
 from verlaunch.scoring.responses import read_responses

@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 from rewards.part import CannotStart, Row
 from rewards.spec import JudgeSpec, ModelSpec, PartSpec, RewardSpec
 from verlaunch.errors import UserError
-from verlaunch.reward_checks import flags_of, probe_model, sandbox
-from verlaunch.tryout_rules import Means, by_rules, try_rules
+from verlaunch.rewarding.checks import flags_of, probe_model, sandbox
+from verlaunch.rewarding.tryout_rules import Means, by_rules, try_rules
 
 __all__ = ["Means", "Tryout", "try_rewards"]
 

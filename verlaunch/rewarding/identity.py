@@ -10,7 +10,7 @@ day. Left out on purpose: what stands in a user's function; mending it is no oth
 import hashlib
 
 from rewards.spec import ModelSpec, RewardSpec, RuleSpec
-from verlaunch.reward_words import Source, scaling, weighted
+from verlaunch.rewarding.words import Source, scaling, weighted
 
 
 def _digest(*texts: str) -> str:

@@ -7,7 +7,7 @@
     # --use_api_reward       judge_score alone
     # several of them, --reward_mix or --reward_config: a weighted sum (rewards/composite.py)
 
-Everything wrong is told at once. Left out on purpose: whether it can start (reward_checks.py).
+Everything wrong is told at once. Left out on purpose: whether it can start (checks.py).
 """
 
 from collections.abc import Iterable, Mapping
@@ -20,8 +20,8 @@ from rewards.composite_grammar import STANDARD, is_number
 from rewards.spec import PartSpec, RewardSpec
 from verlaunch.compose import Config
 from verlaunch.errors import UserError, raise_all
-from verlaunch.reward_flags import idle_flags, typed_problems
-from verlaunch.reward_parts import Settings, own_part, standard_part
+from verlaunch.rewarding.flags import idle_flags, typed_problems
+from verlaunch.rewarding.parts import Settings, own_part, standard_part
 
 
 @dataclass(frozen=True)

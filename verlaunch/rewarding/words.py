@@ -19,7 +19,7 @@ from rewards.scale import DEFAULT_CLIP
 from rewards.spec import Gate, JudgeSpec, ModelSpec, PartSpec, RewardSpec, RuleSpec
 from verlaunch.batch import plural
 from verlaunch.derive import ROLLOUT, get, sequence_length
-from verlaunch.reward_checks import counts, probe_model
+from verlaunch.rewarding.checks import counts, probe_model
 
 SHOWN = 6  # data sources
 CHARS_PER_TOKEN = 4

@@ -4,7 +4,7 @@
     own_part("safe_score", mix.parts["safe_score"], settings, mix.path)
 
 What the section says counts before the flags, but for the three parts that flags ask for: there it
-fills what they leave open. Left out on purpose: weights, and which parts a run has (rewarding.py).
+fills what they leave open. Left out on purpose: weights, and which parts a run has (spec.py).
 """
 
 from collections.abc import Callable, Mapping
@@ -21,7 +21,7 @@ from rewards.spec import JudgeSpec, ModelSpec, PartSpec, RuleSpec
 from rewards.user import LoadError, resolve
 from verlaunch.errors import UserError
 from verlaunch.models import is_local
-from verlaunch.reward_judge import flags_judge, own_judge
+from verlaunch.rewarding.judge import flags_judge, own_judge
 
 
 @dataclass(frozen=True)

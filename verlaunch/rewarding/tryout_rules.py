@@ -12,9 +12,9 @@ from rewards.build import build
 from rewards.part import Row
 from rewards.reward import Result, Reward
 from rewards.spec import RewardSpec, RuleSpec
-from verlaunch.answers import JUNK, reference_of
 from verlaunch.errors import UserError
-from verlaunch.references import evenly
+from verlaunch.rewarding.answers import JUNK, reference_of
+from verlaunch.rewarding.references import evenly
 
 TRIED = 8  # rows
 LOOKED_AT = 2000  # rows among which all data sources should appear

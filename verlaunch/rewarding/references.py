@@ -20,8 +20,8 @@ from rewards.spec import RewardSpec, RuleSpec
 from verlaunch.compose import Config
 from verlaunch.data import Example
 from verlaunch.errors import UserError
-from verlaunch.reward_checks import counts, runs_programs
-from verlaunch.rewarding import reward_spec
+from verlaunch.rewarding.checks import counts, runs_programs
+from verlaunch.rewarding.spec import reward_spec
 
 MOST = 64
 

@@ -11,8 +11,8 @@ from rewards.spec import JudgeSpec, ModelSpec, PartSpec, RuleSpec
 from verlaunch.compose import Config
 from verlaunch.errors import UserError
 from verlaunch.flags import load_table
-from verlaunch.reward_judge import JUDGE_FLAGS
-from verlaunch.reward_words import Source
+from verlaunch.rewarding.judge import JUDGE_FLAGS
+from verlaunch.rewarding.words import Source
 from verlaunch.values import read
 
 GROUPS = ("Reward", "Reward model", "Judge")  # of configs/flags.yaml
