@@ -235,3 +235,10 @@ def test_weights_gates_models_and_scales_make_another_reward() -> None:
     ]
     assert len({identity(spec) for spec in [MIXED, *rest]}) == 7
     assert scales(MIXED) == "rm_score scale affine, clip 5"
+
+
+def test_a_judge_that_is_no_more_is_a_note_with_what_replaces_it() -> None:
+    gone = JudgeSpec("gemini", "gemini-1.5-flash", "Grade.", "{response}")
+    assert "--rm_model gemini-" in told(alone(gone, "judge_score"))["note"]
+    current = JudgeSpec("gemini", "gemini-3.5-flash-lite", "Grade.", "{response}")
+    assert "note" not in told(alone(current, "judge_score"))

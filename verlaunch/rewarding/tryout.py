@@ -17,6 +17,7 @@ from rewards.spec import JudgeSpec, ModelSpec, PartSpec, RewardSpec
 from verlaunch.errors import UserError
 from verlaunch.rewarding.checks import flags_of, probe_model, sandbox
 from verlaunch.rewarding.tryout_rules import Means, by_rules, try_rules
+from verlaunch.rewarding.words import judge_notes
 
 __all__ = ["Means", "Tryout", "try_rewards"]
 
@@ -41,7 +42,8 @@ async def _try_judge(part: PartSpec) -> list[str]:
     assert isinstance(part.source, JudgeSpec)
     judge = Judge(part.source)
     try:
-        return await judge.start()
+        known = judge_notes(part.source)  # the plan has told them
+        return [note for note in await judge.start() if note not in known]
     finally:
         await judge.close()
 

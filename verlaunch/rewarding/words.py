@@ -153,7 +153,20 @@ def _part(part: PartSpec, spec: RewardSpec, work: Work) -> str:
 
 
 def route(spec: RewardSpec, work: Work) -> Iterator[tuple[str, str]]:
-    """Rows of the plan: what is summed, then each part."""
+    """Rows of the plan: what is summed, then each part; and judges that are out of date."""
+    yield from _parts(spec, work)
+    for part in spec.parts:
+        if isinstance(part.source, JudgeSpec):
+            yield from (("note", note) for note in judge_notes(part.source))
+
+
+def judge_notes(judge: JudgeSpec) -> list[str]:
+    from rewards.judge.retired import model_notes
+
+    return model_notes(judge.provider, judge.model)
+
+
+def _parts(spec: RewardSpec, work: Work) -> Iterator[tuple[str, str]]:
     if len(spec.parts) == 1 and not spec.by_source and spec.weights == {spec.parts[0].name: 1.0}:
         yield "reward", _part(spec.parts[0], spec, work)
         return
