@@ -109,6 +109,8 @@ def _narrowed(function: Callable) -> Callable:
         named = dict(zip(ARGUMENTS, given, strict=True))
         return function(**{name: named[name] for name in taken})
 
+    inner = function.func if isinstance(function, partial) else function
+    rule.__module__ = inner.__module__  # whose rule it is, for the plan
     return rule
 
 

@@ -60,11 +60,6 @@ class Window:
         return self._ended[0][0] - now if self._ended else math.inf
 
 
-def _requests_window(rpm: float) -> Window:
-    """Of fewer than one request per minute: one per so much longer a while."""
-    return Window(max(1, math.floor(rpm)), MINUTE_S * max(1.0, 1 / rpm))
-
-
 class Leave:
     """To send one request. Settled or given back once, whatever became of it."""
 

@@ -40,7 +40,8 @@ def reference_of(row: Row) -> str | None:
     truth, extra = _parsed(row.ground_truth), row.extra_info or {}
     if not isinstance(truth, list | Mapping):
         text = "" if truth is None else str(truth)
-        return (_option(text, extra) or text) if text.strip() else None
+        if text.strip():
+            return _option(text, extra) or text
     for name in SOLUTIONS:
         solution = extra.get(name)
         if isinstance(solution, str) and solution.strip():

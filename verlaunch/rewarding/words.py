@@ -72,7 +72,8 @@ def _rule_name(rules: RuleSpec, source: str) -> str:
     except (UnknownDataSource, BadTable):
         return f"{source} by none"
     function = rule.func if isinstance(rule, partial) else rule
-    return f"{source} by {function.__module__.removeprefix('rewards.rules.')}"
+    name = function.__module__.removeprefix("rewards.rules.").removeprefix("user_reward_")
+    return f"{source} by {name}"
 
 
 def _rules(rules: RuleSpec, spec: RewardSpec, name: str, sources: Sequence[str]) -> str:
@@ -143,6 +144,8 @@ def _judge(judge: JudgeSpec, work: Work) -> str:
 
 def _part(part: PartSpec, spec: RewardSpec, work: Work) -> str:
     source = part.source
+    if not any(counts(spec, part.name, s) for s in work.data_sources or [""]):
+        return "scores no row of this data"
     if isinstance(source, RuleSpec):
         said = _rules(source, spec, part.name, work.data_sources)
     elif isinstance(source, ModelSpec):
