@@ -114,7 +114,8 @@ def read(path: Path) -> Composite:
 def _missing(name: str, names: Collection[str]) -> str:
     if name in STANDARD:
         return f"{name} is no part of this run. Add {STANDARD[name]}, or take it out."
-    hint = closest(name, {*names, *STANDARD})
+    whole = f"{name}_score"
+    hint = f" Did you mean {whole}?" if whole in STANDARD else closest(name, {*names, *STANDARD})
     there = ", ".join(names) or "none yet"
     return f"{name} is no part of this run. Its parts: {there}.{hint}"
 

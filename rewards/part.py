@@ -15,13 +15,17 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Row:
-    """One finished response. messages: the prompt, [{"role": ..., "content": ...}]."""
+    """One finished response. messages: the prompt, [{"role": ..., "content": ...}].
+
+    counts: False for a validation's, which moves no mean and no scale.
+    """
 
     data_source: str
     response: str
     ground_truth: Any = ""
     extra_info: dict[str, Any] | None = None
     messages: Sequence[dict[str, Any]] = ()
+    counts: bool = True
 
 
 class Failure(Exception):

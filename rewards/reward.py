@@ -12,15 +12,19 @@ responses arrive, or in the run's one reward actor) and in scripts/score.py.
 """
 
 import asyncio
+import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from rewards.checks import FAILED
+from rewards.curves import ASKED
 from rewards.part import CannotStart, Failure, Part, Row
 from rewards.scale import Scale
 from rewards.spec import PartSpec, RewardSpec, RuleSpec
 from rewards.tally import Tally
+
+logger = logging.getLogger(__name__)
 
 FEWEST_REFERENCES = 8  # to take a mean and a deviation from
 
@@ -37,10 +41,11 @@ class Result:
 
 @dataclass(frozen=True)
 class _Answer:
-    """scores: "score" is what counts, scaled; reason: why it stands in for one."""
+    """scores: "score" is what counts, scaled. reason: of a failure, which scores stand in for."""
 
     scores: dict[str, float]
     reason: str | None = None
+    asked: bool = True
 
     @property
     def value(self) -> float:
@@ -69,27 +74,36 @@ class _Asked:
             if failure.final:
                 self.final = self.final or failure.reason
             return _Answer(self.tally.failed(failure.kind, failure.reason), failure.reason)
+        except Exception as error:  # a fault of ours; verl would drop the row without a word
+            logger.exception("%s failed on a row", self.spec.name)
+            reason = f"{type(error).__name__} in the reward itself; the log has the traceback"
+            return _Answer(self.tally.failed("internal", reason), reason)
         raw = {"raw": found["score"]} if self._is_scaled else {}
-        return _Answer(self.tally.good({**found, **raw, "score": self.scale(found["score"])}))
+        score = self.scale(found["score"], row.counts)
+        return _Answer(self.tally.good({**found, **raw, "score": score}, row.counts))
 
     def unasked(self) -> _Answer:
-        return _Answer(self.tally.means())
+        return _Answer(self.tally.means(), asked=False)
 
     def columns(self, answer: _Answer, weight: float, alone: bool) -> dict[str, float]:
         """The answer under the names of its curves; a rule that is alone keeps its own names."""
-        stem, value = self.spec.stem, answer.value
-        columns = {self.spec.name: value, f"{stem}_failed": float(answer.reason is not None)}
+        stem = self.spec.stem
+        columns = {self._named(key, answer.scores, alone): own
+                   for key, own in answer.scores.items() if key != "score"}  # fmt: skip
+        columns |= {self.spec.name: answer.value, f"{stem}_failed": float(bool(answer.reason))}
         if not alone:
-            columns[f"{stem}_weight"] = weight
-        plain = alone and isinstance(self.spec.source, RuleSpec)
-        for key, own in answer.scores.items():
-            said = key.startswith(f"{stem}_") or (plain and key != "raw")
-            if key != "score":
-                columns[key if said else f"{stem}_{key}"] = own
+            columns |= {f"{stem}_weight": weight, f"{stem}{ASKED}": float(answer.asked)}
         return columns
 
+    def _named(self, key: str, keys: Collection[str], alone: bool) -> str:
+        stem = self.spec.stem
+        if key == "raw":  # a judge has a judge_raw of its own
+            return f"{stem}_unscaled" if f"{stem}_raw" in keys else f"{stem}_raw"
+        plain = alone and isinstance(self.spec.source, RuleSpec)
+        return key if plain or key.startswith(f"{stem}_") else f"{stem}_{key}"
+
     def stop_reason(self) -> str | None:
-        why = self.final or self.tally.too_many()
+        why = self.final or self.tally.too_many
         return f"{self.spec.name}: {why}" if why else None
 
     async def fit(self, references: Sequence[Row]) -> None:
@@ -133,14 +147,15 @@ class Reward:
             for part in spec.parts
         }
 
-    async def start(self, references: Sequence[Row], started: Collection[str] = ()) -> list[str]:
-        """Starts the parts but those in `started`, which were tried by the same words before.
+    async def start(self, references: Sequence[Row], told: Collection[str] = ()) -> list[str]:
+        """Starts every part. told: those that were started elsewhere, whose notes are known.
 
         references: rows whose response is the reference answer, for affine scales.
         Returns notes for the screen. Raises CannotStart.
         """
-        rest = [asked.part for name, asked in self._asked.items() if name not in started]
-        notes = await asyncio.gather(*[part.start() for part in rest])
+        names = list(self._asked)
+        started = await asyncio.gather(*[self._asked[name].part.start() for name in names])
+        notes = [said for name, said in zip(names, started, strict=True) if name not in told]
         for asked in self._asked.values():
             if asked.scale.needs_references:
                 await asked.fit(references)
@@ -163,13 +178,18 @@ class Reward:
         return Result(score, columns, bool(reasons), reasons[0] if reasons else None)
 
     async def _answers(self, row: Row, wanted: set[str]) -> dict[str, _Answer]:
-        """Parts with a gate wait for the part that they need, and are not asked where it closes."""
+        """Parts with a gate wait for the part that they need, and are not asked where it closes,
+        or where it failed: then nobody knows, and their means stand in."""
         gates = self.spec.gates
         first = {name for name in wanted if name not in gates}
         first |= {gates[name].needs for name in wanted if name in gates}
         answers = {name: asked.unasked() for name, asked in self._asked.items()}
         answers |= await self._ask(row, first)
-        behind = {name for name in wanted - first if self._open(name, answers)}
+        behind = {
+            name
+            for name in wanted - first
+            if self._open(name, answers) and not answers[gates[name].needs].reason
+        }
         return answers | await self._ask(row, behind)
 
     async def _ask(self, row: Row, names: set[str]) -> dict[str, _Answer]:
@@ -179,7 +199,9 @@ class Reward:
 
     def _open(self, name: str, answers: Mapping[str, _Answer]) -> bool:
         gate = self.spec.gates.get(name)
-        return gate is None or answers[gate.needs].value >= gate.at_least
+        if gate is None or answers[gate.needs].reason:
+            return True
+        return answers[gate.needs].value >= gate.at_least
 
     @property
     def keys(self) -> dict[str, tuple[str, ...]]:

@@ -57,9 +57,9 @@ class Scale:
         found = math.sqrt(self._squares / (self._count - 1))
         return found if found > LEAST_DEVIATION else 1.0
 
-    def __call__(self, raw: float) -> float:
-        """`running` takes the value itself in first."""
-        if self.kind == "running":
+    def __call__(self, raw: float, learn: bool = True) -> float:
+        """`running` takes the value itself in first, unless it is not to learn from it."""
+        if self.kind == "running" and learn:
             self._see(raw)
         value = raw
         if self.kind in ("affine", "running"):

@@ -120,8 +120,11 @@ class RewardSpec:
 
     @property
     def is_local(self) -> bool:
-        """Cheap enough to be computed wherever a response arrives."""
-        return all(isinstance(part.source, RuleSpec) for part in self.parts)
+        """Cheap, and without constants that belong to the whole run: computed anywhere."""
+        return all(
+            isinstance(part.source, RuleSpec) and part.scale not in ("affine", "running")
+            for part in self.parts
+        )
 
 
 RULES = RewardSpec((PartSpec("rule_score", RuleSpec()),), {"rule_score": 1.0})

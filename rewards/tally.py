@@ -21,7 +21,7 @@ class Tally:
     """keys: beside the score, where they are known; else the first good row fixes them.
 
     on_failure: what a failed row scores: "neutral" (the mean), "min" (the lowest so far, or
-    `floor`), "raise" (as neutral; who asks `too_many` stops the run), or a number.
+    `floor`), "raise" (as neutral, and the first one is a reason to stop), or a number.
     state: of an earlier Tally, to go on from.
     """
 
@@ -43,6 +43,7 @@ class Tally:
         self._seen: Counter[str] = Counter(state.get("seen", {}))
         self._lowest: float | None = state.get("lowest", floor)
         self._recent: deque[str | None] = deque(maxlen=WINDOW)
+        self.too_many: str | None = None  # once it is a sentence, it stays
 
     def forget_keys(self) -> None:
         """The next good row fixes them again."""
@@ -52,29 +53,37 @@ class Tally:
         return self._sums[key] / self._seen[key] if self._seen[key] else 0.0
 
     def means(self) -> dict[str, float]:
-        """A row that was not asked, or failed, in numbers that change no mean."""
+        """What stands in for a row that failed or was not asked."""
         return {key: self.mean(key) for key in ("score", *(self.keys or ()))}
 
-    def good(self, scores: dict[str, float]) -> dict[str, float]:
-        """Keys that the first row had not are dropped, those that are missing get their mean."""
+    def good(self, scores: dict[str, float], learn: bool = True) -> dict[str, float]:
+        """Keys that the first row had not are dropped, those that are missing get their mean.
+
+        learn: whether the row moves the means.
+        """
         if self.keys is None:
             self.keys = tuple(key for key in scores if key != "score")
-        for key, given in scores.items():
-            if key == "score" or key in self.keys:
-                self._sums[key] += given  # type: ignore[assignment]  # typeshed counts in ints
-                self._seen[key] += 1
-        score = scores["score"]
-        self._lowest = score if self._lowest is None else min(self._lowest, score)
+        if learn:
+            self._learn(scores)
         self.counters["dropped_parts"] += len(scores.keys() - {"score", *self.keys})
         self.counters["missing_parts"] += len(set(self.keys) - scores.keys())
         self._record(None)
-        return {"score": score, **{key: scores.get(key, self.mean(key)) for key in self.keys}}
+        rest = {key: scores.get(key, self.mean(key)) for key in self.keys}
+        return {"score": scores["score"], **rest}
+
+    def _learn(self, scores: dict[str, float]) -> None:
+        for key in {"score", *(self.keys or ())} & scores.keys():
+            self._sums[key] += scores[key]  # type: ignore[assignment]  # typeshed counts in ints
+            self._seen[key] += 1
+        score = scores["score"]
+        self._lowest = score if self._lowest is None else min(self._lowest, score)
 
     def failed(self, kind: str, reason: str) -> dict[str, float]:
         self.counters["failed"] += 1
         self.counters[kind] += 1
         self.reasons.setdefault(kind, reason)
         self._record(kind)
+        self.too_many = self.too_many or self._judge_window()
         return {**self.means(), "score": self._stand_in()}
 
     def _stand_in(self) -> float:
@@ -88,22 +97,23 @@ class Tally:
         self.counters["calls"] += 1
         self._recent.append(kind)
 
-    def too_many(self) -> str | None:
-        """A sentence when the policy is "raise" and a call failed, or when more than SHARE of the
-        last WINDOW calls did, at least FEWEST."""
+    def _judge_window(self) -> str | None:
+        """A sentence when the policy is "raise", or more than SHARE of the last WINDOW failed.
+
+        Of fewer calls it takes one failure more: every fifth is allowed, whichever comes first.
+        """
         kinds = Counter(kind for kind in self._recent if kind)
         failed = sum(kinds.values())
-        if not failed:
-            return None
         worst, _ = kinds.most_common(1)[0]
         if self.on_failure == "raise":
             return f"a reward failed ({worst}): {self.reasons[worst]}"
-        if len(self._recent) < FEWEST or failed <= SHARE * len(self._recent):
+        calls = len(self._recent)
+        if calls < FEWEST or failed - (calls < WINDOW) <= SHARE * calls:
             return None
         listed = ", ".join(f"{kind} {count}" for kind, count in kinds.most_common())
         return (
-            f"{failed} of the last {len(self._recent)} rewards failed ({listed}; "
-            f"at most {SHARE:.0%} may). The first {worst}: {self.reasons[worst]}"
+            f"{failed} of the last {calls} rewards failed ({listed}; at most {SHARE:.0%} may). "
+            f"The first {worst}: {self.reasons[worst]}"
         )
 
     def state(self) -> dict[str, Any]:

@@ -37,6 +37,21 @@ def _functions(path: Path) -> list[str]:
     return [node.name for node in body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
 
 
+def _look(path: Path, wanted: str) -> None:
+    """Raises LoadError for what reading shows: no Python, or no such name anywhere in the file."""
+    try:
+        tree = ast.parse(path.read_bytes(), str(path))
+    except SyntaxError as error:
+        raise LoadError(f"cannot import {path}: {describe(error, path)}") from None
+    except ValueError as error:
+        raise LoadError(f"cannot import {path}: {error}") from None
+    words = {getattr(node, "name", None) or getattr(node, "id", None) for node in ast.walk(tree)}
+    words |= {node.asname for node in ast.walk(tree) if isinstance(node, ast.alias)}
+    there = ", ".join(_functions(path))
+    if there and wanted not in words and "*" not in words:
+        raise LoadError(f"no function {wanted!r} in {path}; functions there: {there}")
+
+
 def resolve(spec: str) -> str:
     """The spec with an absolute path, so that it holds in every process. Imports nothing."""
     name, colon, function = spec.rpartition(":")
@@ -46,6 +61,7 @@ def resolve(spec: str) -> str:
     if not colon or not function.isidentifier():
         there = ", ".join(_functions(path)) or "none"
         raise LoadError(f"{spec!r} names no function; functions in {path.name}: {there}")
+    _look(path, function)
     return f"{path}:{function}"
 
 

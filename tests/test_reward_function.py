@@ -263,25 +263,34 @@ def test_a_hanging_child_ends_when_its_parent_is_killed(own: Path) -> None:
     assert done.returncode == -9
 
 
-def test_too_many_failures_are_said_in_one_sentence() -> None:
+def test_too_many_failures_are_said_in_one_sentence_and_not_forgotten() -> None:
     tally = Tally()
     for _ in range(FEWEST - 1):
         tally.failed("hang", "own.py:score: no answer within 30 s; killed")
-    assert tally.too_many() is None
+    assert tally.too_many is None
     tally.failed("exception", "own.py:3: KeyError: 'gone'")
-    assert "20 of the last 20 rewards failed (hang 19, exception 1" in (tally.too_many() or "")
-    assert "The first hang: own.py:score" in (tally.too_many() or "")
+    assert "20 of the last 20 rewards failed (hang 19, exception 1" in (tally.too_many or "")
+    assert "The first hang: own.py:score" in (tally.too_many or "")
+    said = tally.too_many
     for _ in range(WINDOW):
         tally.good({"score": 1.0})
-    assert tally.too_many() is None
+    assert tally.too_many == said  # what was scored meanwhile is not worth learning from
 
 
 def test_a_fifth_of_failures_is_still_allowed() -> None:
     tally = Tally()
-    for call in range(WINDOW):
+    for call in range(3 * WINDOW):
         tally.failed("hang", "late") if call % 5 == 0 else tally.good({"score": 1.0})
-    assert tally.too_many() is None
-    tally.good({"score": 1.0})  # pushes out the failure of call 0
+    assert tally.too_many is None
+    tally.good({"score": 1.0})
     tally.failed("hang", "late")
     tally.failed("hang", "late")
-    assert tally.too_many() is not None
+    assert tally.too_many is not None
+
+
+def test_one_failure_among_many_stops_the_run_where_that_is_the_policy() -> None:
+    tally = Tally(on_failure="raise")
+    tally.failed("hang", "late")
+    for _ in range(3 * WINDOW):
+        tally.good({"score": 1.0})
+    assert tally.too_many == "a reward failed (hang): late"

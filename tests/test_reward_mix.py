@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rewards.curves import means
 from rewards.part import CannotStart, Failure, Part, Row
 from rewards.reward import Result, Reward
 from rewards.scale import Scale
@@ -63,8 +64,8 @@ def test_a_score_is_the_weighted_sum_and_every_part_is_a_column() -> None:
     (row,) = scored(reward_of(A, B), "a:1 b:0.5")
     assert row.score == pytest.approx(0.85)
     assert row.parts == {
-        "a_score": 1.0, "a_failed": 0.0, "a_weight": 0.7, "a_seen": 1.0,
-        "b_score": 0.5, "b_failed": 0.0, "b_weight": 0.3, "b_seen": 1.0,
+        "a_score": 1.0, "a_failed": 0.0, "a_weight": 0.7, "a_asked": 1.0, "a_seen": 1.0,
+        "b_score": 0.5, "b_failed": 0.0, "b_weight": 0.3, "b_asked": 1.0, "b_seen": 1.0,
         "reward_failed": 0.0,
     }  # fmt: skip
 
@@ -95,6 +96,58 @@ def test_a_gate_may_need_a_part_that_has_no_weight() -> None:
     gates = {"a_score": Gate("b_score", 1.0)}
     rows = scored(reward_of(A, B, weights={"a_score": 1.0}, gates=gates), "a:1 b:0", "a:1 b:1")
     assert [row.score for row in rows] == [0.0, 1.0]
+
+
+def test_a_gate_on_a_failed_part_neither_opens_nor_closes() -> None:
+    reward = reward_of(A, B, gates={"a_score": Gate("b_score", 1.0)})
+    first, row = scored(reward, "a:1 b:1", "a:0 b:x")
+    assert row.score == first.score == pytest.approx(1.0)  # both stand in with their means
+    assert (row.parts["a_asked"], row.parts["b_failed"]) == (0.0, 1.0)
+
+
+def test_curves_are_means_over_the_rows_that_a_part_was_asked_for() -> None:
+    reward = reward_of(A, B, by_source={"only a": {"a_score": 1.0}})
+    rows = scored(reward, "a:1 b:1") + scored(reward, "a:0 b:0", "a:0 b:0", source="only a")
+    found = means(row.parts for row in rows)
+    assert (found["a_score"], found["b_score"]) == (pytest.approx(1 / 3), 1.0)
+    assert (found["b_asked"], found["b_weight"]) == (pytest.approx(1 / 3), pytest.approx(0.1))
+
+
+def test_a_longer_stem_owns_its_columns() -> None:
+    row = {"rm_asked": 0.0, "rm_score": 9.0, "rm_big_asked": 1.0, "rm_big_score": 1.0, "free": 2.0}
+    assert means([row]) == {"rm_asked": 0.0, "rm_big_asked": 1.0, "rm_big_score": 1.0, "free": 2.0}
+
+
+def test_a_fault_of_a_part_is_a_counted_row() -> None:
+    reward = reward_of(A, B)
+    (row,) = scored(reward, "a:1")  # no b: a KeyError in the part
+    assert row.failed and "KeyError in the reward itself" in (row.reason or "")
+    assert reward.counters["b_score"]["internal"] == 1
+
+
+def test_a_validations_rows_move_no_mean_and_no_scale() -> None:
+    reward = reward_of(PartSpec("a_score", ModelSpec("m"), "running"), weights={"a_score": 1.0})
+    scored(reward, "a:1", "a:2")
+    before = reward.state()
+    asyncio.run(reward.score(Row("s", "a:50", counts=False)))
+    assert reward.state() == before
+    scored(reward, "a:50")
+    assert reward.state() != before
+
+
+def test_a_key_of_the_users_never_hides_one_of_ours() -> None:
+    class Forging(Part):
+        async def score(self, row: Row) -> dict[str, float]:
+            return {"score": 1.0, "a_failed": 1.0, "a_score": 7.0}
+
+    reward = Reward(RewardSpec((A,), {"a_score": 1.0}), {"a_score": Forging()})
+    (row,) = scored(reward, "")
+    assert (row.parts["a_score"], row.parts["a_failed"]) == (1.0, 0.0)
+
+
+def test_rules_with_constants_of_the_run_are_not_computed_anywhere() -> None:
+    assert RewardSpec((A,), EVEN).is_local
+    assert not RewardSpec((PartSpec("a_score", RuleSpec(), "running"),), EVEN).is_local
 
 
 def test_what_can_never_succeed_again_is_a_reason_to_stop_at_once() -> None:

@@ -62,7 +62,7 @@ def test_the_math_rule_tells_answers_from_junk() -> None:
     tryout = try_rewards([Row(), Row(ground_truth="6 * 7 = 42\n#### 42")], RULES)
     assert tryout.means == {"math_reasoning": Means(1.0, 0.0, 0.0)}
     assert tryout.keys == {"rule_score": ["answered"]} and tryout.notes == ()
-    assert tryout.started == [] and tryout.spec == RULES
+    assert tryout.told == [] and tryout.spec == RULES
 
 
 def test_own_reward_is_tried_on_rows_of_every_source(tmp_path: Path) -> None:
@@ -165,7 +165,7 @@ def test_a_judge_is_asked_and_then_counts_as_started(
         spec = by_judge(server, monkeypatch, cache=str(tmp_path / "cache.sqlite"))
         tryout = try_rewards([Row()], spec)
         assert len(server.requests) >= 2
-    assert tryout.started == ["judge_score"] and tryout.spec == spec
+    assert tryout.told == ["judge_score"] and tryout.spec == spec
     assert tryout.means["math_reasoning"] == Means(1.0, 0.0, 0.0)
 
 
@@ -190,7 +190,7 @@ def test_a_reward_model_is_looked_at_and_not_loaded(tmp_path: Path) -> None:
     folder = make(tmp_path / "rm", "Qwen3ForSequenceClassification")
     spec = RewardSpec((PartSpec("rm_score", ModelSpec(str(folder))),), {"rm_score": 1.0})
     tryout = try_rewards([Row("chat")], spec)
-    assert (tryout.started, tryout.keys, tryout.spec) == ([], {}, spec)
+    assert (tryout.told, tryout.keys, tryout.spec) == ([], {}, spec)
 
 
 def test_a_model_without_a_trained_head_stops_the_launch(tmp_path: Path) -> None:

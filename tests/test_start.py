@@ -109,7 +109,7 @@ def test_the_driver_gets_the_reward_and_what_was_learnt_of_it(bench: Bench) -> N
     (part,) = from_dict(launch.reward).parts
     assert part.source == RuleSpec(f"{bench.folder}/mine.py:score")
     assert launch.reward_keys == {"rule_score": ["short"]}
-    assert (launch.reward_started, launch.reward_gpus, launch.references) == ([], 0, [])
+    assert (launch.reward_told, launch.reward_gpus, launch.references) == ([], 0, [])
 
 
 def test_a_reward_model_gets_reference_answers_for_its_scale(
@@ -148,7 +148,7 @@ def test_a_judge_starts_the_run_and_leaves_no_key_behind(
         words = ("--use_api_reward", "--rm_api_type", "openai", "--rm_base_url", server.url,
                  "--rm_model", "any", "--rm_budget", "50requests")  # fmt: skip
         assert bench.run("--steps", "3", *words) == 0
-    assert bench.launch().reward_started == ["judge_score"]
+    assert bench.launch().reward_told == ["judge_score"]
     assert "budget 50 requests" in capsys.readouterr().out
     assert (bench.out / "judge_cache.sqlite").is_file()
     written = [path.read_bytes() for path in bench.out.rglob("*") if path.is_file()]

@@ -99,7 +99,7 @@ def rewind(folder: Path, step: int) -> None:
 def _is_until(line: str, step: int) -> bool:
     try:
         return json.loads(line)["step"] <= step
-    except ValueError:
+    except (ValueError, KeyError, TypeError):
         return False  # half a line, from a machine that died
 
 

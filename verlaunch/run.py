@@ -41,7 +41,7 @@ class Launch:
     export: str | None = None
     reward: dict[str, Any] = field(default_factory=dict)  # rewards.spec.RewardSpec
     reward_keys: dict[str, list[str]] = field(default_factory=dict)  # of each part
-    reward_started: list[str] = field(default_factory=list)  # parts that were tried already
+    reward_told: list[str] = field(default_factory=list)  # parts whose notes the user has seen
     reward_gpus: int = 0  # cards that the reward model has for itself
     references: list[dict[str, Any]] = field(default_factory=list)  # rewards.part.Row, answered
 

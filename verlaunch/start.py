@@ -167,11 +167,11 @@ class Start:
     def dry_run(self) -> int:
         preview = self.preview()
         raise_all(preview.problems)
-        print("This would run:\n" + preview.plan.text())
+        print("Differences from verl's own defaults:")
+        print("\n".join(f"  {line}" for line in differing(preview.config)))
+        print("\nThis would run:\n" + preview.plan.text())  # last, where it is seen
         if preview.resume:
             print(words.continuing(preview.resume))
-        print("\nDifferences from verl's own defaults:")
-        print("\n".join(f"  {line}" for line in differing(preview.config)))
         return 0
 
     def run(self) -> int:
@@ -256,7 +256,7 @@ class Start:
             export=str(self.folder / "checkpoints" / "final") if self.launch["export"] else None,
             reward=to_dict(tryout.spec),
             reward_keys=tryout.keys,
-            reward_started=tryout.started,
+            reward_told=tryout.told,
             reward_gpus=self.launch["rm_gpus"],
             references=[asdict(row) for row in references],
         )

@@ -155,9 +155,13 @@ def _kind(status: int, error: dict[str, Any], endpoint: Endpoint) -> Kind:
 def _hint(status: int, endpoint: Endpoint) -> str:
     if status == 404 and endpoint.own and not endpoint.base_url.endswith("/v1"):
         return " (does the address lack a /v1?)"
-    if status == 401 and endpoint.provider.regions:
-        return " (a key is bound to its region: --rm_region)"
-    return ""
+    if status != 401:
+        return ""
+    names = " or ".join(endpoint.provider.keys)
+    if endpoint.key == NO_KEY:
+        return f" (no key was sent: export {endpoint.provider.keys[0]}=...)"
+    region = "; a key is bound to its region: --rm_region" if endpoint.provider.regions else ""
+    return f" (check {names}{region})"
 
 
 def _shown(text: str, key: str) -> str:

@@ -19,6 +19,7 @@ from rewards.part import Failure
 WINDOW_S = 0.010
 CLOSED = "the reward model was closed"
 _SHOWN = 200  # characters of an error message
+DEAD_CARD = "CUDA error"  # after one of these a process computes nothing any more
 
 Item = TypeVar("Item")
 Forward = Callable[[list[Item]], Awaitable[Sequence[float]]]
@@ -64,10 +65,10 @@ def _deliver(batch: Sequence[_Request[Item]], scores: Sequence[float]) -> None:
             request.answer.set_exception(Failure("reward_model", reason))
 
 
-def _fail(batch: Sequence[_Request[Item]], reason: str) -> None:
+def _fail(batch: Sequence[_Request[Item]], reason: str, final: bool = False) -> None:
     for request in batch:
         if not request.answer.done():
-            request.answer.set_exception(Failure("reward_model", reason))
+            request.answer.set_exception(Failure("reward_model", reason, final))
 
 
 class Batcher(Generic[Item]):
@@ -147,6 +148,8 @@ class Batcher(Generic[Item]):
         try:
             _deliver(batch, await forward([request.item for request in batch]))
         except Exception as error:  # whatever one input makes a model raise, the others must score
+            if DEAD_CARD in str(error):
+                return _fail(batch, _describe(error), final=True)
             if len(batch) == 1:
                 return _fail(batch, _describe(error))
             if isinstance(error, TooBig):

@@ -58,6 +58,7 @@ def _attention(folder: Path) -> dict[str, str]:
 
 
 def _load(folder: Path, probe: Probe, device: str) -> Any:
+    transformers.utils.logging.disable_progress_bar()  # it would stand between a report's lines
     try:
         model, report = _class(probe).from_pretrained(
             folder,

@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from rewards.part import CannotStart
 from rewards.spec import from_dict
 from verlaunch.engine import environment, reward_actor, reward_settings, shell
 from verlaunch.engine.runner import Runner
@@ -53,7 +54,9 @@ def train(launch: dict[str, Any], temp_dir: str, channel: Channel) -> int:
             try:
                 channel.event("reward", notes=ray.get(begun))
             except RayTaskError as error:  # it ends the run at once
-                channel.event("failed", reason=str(_cause(error)))
+                if not isinstance(error.cause, CannotStart):
+                    raise
+                channel.event("failed", reason=str(error.cause))
                 return 1
         ray.get(running)
         if reward is not None:
@@ -72,16 +75,11 @@ def _start_reward(launch: dict[str, Any]) -> tuple[Any, Any]:
     # One card of the run's is shared when it has none of its own.
     cards = None if gpus or launch["hardware"] == "cpu" else _first_card()
     actor = reward_actor.start(launch["config"], gpus, cards)
-    return actor, actor.begin.remote(launch["references"], launch["reward_started"])
+    return actor, actor.begin.remote(launch["references"], launch["reward_told"])
 
 
 def _first_card() -> str:
     return os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
-
-
-def _cause(error: Exception) -> object:
-    """What the user can mend, without Ray's frame around it."""
-    return getattr(error, "cause", None) or error
 
 
 def main(path: str) -> int:

@@ -1,7 +1,7 @@
 """The one Ray actor of a run that holds what is expensive or limited: reward models and judges.
 
     actor = start(config, gpus=0)            # in the driver, beside everything else that starts
-    ray.get(actor.begin.remote(references, started))
+    ray.get(actor.begin.remote(references, told))
     ray.get_actor(NAME).score.remote(asdict(row))
 
 Limits, caches, scales and counters are exact because there is one of each, in one asyncio loop,
@@ -31,13 +31,11 @@ class RewardActor:
         self.reward = build(settings.spec, settings.keys, settings.state)
         self.ready = asyncio.Event()
 
-    async def begin(
-        self, references: Sequence[dict[str, Any]], started: Sequence[str]
-    ) -> list[str]:
+    async def begin(self, references: Sequence[dict[str, Any]], told: Sequence[str]) -> list[str]:
         """Notes for the screen. Raises CannotStart."""
         rows = [Row(**row) for row in references]
         try:
-            notes = await self.reward.start(rows, started)
+            notes = await self.reward.start(rows, told)
         except CannotStart as error:
             raise CannotStart(str(error)) from None  # its cause may not pickle
         self.ready.set()

@@ -33,7 +33,9 @@ class RewardManager(RewardManagerBase):
             self.actor = ray.get_actor(reward_actor.NAME)
         self.told: set[str] = set()
 
-    async def score(self, response_ids: Sequence[int], columns: Mapping[str, Any]) -> Result:
+    async def score(
+        self, response_ids: Sequence[int], columns: Mapping[str, Any], counts: bool = True
+    ) -> Result:
         """response_ids: (response_len,), without padding. columns: the row of the dataset."""
         row = Row(
             str(columns["data_source"]),
@@ -41,6 +43,7 @@ class RewardManager(RewardManagerBase):
             columns["reward_model"]["ground_truth"],
             columns.get("extra_info"),
             [dict(message) for message in columns["raw_prompt"]],
+            counts,
         )
         result = await self._score(row)
         if result.reason and result.reason not in self.told:

@@ -157,9 +157,11 @@ class RolloutWorker(AgentLoopWorkerTQ.__ray_actor_class__):  # type: ignore[name
             tools=ToolListWrap(self.tools),
         )
 
-    async def _compute_score(self, outputs: list[AgentLoopOutput], kwargs: dict) -> None:
+    async def _compute_score(
+        self, outputs: list[AgentLoopOutput], kwargs: dict, validate: bool = False
+    ) -> None:
         final = outputs[-1]
-        result = await self.manager.score(final.response_ids, kwargs)
+        result = await self.manager.score(final.response_ids, kwargs, counts=not validate)
         final.reward_score = result.score
         final.extra_fields["reward_extra_info"] = extra_info(result)
 
@@ -172,7 +174,7 @@ class RolloutWorker(AgentLoopWorkerTQ.__ray_actor_class__):  # type: ignore[name
         if not plain or self.distillation_enabled:
             await super()._agent_loop_postprocess(output, validate, **kwargs)
             return
-        await self._compute_score(outputs, kwargs)
+        await self._compute_score(outputs, kwargs, validate)
         key, fields, tag = row_of(outputs[0], kwargs)
         await self.outbox.put("val" if validate else "train", key, fields, tag)
 

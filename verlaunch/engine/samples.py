@@ -24,6 +24,12 @@ def spread(keys: Sequence[str], count: int) -> list[str]:
     return [keys[i * len(keys) // count] for i in range(min(count, len(keys)))]
 
 
+def real_keys(batch: Any) -> list[str]:
+    """Without the rows that verl adds to fill a batch."""
+    tagged = zip(batch.keys, batch.tags, strict=True)
+    return [key for key, tag in tagged if not tag.get("is_padding", False)]
+
+
 def _plain(value: Any) -> Any:
     return getattr(value, "data", value)  # tensordict wraps what is no tensor
 
@@ -36,11 +42,7 @@ def _prompt(messages: Sequence[dict[str, Any]]) -> str | list[dict[str, Any]]:
 
 def write(folder: Path, step: int, batch: Any, tokenizer: Any) -> None:
     """batch: verl's KVBatchMeta of a step; its padding rows are left out."""
-    real = [
-        key
-        for key, tag in zip(batch.keys, batch.tags, strict=True)
-        if not tag.get("is_padding", False)
-    ]
+    real = real_keys(batch)
     keys = spread(real, min(PER_STEP, len(real)))
     if not keys:
         return
@@ -51,12 +53,12 @@ def write(folder: Path, step: int, batch: Any, tokenizer: Any) -> None:
     with file.open("a", encoding="utf-8") as out:
         for prompt, response, reward, source, info, extra in zip(*columns, strict=True):
             line = {
+                **extra.get("reward_extra_info", {}),  # a user's keys never hide ours
                 "step": step,
                 "data_source": source,
                 "prompt": _prompt(prompt),
                 "response": tokenizer.decode(response, skip_special_tokens=True),
                 "ground_truth": reward["ground_truth"],
                 **({"extra_info": info} if info else {}),
-                **extra.get("reward_extra_info", {}),
             }
             out.write(json.dumps(line, ensure_ascii=False, default=str) + "\n")

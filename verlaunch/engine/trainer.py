@@ -12,19 +12,20 @@
 
 import json
 import sys
-from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
 import ray
 import transfer_queue as tq
 from omegaconf import DictConfig
+from ray.exceptions import RayActorError
 from transfer_queue import KVBatchMeta
 from verl.trainer.ppo.utils import Role
 from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
 from verl.trainer.ppo.v1.trainer_base import register_trainer
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 
+from rewards.curves import means
 from verlaunch.checkpoints import prune, write_manifest
 from verlaunch.engine import memory, reward_actor, reward_settings, samples, shell
 from verlaunch.engine.rollout import DirectClient
@@ -50,8 +51,9 @@ class Trainer(PPOTrainerSync):
         self.last_checkpoint = ""
         self.failure = ""  # why the run was stopped early, for the user
         self.curves: dict[str, float] = {}  # the reward's own
+        self.reward_state: dict[str, Any] = {}  # its constants and means
         self.updated_step = 0  # what the weights are of
-        self.dataloader_state: dict[str, Any] = {}  # before the step that goes on
+        self.before: tuple[Any, Any] = ({}, {})  # dataloader and reward, before this step
 
     def _build_replay_buffer(self) -> ReplayBuffer:
         buffer = super()._build_replay_buffer()
@@ -92,9 +94,9 @@ class Trainer(PPOTrainerSync):
         self._ask_reward()
 
     def on_step_begin(self) -> None:
+        self.before = (self.train_dataloader.state_dict(), self.reward_state)
         if self.failure:  # seen in a validation
             raise _StopTraining
-        self.dataloader_state = self.train_dataloader.state_dict()
         self.channel.phase("rollout", step=self.global_steps)
 
     def on_sample_end(self) -> None:
@@ -110,7 +112,8 @@ class Trainer(PPOTrainerSync):
         except _StopTraining:
             # The checkpoint is one of the last step that was trained: its batch comes again.
             self.global_steps = self.updated_step
-            self.train_dataloader.state_dict = lambda: self.dataloader_state
+            dataloader, self.reward_state = self.before
+            self.train_dataloader.state_dict = lambda: dataloader
             self._save_last()
 
     def on_step_end(self) -> None:
@@ -129,7 +132,7 @@ class Trainer(PPOTrainerSync):
         self.saved_step = self.global_steps
         everything = Path(self.config.trainer.default_local_dir)
         folder = everything / f"global_step_{self.global_steps}"
-        (folder / reward_settings.STATE).write_text(json.dumps(self._reports()[0]["state"]))
+        (folder / reward_settings.STATE).write_text(json.dumps(self.reward_state))
         ranks = self.config.trainer.nnodes * self.config.trainer.n_gpus_per_node
         write_manifest(folder, self.global_steps, ranks)
         prune(everything, self.config.trainer.max_actor_ckpt_to_keep or sys.maxsize)
@@ -158,14 +161,13 @@ class Trainer(PPOTrainerSync):
 
     def _reward_parts(self, batch: KVBatchMeta) -> dict[str, float]:
         rows = tq.kv_batch_get(
-            keys=batch.keys, partition_id=batch.partition_id, select_fields=["extra_fields"]
+            keys=samples.real_keys(batch),
+            partition_id=batch.partition_id,
+            select_fields=["extra_fields"],
         )
-        parts: dict[str, list[float]] = defaultdict(list)
-        for row in rows["extra_fields"]:
-            row = getattr(row, "data", row)
-            for name, value in row.get("reward_extra_info", {}).items():
-                parts[name].append(float(value))
-        return {f"reward/{name}/mean": sum(v) / len(v) for name, v in parts.items()}
+        told = [getattr(row, "data", row) for row in rows["extra_fields"]]
+        parts = means(row.get("reward_extra_info", {}) for row in told)
+        return {f"reward/{name}/mean": value for name, value in parts.items()}
 
     def _reports(self) -> list[dict[str, Any]]:
         """Of the reward actor, or of the rewards that live in the rollout workers."""
@@ -175,8 +177,12 @@ class Trainer(PPOTrainerSync):
         return local or [ray.get(ray.get_actor(reward_actor.NAME).report.remote())]
 
     def _ask_reward(self) -> None:
-        reports = self._reports()
-        self.curves = reports[0]["curves"]
+        try:
+            reports = self._reports()
+        except (RayActorError, ValueError) as error:  # it is gone, by its name too
+            self.failure = f"the reward's process died ({error}); the log may say why"
+            return
+        self.curves, self.reward_state = reports[0]["curves"], reports[0]["state"]
         why = next((report["stop"] for report in reports if report["stop"]), None)
         if why and not self.failure:
             self.failure = f"{why}. Mend it, then the same command continues."

@@ -3,9 +3,9 @@
     tryout = try_rewards(rows, spec)
     tryout.means["math_reasoning"].reference  # 1.0: what the reference answers score
 
-Rules and functions score a few rows; a judge grades one good and one bad answer; a reward model is
-downloaded and looked at, and loads in the run itself. Left out on purpose: whether the reward can
-be learned; only training tells.
+Rules and functions score a few rows; a judge, or a model on a server, scores one good and one bad
+answer; another model is downloaded and looked at, and loads in the run itself. Left out on purpose:
+whether the reward can be learned; only training tells.
 """
 
 import asyncio
@@ -19,20 +19,22 @@ from verlaunch.rewarding.checks import flags_of, probe_model, sandbox
 from verlaunch.rewarding.tryout_rules import Means, by_rules, try_rules
 from verlaunch.rewarding.words import judge_notes
 
+START_RETRIES = 2
+
 __all__ = ["Means", "Tryout", "try_rewards"]
 
 
 @dataclass(frozen=True)
 class Tryout:
     """means: of rules and functions together, by data_source. keys: what such a part returns beside
-    its score. notes: what deserves a look. started: parts that need no start any more.
+    its score. notes: what deserves a look. told: parts whose notes are among them.
     spec: the reward with its models on this machine.
     """
 
     means: dict[str, Means]
     keys: dict[str, list[str]]
     notes: tuple[str, ...]
-    started: list[str]
+    told: list[str]
     spec: RewardSpec
 
 
@@ -40,7 +42,8 @@ async def _try_judge(part: PartSpec) -> list[str]:
     from rewards.judge.judge import Judge
 
     assert isinstance(part.source, JudgeSpec)
-    judge = Judge(part.source)
+    # A server that is not there now is a mistake to tell, not an outage to sit out.
+    judge = Judge(replace(part.source, retries=min(part.source.retries, START_RETRIES)))
     try:
         known = judge_notes(part.source)  # the plan has told them
         return [note for note in await judge.start() if note not in known]
@@ -64,6 +67,21 @@ def _fetch(part: PartSpec) -> PartSpec:
     return part
 
 
+def _is_served(part: PartSpec) -> bool:
+    return isinstance(part.source, JudgeSpec) or bool(getattr(part.source, "url", None))
+
+
+async def _try_server(part: PartSpec) -> list[str]:
+    from rewards.models.part import ModelPart
+
+    assert isinstance(part.source, ModelSpec)
+    server = ModelPart(part.source)
+    try:
+        return await server.start()
+    finally:
+        await server.close()
+
+
 async def _try_all(rows: Sequence[Row], spec: RewardSpec) -> Tryout:
     means: dict[str, Means] = {}
     keys: dict[str, list[str]] = {}
@@ -72,18 +90,19 @@ async def _try_all(rows: Sequence[Row], spec: RewardSpec) -> Tryout:
     if rules := by_rules(spec):
         means, keys, notes = await try_rules(rules, rows)
     notes += [programs] if programs else []
-    judges = [part for part in spec.parts if isinstance(part.source, JudgeSpec)]
-    for judge in judges:
+    servers = [part for part in spec.parts if _is_served(part)]
+    for part in servers:
+        ask = _try_judge if isinstance(part.source, JudgeSpec) else _try_server
         try:
-            notes += [f"{judge.name}: {note}" for note in await _try_judge(judge)]
+            notes += [f"{part.name}: {note}" for note in await ask(part)]
         except CannotStart as error:
-            raise CannotStart(f"{judge.name}: {error}") from None
+            raise CannotStart(f"{part.name}: {error}") from None
     parts = tuple(_fetch(p) if isinstance(p.source, ModelSpec) else p for p in spec.parts)
     for part in parts:
         if part.name in keys and (part.scale != "none" or part.clip is not None):
             keys[part.name].append("raw")  # what a scaled part returns beside its own keys
-    told = tuple(dict.fromkeys(notes))
-    return Tryout(means, keys, told, [part.name for part in judges], replace(spec, parts=parts))
+    noted = tuple(dict.fromkeys(notes))
+    return Tryout(means, keys, noted, [part.name for part in servers], replace(spec, parts=parts))
 
 
 def try_rewards(rows: Iterable[Row], spec: RewardSpec) -> Tryout:
