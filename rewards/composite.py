@@ -111,11 +111,15 @@ def read(path: Path) -> Composite:
     )
 
 
+def _meant(name: str, names: Collection[str]) -> str:
+    whole = f"{name}_score"
+    return f" Did you mean {whole}?" if whole in STANDARD else closest(name, {*names, *STANDARD})
+
+
 def _missing(name: str, names: Collection[str]) -> str:
     if name in STANDARD:
         return f"{name} is no part of this run. Add {STANDARD[name]}, or take it out."
-    whole = f"{name}_score"
-    hint = f" Did you mean {whole}?" if whole in STANDARD else closest(name, {*names, *STANDARD})
+    hint = _meant(name, names)
     there = ", ".join(names) or "none yet"
     return f"{name} is no part of this run. Its parts: {there}.{hint}"
 
@@ -124,7 +128,7 @@ def mix_problems(mix: Composite, names: Collection[str]) -> list[str]:
     """What does not fit together. names: the parts that the run has."""
     unknown = sorted(mix.named - {*names})
     found = [_missing(name, names) for name in unknown]
-    meant = " ".join(closest(name, names) for name in unknown)  # one mistake, told once
+    meant = " ".join(_meant(name, names) for name in unknown)  # one mistake, told once
     found += [
         f"{name} has no weight, so it would be asked and count nothing. Give it one, or leave out "
         f"{STANDARD.get(name, 'the part')}."

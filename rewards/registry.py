@@ -45,9 +45,8 @@ def _unknown(data_source: str, known: tuple[str, ...]) -> UnknownDataSource:
     lower = {pattern.lower(): pattern for pattern in reversed(known)}
     close = difflib.get_close_matches(data_source.lower(), lower, 1)
     hint = f" Did you mean {lower[close[0]]!r}?" if close else ""
-    return UnknownDataSource(
-        f"no rule for data_source {data_source!r}; known: {', '.join(known)}.{hint}"
-    )
+    names = ", ".join(dict.fromkeys(known))
+    return UnknownDataSource(f"no rule for data_source {data_source!r}; known: {names}.{hint}")
 
 
 @lru_cache(maxsize=1024)

@@ -242,3 +242,19 @@ def test_a_judge_that_is_no_more_is_a_note_with_what_replaces_it() -> None:
     assert "--rm_model gemini-" in told(alone(gone, "judge_score"))["note"]
     current = JudgeSpec("gemini", "gemini-3.5-flash-lite", "Grade.", "{response}")
     assert "note" not in told(alone(current, "judge_score"))
+
+
+@pytest.mark.parametrize(("pattern", "is_noted"), [("mathreasoning", True), ("math*", False)])
+def test_a_table_that_nothing_goes_by_is_a_note(
+    pattern: str, is_noted: bool, tmp_path: Path
+) -> None:
+    table = tmp_path / "rules.yaml"
+    table.write_text(f"{pattern}: qa:compute_score\n")
+    said = told(alone(RuleSpec(table=str(table)), "rule_score"))
+    assert ("no line of " in said.get("note", "")) == is_noted
+
+
+def test_a_budget_smaller_than_the_run_is_a_note() -> None:
+    judge = JudgeSpec("openai", "m", "Grade.", "{response}", budget_requests=10)
+    assert "may end before the run" in told(alone(judge, "judge_score"), responses=11)["note"]
+    assert "note" not in told(alone(judge, "judge_score"), responses=10)

@@ -185,7 +185,8 @@ class Trainer(PPOTrainerSync):
         self.curves, self.reward_state = reports[0]["curves"], reports[0]["state"]
         why = next((report["stop"] for report in reports if report["stop"]), None)
         if why and not self.failure:
-            self.failure = f"{why}. Mend it, then the same command continues."
+            again = "" if "same command" in why else " Mend it, then the same command continues."
+            self.failure = f"{why}.{again}"
 
     def _attach_metrics(self) -> None:
         """verl's tracking takes any object with `log(data, step)`; its own file is truncated."""

@@ -9,12 +9,13 @@ Left out on purpose: how it judges real rows (tryout.py finds out, words.py says
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import partial
 from itertools import chain, repeat
 from typing import Any
 
 from rewards.part import CannotStart
-from rewards.registry import BadTable, UnknownDataSource, rule_of
+from rewards.registry import BadTable, UnknownDataSource, known_sources, rule_of
 from rewards.scale import DEFAULT_CLIP
 from rewards.spec import Gate, JudgeSpec, ModelSpec, PartSpec, RewardSpec, RuleSpec
 from verlaunch.batch import plural
@@ -160,7 +161,30 @@ def route(spec: RewardSpec, work: Work) -> Iterator[tuple[str, str]]:
     yield from _parts(spec, work)
     for part in spec.parts:
         if isinstance(part.source, JudgeSpec):
-            yield from (("note", note) for note in judge_notes(part.source))
+            notes = judge_notes(part.source) + _budget_notes(part.source, work)
+        else:
+            notes = _table_notes(part.source, work.data_sources)
+        yield from (("note", note) for note in notes)
+
+
+def _table_notes(source: RuleSpec | ModelSpec, data_sources: Sequence[str]) -> list[str]:
+    """A typo in a pattern shows as a table that nothing goes by."""
+    if not isinstance(source, RuleSpec) or not source.table:
+        return []
+    try:
+        own = known_sources(source.table)[: -len(known_sources())]
+    except BadTable:
+        return []
+    if any(fnmatchcase(name, pattern) for name in data_sources for pattern in own):
+        return []
+    return [f"no line of {source.table} matches this data ({', '.join(data_sources)})"]
+
+
+def _budget_notes(judge: JudgeSpec, work: Work) -> list[str]:
+    calls = work.responses * judge.samples
+    if judge.budget_requests is None or judge.budget_requests >= calls:
+        return []
+    return [f"the budget of {judge.budget_requests} requests may end before the run does"]
 
 
 def judge_notes(judge: JudgeSpec) -> list[str]:

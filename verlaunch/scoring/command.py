@@ -39,6 +39,8 @@ def _read(words: Sequence[str]) -> tuple[Config, Asked] | None:
         return None
     config = compose(request, "gpu" if machine.look().gpus else "cpu")
     values = request.values
+    if "responses" in values and "data" in values:
+        raise UserError("--data has no effect with --responses. Leave one of them out.")
     out = Path(values["out"]).expanduser() if "out" in values else run_folder(config) / "scores"
     numbers = Path(values["json"]).expanduser() if "json" in values else out / "scores.json"
     is_dry = request.action == "dry_run"

@@ -9,6 +9,7 @@ taken where they are. A score in the file is kept, to be compared with the one f
 import json
 from collections.abc import Iterator, Mapping
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from rewards.checks import FAILED
@@ -31,6 +32,12 @@ Told = tuple[Row, float | None]
 
 def _first(record: Mapping[str, Any], names: tuple[str, ...]) -> Any:
     return next((record[name] for name in names if record.get(name) is not None), None)
+
+
+def _samples(name: str) -> str:
+    """A run's own folder stands for the samples in it."""
+    folder = Path(name).expanduser() / "samples"
+    return str(folder) if folder.is_dir() else name
 
 
 def _messages(prompt: Any) -> tuple[tuple[dict[str, str], ...], str | None]:
@@ -76,6 +83,7 @@ def read_responses(
 
     data_source: a column, or one label for all rows, for rows without their own.
     """
+    spec = [_samples(name) for name in ([spec] if isinstance(spec, str) else spec)]
     groups: dict[str, list[Told]] = {}
     columns: list[str] = []
     for source in sources(spec):
@@ -87,8 +95,8 @@ def read_responses(
                 groups.setdefault(row.data_source, []).append((row, told))
     if not groups:
         raise UserError(
-            f"--responses {spec if isinstance(spec, str) else ','.join(map(str, spec))}: no row "
-            f"has a text in a column `response`. Columns there: {', '.join(columns) or 'none'}."
+            f"--responses {','.join(spec)}: no row has a text in a column `response`. "
+            f"Columns there: {', '.join(columns) or 'none'}."
         )
     picked = pick(groups, count, seed)
     return [row for row, _ in picked], [told for _, told in picked]
