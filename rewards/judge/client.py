@@ -41,8 +41,8 @@ def backoff_s(attempt: int) -> float:
 class Client:
     """notes: sentences for the screen; one more when the server refuses a field."""
 
-    def __init__(self, spec: JudgeSpec, environ: Mapping[str, str] = os.environ) -> None:
-        endpoint = find_endpoint(spec, environ)
+    def __init__(self, spec: JudgeSpec, environ: Mapping[str, str] | None = None) -> None:
+        endpoint = find_endpoint(spec, os.environ if environ is None else environ)
         self.notes = list(endpoint.notes)
         self._own = endpoint.own
         self._sender = Sender(spec, endpoint)

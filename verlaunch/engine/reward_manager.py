@@ -11,10 +11,12 @@ from dataclasses import asdict
 from typing import Any
 
 import ray
+from ray.exceptions import RayActorError
 from verl import DataProto
 from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
 
 from rewards.build import build
+from rewards.checks import FAILED
 from rewards.part import Row
 from rewards.reward import Result
 from verlaunch.engine import reward_actor, reward_settings
@@ -55,7 +57,12 @@ class RewardManager(RewardManagerBase):
         if self.reward is not None:
             return await self.reward.score(row)
         assert self.actor is not None
-        return Result(*await self.actor.score.remote(asdict(row)))
+        try:
+            return Result(*await self.actor.score.remote(asdict(row)))
+        except RayActorError:
+            # The trainer asks the actor too, after the rollout, and stops with a checkpoint. Raised
+            # here it would end the run without one: verl finds a batch without a single row.
+            return Result(0.0, {FAILED: 1.0}, True, "the reward's process died")
 
     async def run_single(self, data: DataProto) -> dict[str, Any]:
         """verl's own call: one trajectory, padded; only its last turn is scored."""
