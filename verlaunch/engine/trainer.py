@@ -179,8 +179,11 @@ class Trainer(PPOTrainerSync):
     def _ask_reward(self) -> None:
         try:
             reports = self._reports()
-        except (RayActorError, ValueError) as error:  # it is gone, by its name too
-            self.failure = f"the reward's process died ({error}); the log may say why"
+        except (RayActorError, ValueError):  # it is gone, by its name too
+            self.failure = (
+                "the process of the reward model or judge died, of too little memory perhaps; the "
+                "log has its last words. The same command continues."
+            )
             return
         self.curves, self.reward_state = reports[0]["curves"], reports[0]["state"]
         why = next((report["stop"] for report in reports if report["stop"]), None)
