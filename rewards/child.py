@@ -6,6 +6,7 @@ run("/home/me/my_reward.py:score", pickle.dumps(("math_reasoning", "so 42", "42"
 
 import os
 import pickle
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -19,6 +20,8 @@ from rewards.user import LoadError, call, describe, load_function
 
 def begin() -> None:
     os.dup2(2, 1)  # what a reward prints belongs in the log, never between our lines on the screen
+    # A pipe's lines would wait for a full buffer, and be lost when this process is killed.
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
 
 
