@@ -109,6 +109,10 @@ def _kl_in_reward(tree: Tree, facts: Facts) -> bool:
     return wanted > 0 and not get(tree, f"{ACTOR}.use_kl_loss")
 
 
+def _kl_controller(tree: Tree, facts: Facts) -> str:
+    return "adaptive" if get(tree, "algorithm.kl_ctrl.target_kl") else "fixed"
+
+
 def steps_per_epoch(tree: Tree, facts: Facts) -> int:
     return max(1, facts.train_rows // get(tree, "data.train_batch_size"))
 
@@ -165,6 +169,7 @@ RULES: list[tuple[str, Callable[[Tree, Facts], Any]]] = [
     (f"{ROLLOUT}.engine_kwargs.vllm.kv_cache_memory_bytes", _kv_cache_bytes),
     (f"{ROLLOUT}.agent.num_workers", _agent_workers),
     ("algorithm.use_kl_in_reward", _kl_in_reward),
+    ("algorithm.kl_ctrl.type", _kl_controller),
     ("trainer.total_training_steps", _total_steps),
     ("trainer.save_freq", _save_freq),
     ("trainer.test_freq", _test_freq),

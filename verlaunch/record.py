@@ -18,7 +18,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+METRICS = Path("metrics.jsonl")
 SAMPLES = Path("samples", "train.jsonl")
+ROWS = Path("samples", "rows.jsonl")  # which rows of the data each step was trained on
+ALERTS = Path("metrics", "alerts.jsonl")
+BY_STEP = (METRICS, SAMPLES, ROWS, ALERTS)  # files whose lines belong to a step each
 
 
 def _number(value: Any) -> float | int | None:
@@ -53,7 +57,7 @@ class Channel:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.metrics = folder / "metrics.jsonl"
+        self.metrics = folder / METRICS
         self.events = folder / "logs" / "events.jsonl"
         self.stop = folder / "logs" / "stop"
         self.events.parent.mkdir(parents=True, exist_ok=True)
@@ -81,11 +85,11 @@ def _append(path: Path, line: dict[str, Any]) -> None:
 
 
 def rewind(folder: Path, step: int) -> None:
-    """Takes steps after `step` out of metrics and samples, before a run does them again.
+    """Takes steps after `step` out of every file of steps, before a run does them again.
 
     A run that died had gone on after its last checkpoint; its lines are kept in logs/.
     """
-    for file in (folder / "metrics.jsonl", folder / SAMPLES):
+    for file in (folder / name for name in BY_STEP):
         lines = file.read_text().splitlines(keepends=True) if file.exists() else []
         undone = [line for line in lines if not _is_until(line, step)]
         if undone:

@@ -39,6 +39,7 @@ class Launch:
     object_store_bytes: int
     rollout_workers: int
     export: str | None = None
+    training: dict[str, Any] = field(default_factory=dict)  # training.TrainerSettings
     reward: dict[str, Any] = field(default_factory=dict)  # rewards.spec.RewardSpec
     reward_keys: dict[str, list[str]] = field(default_factory=dict)  # of each part
     reward_told: list[str] = field(default_factory=list)  # parts whose notes the user has seen

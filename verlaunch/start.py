@@ -17,7 +17,7 @@ from omegaconf import OmegaConf
 
 from rewards.part import Row
 from rewards.spec import RewardSpec, to_dict
-from verlaunch import checkpoints, folder, paths, words
+from verlaunch import checkpoints, folder, paths, training, words
 from verlaunch.batch import plural
 from verlaunch.checkpoints import Checkpoint
 from verlaunch.checks import early_problems
@@ -254,6 +254,7 @@ class Start:
             object_store_bytes=plan.object_store_bytes,
             rollout_workers=plan.rollout_workers,
             export=str(self.folder / "checkpoints" / "final") if self.launch["export"] else None,
+            training=asdict(training.of(config)),
             reward=to_dict(tryout.spec),
             reward_keys=tryout.keys,
             reward_told=tryout.told,

@@ -49,7 +49,7 @@ def train(launch: dict[str, Any], temp_dir: str, channel: Channel) -> int:
         shells = shell.start(
             launch["rollout_workers"], config["actor_rollout_ref"]["model"]["path"]
         )
-        running = runner.run.remote(config, launch["record"], launch["export"])
+        running = runner.run.remote(config, launch["training"], launch["record"], launch["export"])
         if begun is not None and begun in ray.wait([running, begun])[0]:
             try:
                 channel.event("reward", notes=ray.get(begun))

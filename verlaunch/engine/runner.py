@@ -24,7 +24,9 @@ def _start_queue(config: Any) -> None:
 class Runner:
     """`run` returns when training is over; what goes wrong in it is raised in the driver."""
 
-    def run(self, config: dict[str, Any], record: str, export: str | None) -> None:
+    def run(
+        self, config: dict[str, Any], training: dict[str, Any], record: str, export: str | None
+    ) -> None:
         from omegaconf import OmegaConf
 
         config["actor_rollout_ref"]["rollout"]["router_config_path"] = str(router.CONFIG)
@@ -38,10 +40,12 @@ class Runner:
 
         from verlaunch.engine.trainer import Trainer
         from verlaunch.record import Channel
+        from verlaunch.training import TrainerSettings
 
         if PlatformRegistry.get("cpu") is None:
             raise RuntimeError("verl did not load the entry point verl.plugins of verlaunch")
         channel = Trainer.channel = Channel(Path(record))
+        Trainer.training = TrainerSettings(**training)
         channel.phase("loading models")
         validate_config(tree, need_reference_policy(tree), need_critic(tree))
         queue.join()

@@ -2,17 +2,13 @@
 
 - the replay buffer polls every 0.05 s (verl: 2.0 s, trainer/ppo/v1/replay_buffer.py:144, no key);
 - training workers that run on every device (see workers.py);
-- LoRA beside a critic: verl leaves `no_lora_adapter` in the batch after the reference pass
-  (trainer_base.py:1704), and the critic then asks a model without adapters to switch them off;
+- what recipes name and verl has no key for (algorithm.py), and checkpoints (saving.py);
 - what the reward says of itself (curves, a reason to stop, constants) is read after every rollout:
   nothing is learnt from a batch that could not be scored;
 - phases, metrics and a request to stop go through files (see record.Channel), so that the screen
   needs no connection to Ray; a run always ends with a checkpoint of its last step.
 """
 
-import json
-import sys
-from pathlib import Path
 from typing import Any
 
 import ray
@@ -23,14 +19,15 @@ from transfer_queue import KVBatchMeta
 from verl.trainer.ppo.utils import Role
 from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
 from verl.trainer.ppo.v1.trainer_base import register_trainer
-from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 
 from rewards.curves import means
-from verlaunch.checkpoints import prune, write_manifest
-from verlaunch.engine import memory, reward_actor, reward_settings, samples, shell
+from verlaunch.engine import memory, reward_actor, samples, shell
+from verlaunch.engine.algorithm import Algorithm
 from verlaunch.engine.rollout import DirectClient
+from verlaunch.engine.saving import Saving
 from verlaunch.engine.workers import ActorRolloutRef, Training
 from verlaunch.record import Channel
+from verlaunch.training import TrainerSettings
 
 POLL_INTERVAL_S = 0.05
 
@@ -40,15 +37,14 @@ class _StopTraining(Exception):
 
 
 @register_trainer("verlaunch")
-class Trainer(PPOTrainerSync):
-    channel: Channel  # set by the runner before init()
+class Trainer(Algorithm, Saving):
+    channel: Channel  # these two are set by the runner before init()
+    training: TrainerSettings
 
     def __init__(self, config: DictConfig) -> None:
         # Any other name than "sync" is taken for an asynchronous mode (trainer_base.py:153).
         config.trainer.v1.trainer_mode = "sync"
         super().__init__(config)
-        self.saved_step = 0
-        self.last_checkpoint = ""
         self.failure = ""  # why the run was stopped early, for the user
         self.curves: dict[str, float] = {}  # the reward's own
         self.reward_state: dict[str, Any] = {}  # its constants and means
@@ -71,14 +67,9 @@ class Trainer(PPOTrainerSync):
         servers = dict(zip(manager.server_addresses, manager.server_handles, strict=True))
         return manager.get_client(client_cls=DirectClient, servers=servers)
 
-    def _compute_ref_log_prob(self, batch: KVBatchMeta, metrics: dict[str, Any]) -> KVBatchMeta:
-        batch = super()._compute_ref_log_prob(batch, metrics)
-        batch.extra_info.pop("no_lora_adapter", None)
-        return batch
-
     def on_init_end(self) -> None:
         super().on_init_end()
-        self.saved_step = self.updated_step = self.global_steps
+        self.updated_step = self.global_steps
         memory.freeze()
         self.channel.phase("ready", total_steps=self.total_training_steps, step=self.global_steps)
 
@@ -125,23 +116,6 @@ class Trainer(PPOTrainerSync):
 
     def on_train_end(self) -> None:
         self._save_last()
-
-    def _save_checkpoint(self) -> None:
-        self.channel.phase("checkpoint", step=self.global_steps)
-        super()._save_checkpoint()
-        self.saved_step = self.global_steps
-        everything = Path(self.config.trainer.default_local_dir)
-        folder = everything / f"global_step_{self.global_steps}"
-        (folder / reward_settings.STATE).write_text(json.dumps(self.reward_state))
-        ranks = self.config.trainer.nnodes * self.config.trainer.n_gpus_per_node
-        write_manifest(folder, self.global_steps, ranks)
-        prune(everything, self.config.trainer.max_actor_ckpt_to_keep or sys.maxsize)
-        self.last_checkpoint = str(folder)
-        self.channel.event("saved", step=self.global_steps, path=str(folder))
-
-    def _save_last(self) -> None:
-        if self.saved_step < min(self.global_steps, self.total_training_steps):
-            self._save_checkpoint()
 
     def _compute_metrics(
         self, batch: KVBatchMeta, metrics: dict[str, Any], *args: Any, **kwargs: Any

@@ -1,0 +1,7 @@
+"""What a person reads of a run: numbers, curves and one page, made from what is on disk.
+
+history   the run's files as plain data      names    short names, healthy ranges
+summary   metrics/summary.json               table    metrics/training_metrics.csv
+curves    metrics/training_curves.png        page/    report.html
+write     all of them, whole or not at all   recorder   while the run goes on
+"""

@@ -1,0 +1,90 @@
+"""What a run has left on disk, read back as plain data: the one source of every report.
+
+    run = read(Path("outputs"))
+    run.steps[-1]["critic/score/mean"], run.validations[0]["val-core/math/reward/mean@1"]
+
+Any file may be missing or half written: the run is perhaps still going on.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from verlaunch.record import ALERTS, METRICS, SAMPLES
+from verlaunch.screen import only_validates
+
+Line = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class History:
+    """Lines are in order of steps; of two lines for a step the later one counts."""
+
+    folder: Path
+    steps: list[Line]  # verl's names beside "step" and "time"; null where a number was not finite
+    validations: list[Line]  # only the lines without training, such as the one before step 1
+    samples: list[Line]
+    alerts: list[Line]
+    events: list[Line]
+    identity: Line  # run.json
+    environment: Line
+    config: Line  # config.yaml, resolved
+    command: str
+
+
+def lines(file: Path) -> Iterator[Line]:
+    """Whole lines of a JSONL file; none where there is no file."""
+    if not file.is_file():
+        return
+    for text in file.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            line = json.loads(text)
+        except ValueError:
+            continue
+        if isinstance(line, dict):
+            yield line
+
+
+def _json(file: Path) -> Line:
+    try:
+        found = json.loads(file.read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _yaml(file: Path) -> Line:
+    try:
+        found = yaml.load(file.read_text(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except (OSError, yaml.YAMLError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _command(file: Path) -> str:
+    text = file.read_text().splitlines() if file.is_file() else []
+    return text[-1] if text else ""
+
+
+def read(folder: Path) -> History:
+    steps: dict[int, Line] = {}
+    validations: dict[int, Line] = {}
+    for line in lines(folder / METRICS):
+        kind = validations if only_validates(line) else steps
+        kind[line["step"]] = line
+    return History(
+        folder,
+        [steps[step] for step in sorted(steps)],
+        [validations[step] for step in sorted(validations)],
+        list(lines(folder / SAMPLES)),
+        list(lines(folder / ALERTS)),
+        list(lines(folder / "logs" / "events.jsonl")),
+        _json(folder / "run.json"),
+        _json(folder / "environment.json"),
+        _yaml(folder / "config.yaml"),
+        _command(folder / "command.sh"),
+    )
