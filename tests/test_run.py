@@ -71,16 +71,24 @@ IS_STOPPED_WHILE_LOADING = """
 os.kill(launcher, signal.SIGINT)
 time.sleep(600)
 """
+HANGS = """
+step(1)
+channel.event("saved", step=1)
+channel.phase("update", step=2)
+time.sleep(600)
+"""
 SHOWS_ITS_TEMP = """
 print("temp", os.environ["VERLAUNCH_TEMP"], os.environ["TMPDIR"], flush=True)
 channel.event("finished", step=0)
 """
 
 
-def launched(folder: Path, script: str, verbose: bool = False) -> tuple[int, str]:
+def launched(
+    folder: Path, script: str, verbose: bool = False, **launch_s: float
+) -> tuple[int, str]:
     """Exit code and screen."""
     (folder / "logs").mkdir(exist_ok=True)
-    launch = Launch({}, str(folder), "cpu", 1, 1, 1, 1)
+    launch = Launch({}, str(folder), "cpu", 1, 1, 1, 1, **launch_s)
     out = io.StringIO()
     driver = [sys.executable, "-c", BEGIN + script, str(os.getpid())]
     return run(launch, Screen(out), verbose, driver), out.getvalue()
@@ -115,6 +123,13 @@ def test_a_failure_shows_each_error_once_with_phase_and_log(tmp_path: Path) -> N
 def test_a_run_that_gives_up_says_why_and_fails(tmp_path: Path) -> None:
     code, screen = launched(tmp_path, GIVES_UP)
     assert code == 1 and "Stopped: the reward failed on 30%" in screen
+
+
+def test_a_run_without_progress_is_ended_with_phase_and_what_is_saved(tmp_path: Path) -> None:
+    code, screen = launched(tmp_path, HANGS, hang_timeout_s=1.0)
+    assert code == 1
+    assert "Stopped: no progress for 1s while updating. Step 1 is saved; the same" in screen
+    assert "--hang_timeout" in screen
 
 
 def test_ctrl_c_lets_the_step_finish_and_save(tmp_path: Path) -> None:

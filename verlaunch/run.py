@@ -18,9 +18,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from verlaunch.guardian import descendants
 from verlaunch.paths import temp_dir
 from verlaunch.screen import Screen
 from verlaunch.view import View
+from verlaunch.watchdog import Watchdog, stuck
 
 POLL_S = 0.1
 DRIVER = (sys.executable, "-m", "verlaunch.engine.driver")
@@ -39,6 +41,8 @@ class Launch:
     object_store_bytes: int
     rollout_workers: int
     export: str | None = None
+    hang_timeout_s: float = 1800.0  # without any progress
+    grace_s: float = 120.0  # for a checkpoint after SIGTERM
     training: dict[str, Any] = field(default_factory=dict)  # training.TrainerSettings
     reward: dict[str, Any] = field(default_factory=dict)  # rewards.spec.RewardSpec
     reward_keys: dict[str, list[str]] = field(default_factory=dict)  # of each part
@@ -62,7 +66,7 @@ def run(
     with stop_signals() as asked:
         guardian = _start([*driver, str(facts.resolve())], log)
         try:
-            _follow(view, guardian, asked, stop)
+            _follow(view, guardian, asked, stop, Watchdog(launch.hang_timeout_s))
         finally:
             _end(guardian)
             stop.unlink(missing_ok=True)
@@ -95,12 +99,18 @@ def _start(command: Sequence[str], log: Path) -> subprocess.Popen:
         )
 
 
-def _follow(view: View, guardian: subprocess.Popen, asked: list[int], stop: Path) -> None:
-    """Until the guardian has ended."""
+def _follow(
+    view: View, guardian: subprocess.Popen, asked: list[int], stop: Path, watchdog: Watchdog
+) -> None:
+    """Until the guardian has ended, or should be."""
     told = 0
     while guardian.poll() is None:
         due = len(asked) > told
         view.update()  # after the signal, so that it is known how far the run was
+        watchdog.look(view.signs())
+        if watchdog.is_hung:
+            view.hung(watchdog.limit_s, stuck(descendants(guardian.pid)))
+            return
         if due:
             told += 1
             if told == 1 and view.training:

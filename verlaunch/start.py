@@ -254,6 +254,8 @@ class Start:
             object_store_bytes=plan.object_store_bytes,
             rollout_workers=plan.rollout_workers,
             export=str(self.folder / "checkpoints" / "final") if self.launch["export"] else None,
+            hang_timeout_s=60 * self.launch["hang_timeout"],
+            grace_s=self.launch["grace"],
             training=asdict(training.of(config)),
             reward=to_dict(tryout.spec),
             reward_keys=tryout.keys,

@@ -12,7 +12,8 @@ from typing import Any
 
 from verlaunch.log import Errors, Log
 from verlaunch.record import Tail
-from verlaunch.screen import Screen
+from verlaunch.screen import Screen, duration
+from verlaunch.watchdog import heartbeat
 
 STOPPED = 130
 KEPT = ("finished", "failed", "saved")
@@ -23,12 +24,13 @@ class View:
     """`record`: the run's folder. Lines that were there before belong to an earlier run."""
 
     def __init__(self, screen: Screen, record: Path, log: Path, verbose: bool = False) -> None:
-        self.screen, self.verbose = screen, verbose
+        self.screen, self.verbose, self.record = screen, verbose, record
         self.log, self.errors = Log(log), Errors()
         self.events = Tail(record / "logs" / "events.jsonl", from_end=True)
         self.metrics = Tail(record / "metrics.jsonl", from_end=True)
         self.phase = "starting"
         self.training = False
+        self.heard = 0  # events so far
         self.told: dict[str, dict[str, Any]] = {}  # the newest event of each kind in KEPT
 
     def update(self) -> None:
@@ -45,7 +47,21 @@ class View:
                 self.screen.say(f"  ! {line[:SHOWN]}  (while {self.phase}; {self.log.path})")
         self.screen.tick()
 
+    def signs(self) -> tuple[Any, ...]:
+        """What changes while the run gets on; see watchdog.py. Starting shows in the log only."""
+        starting = 0 if self.training else self.log.path.stat().st_size
+        return self.heard, heartbeat(self.record), starting
+
+    def hung(self, limit_s: float, stuck: list[str]) -> None:
+        why = f": {'; '.join(stuck)}" if stuck else ""
+        self.told["failed"] = {
+            "reason": f"no progress for {duration(limit_s)} while {self.phase}{why}. "
+            f"{self._saved()} A run that is only slow needs a longer --hang_timeout.",
+            "code": 1,
+        }
+
     def _event(self, event: dict[str, Any]) -> None:
+        self.heard += 1
         kind = event["event"]
         if kind == "phase":
             self.screen.phase(event["phase"], event.get("step"), event.get("total_steps"))
@@ -65,7 +81,7 @@ class View:
         if "failed" in self.told:
             self.screen.say(f"Stopped: {self.told['failed']['reason']}")
             self.screen.say(f"Log: {self.log.path}")
-            return code or 1
+            return self.told["failed"].get("code") or code or 1
         if self.screen.progress():
             self.screen.say(self.screen.progress())
         if finished and not asked_to_stop:

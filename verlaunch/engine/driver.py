@@ -15,9 +15,10 @@ from typing import Any
 
 from rewards.part import CannotStart
 from rewards.spec import from_dict
-from verlaunch.engine import environment, reward_actor, reward_settings, shell
+from verlaunch.engine import environment, heartbeat, reward_actor, reward_settings, shell
 from verlaunch.engine.runner import Runner
 from verlaunch.record import Channel
+from verlaunch.watchdog import HEARTBEAT
 
 
 def ray_arguments(launch: dict[str, Any], temp_dir: str) -> dict[str, Any]:
@@ -89,6 +90,7 @@ def main(path: str) -> int:
     # Else these write where the user stands.
     os.environ.setdefault("TENSORBOARD_DIR", str(Path(launch["record"]) / "tensorboard"))
     os.environ.setdefault("WANDB_DIR", launch["record"])
+    os.environ[heartbeat.VARIABLE] = str(Path(launch["record"]) / HEARTBEAT)
     channel = Channel(Path(launch["record"]))
     channel.phase("starting ray")
     # Unix sockets have at most 107 characters, so this can't lie in the output folder. The guardian

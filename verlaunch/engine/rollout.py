@@ -26,7 +26,7 @@ from verl.trainer.ppo.v1.agent_loop_tq import AgentLoopManagerTQ, AgentLoopWorke
 from verl.utils.tensordict_utils import list_of_dict_to_tensordict
 from verl.workers.rollout.llm_server import LLMServerClient
 
-from verlaunch.engine import memory, shell
+from verlaunch.engine import heartbeat, memory, shell
 from verlaunch.engine.reward_manager import RewardManager, extra_info
 
 logger = logging.getLogger(__name__)
@@ -175,6 +175,7 @@ class RolloutWorker(AgentLoopWorkerTQ.__ray_actor_class__):  # type: ignore[name
             await super()._agent_loop_postprocess(output, validate, **kwargs)
             return
         await self._compute_score(outputs, kwargs, validate)
+        heartbeat.beat()
         key, fields, tag = row_of(outputs[0], kwargs)
         await self.outbox.put("val" if validate else "train", key, fields, tag)
 
