@@ -155,17 +155,23 @@ mend_torch() {
   logged "$VENV/bin/python" -c 'import torch'
 }
 
+# Installs a package of the system, where that is allowed; whether it is there now is asked elsewhere.
+system_package() { # system_package PACKAGE WHY
+  local root=()
+  if ((EUID)); then root=(sudo -n); fi
+  if command -v apt-get >/dev/null && "${root[@]}" true 2>/dev/null; then
+    say "Installing $1, $2."
+    "${root[@]}" apt-get update >>"$VENV/install.log" 2>&1 || true
+    DEBIAN_FRONTEND=noninteractive "${root[@]}" apt-get install -y --no-install-recommends "$1" \
+      >>"$VENV/install.log" 2>&1 || true
+  fi
+}
+
 # vLLM's CPU build loads libnuma.so.1, the one library that it needs from the system. With no right to
 # install it, the message says what to type.
 system_libraries() { # system_libraries LIBRARY PACKAGE
   "$VENV/bin/python" -c "import ctypes; ctypes.CDLL('$1')" 2>/dev/null && return
-  local root=()
-  if ((EUID)); then root=(sudo -n); fi
-  if command -v apt-get >/dev/null && "${root[@]}" true 2>/dev/null; then
-    say "Installing $2, which vLLM needs."
-    "${root[@]}" apt-get update >>"$VENV/install.log" 2>&1 || true
-    "${root[@]}" apt-get install -y "$2" >>"$VENV/install.log" 2>&1 || true
-  fi
+  system_package "$2" "which vLLM needs"
   "$VENV/bin/python" -c "import ctypes; ctypes.CDLL('$1')" 2>/dev/null ||
     fail "$1 is missing. Debian and Ubuntu: sudo apt install $2. Then start again."
 }

@@ -5,7 +5,7 @@
 #   scripts/test.sh -m "not e2e"             # arguments go to pytest
 #   scripts/test.sh tests/test_flags.py -x
 #
-# Sets .venv up as ./train.sh does, with the tools of locks/test.txt added.
+# Sets .venv up as ./train.sh does, with the tools of locks/test.txt and Debian's chromium added.
 set -euo pipefail
 
 VERLAUNCH_ROOT=$(dirname -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")")
@@ -14,6 +14,8 @@ source "$VERLAUNCH_ROOT/scripts/setup.sh"
 
 choose_set "$@"
 set_up "$HARDWARE_SET" test
+# Without a browser the tests of report.html are skipped, with the reason.
+command -v chromium google-chrome >/dev/null || system_package chromium "for the tests of the report"
 cd "$VERLAUNCH_ROOT"
 PATH=$VENV/bin:$PATH
 
