@@ -1,7 +1,10 @@
 """What a person reads of a run: numbers, curves and one page, made from what is on disk.
 
 history   the run's files as plain data      names    short names, healthy ranges
+series    the steps by short name            state    running, finished, stopped, failed
+verdicts  what a number means, and advice    judging  a judge's calls and bill
 summary   metrics/summary.json               table    metrics/training_metrics.csv
-curves    metrics/training_curves.png        page/    report.html
-write     all of them, whole or not at all   recorder   while the run goes on
+curves    metrics/training_curves.png        panels, marks, smooth   what stands on it
+page/     report.html                        write    all of them, whole or not at all
+recorder  while the run goes on              atomic   a file that is always whole
 """

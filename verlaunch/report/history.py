@@ -8,7 +8,7 @@ Any file may be missing or half written: the run is perhaps still going on.
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from verlaunch.record import ALERTS, METRICS, SAMPLES
 from verlaunch.screen import only_validates
 
 Line = dict[str, Any]
+
+EVENTS = Path("logs", "events.jsonl")
 
 
 @dataclass(frozen=True)
@@ -70,21 +72,33 @@ def _command(file: Path) -> str:
     return text[-1] if text else ""
 
 
+def read_facts(folder: Path) -> History:
+    """What does not grow with the steps; the lists are empty."""
+    return History(
+        folder,
+        [],
+        [],
+        [],
+        [],
+        [],
+        _json(folder / "run.json"),
+        _json(folder / "environment.json"),
+        _yaml(folder / "config.yaml"),
+        _command(folder / "command.sh"),
+    )
+
+
 def read(folder: Path) -> History:
     steps: dict[int, Line] = {}
     validations: dict[int, Line] = {}
     for line in lines(folder / METRICS):
         kind = validations if only_validates(line) else steps
         kind[line["step"]] = line
-    return History(
-        folder,
-        [steps[step] for step in sorted(steps)],
-        [validations[step] for step in sorted(validations)],
-        list(lines(folder / SAMPLES)),
-        list(lines(folder / ALERTS)),
-        list(lines(folder / "logs" / "events.jsonl")),
-        _json(folder / "run.json"),
-        _json(folder / "environment.json"),
-        _yaml(folder / "config.yaml"),
-        _command(folder / "command.sh"),
+    return replace(
+        read_facts(folder),
+        steps=[steps[step] for step in sorted(steps)],
+        validations=[validations[step] for step in sorted(validations)],
+        samples=list(lines(folder / SAMPLES)),
+        alerts=list(lines(folder / ALERTS)),
+        events=list(lines(folder / EVENTS)),
     )
