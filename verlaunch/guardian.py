@@ -4,87 +4,61 @@
 
 Orphans of the command become children of this process (PR_SET_CHILD_SUBREAPER), whatever sessions
 and process groups they chose. When the command ends, when SIGTERM comes, or when the launcher dies
-in any way (its end of our standard input closes), every descendant is ended and the run's temporary
-folder, $VERLAUNCH_TEMP of the command, is removed. It imports nothing but the standard library, so
-it stays small and starts at once. Exit code: the command's, or 128 + signal.
+in any way (its end of our standard input closes), every descendant is ended; the run's temporary
+folder ($VERLAUNCH_TEMP) and the shared memory that its processes made are removed. When this
+process is killed the command is killed with it, and the rest is for leftovers.py: the folder is
+noted in $VERLAUNCH_RUN/logs, the shared memory in the folder. It imports nothing but the standard
+library, so it stays small and starts at once. Exit code: the command's, or 128 + signal.
 """
 
-import contextlib
-import ctypes
 import os
+import secrets
 import select
 import shlex
 import shutil
 import signal
 import subprocess
 import sys
-import tempfile
-import time
 from pathlib import Path
 
-PR_SET_CHILD_SUBREAPER = 36
+from verlaunch import leftovers, processes
+
 GRACE_S = 3.0  # for the command to end by itself after SIGTERM
 POLL_S = 0.2
 
 
-def descendants(root: int) -> list[int]:
-    """Process ids below `root`, from /proc."""
-    children: dict[int, list[int]] = {}
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
-        try:
-            stat = (entry / "stat").read_text(errors="replace")
-        except OSError:
-            continue  # gone meanwhile
-        parent = int(stat.rpartition(")")[2].split()[1])
-        children.setdefault(parent, []).append(int(entry.name))
-    found, queue = [], [root]
-    while queue:
-        below = children.get(queue.pop(), [])
-        found += below
-        queue += below
-    return found
+class SharedMemory:
+    """Keeps a list, in `note`, of the files below /dev/shm that are ours.
+
+    A process that is killed leaves its files there, and then nothing tells whose they were: so each
+    new name is looked for among our processes' maps while they live.
+    """
+
+    def __init__(self, note: Path) -> None:
+        self.note = note
+        self.known = self._names()
+
+    @staticmethod
+    def _names() -> set[str]:
+        return set(os.listdir(processes.SHM)) if os.path.isdir(processes.SHM) else set()
+
+    def look(self) -> None:
+        names = self._names()
+        new = {processes.SHM + name for name in names - self.known}
+        self.known = names
+        if new:
+            ours = new & processes.shared_memory(processes.descendants(os.getpid()))
+            with self.note.open("a") as out:
+                out.writelines(f"{file}\n" for file in sorted(ours))
+
+    def remove(self) -> None:
+        leftovers.remove_shared(self.note)
 
 
-def _reap() -> None:
-    with contextlib.suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
-
-
-def shared_memory(pids: list[int]) -> set[str]:
-    """Files below /dev/shm that these processes have mapped."""
-    found = set()
-    for pid in pids:
-        with contextlib.suppress(OSError):
-            maps = Path(f"/proc/{pid}/maps").read_text()
-            found |= {
-                line[line.index("/dev/shm/") :] for line in maps.splitlines() if "/dev/shm/" in line
-            }
-    return found
-
-
-def end_all(root: int) -> None:
-    """Kills every descendant of `root`, new ones too, and removes the memory they shared."""
-    shared: set[str] = set()
-    for _ in range(100):
-        _reap()
-        left = descendants(root)
-        shared |= shared_memory(left)
-        if not left:
-            break
-        for pid in left:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        time.sleep(0.05)
-    for file in shared:
-        Path(file).unlink(missing_ok=True)
-
-
-def _wait(child: subprocess.Popen, asked_to_end: list[int]) -> None:
+def _wait(child: subprocess.Popen, asked_to_end: list[int], shared: SharedMemory) -> None:
     """Returns when the command has ended, or when it should."""
     while child.poll() is None and not asked_to_end:
+        shared.look()
         ready, _, _ = select.select([sys.stdin], [], [], POLL_S)
         if ready and not os.read(sys.stdin.fileno(), 4096):
             return  # the launcher is gone
@@ -114,20 +88,46 @@ def in_plain_path(python: str, temp: str) -> str:
     return link + python[len(sys.prefix) :]
 
 
+def _make_temp(prefix: str) -> str:
+    temp = prefix + secrets.token_hex(4)
+    if run := os.environ.get(leftovers.MARK):
+        leftovers.note(Path(run), temp)
+    os.mkdir(temp, 0o700)
+    return temp
+
+
+def _environment(temp: str) -> dict[str, str]:
+    """vLLM and others leave sockets and files in TMPDIR: there they go with the rest."""
+    cache = os.path.join(os.path.dirname(temp), "torchinductor_" + str(os.getuid()))
+    return {
+        "TORCHINDUCTOR_CACHE_DIR": cache,  # but compiled kernels serve the next run too
+        **os.environ,
+        "VERLAUNCH_TEMP": temp,
+        "TMPDIR": temp,
+    }
+
+
 def main(prefix: str, command: list[str]) -> int:
-    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    processes.become_subreaper()
     asked_to_end: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda number, frame: asked_to_end.append(number))
-    temp = tempfile.mkdtemp(prefix=prefix)
+    temp = _make_temp(prefix)
+    guardian = os.getpid()
+    shared = SharedMemory(Path(temp, leftovers.SHARED))
     try:
-        environment = {**os.environ, "VERLAUNCH_TEMP": temp}
         command = [in_plain_path(command[0], temp), *command[1:]]
-        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, env=environment)
-        _wait(child, asked_to_end)
+        child = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            env=_environment(temp),
+            preexec_fn=lambda: processes.die_with(guardian),  # safe: we have one thread
+        )
+        _wait(child, asked_to_end, shared)
         _end(child)
     finally:
-        end_all(os.getpid())
+        processes.end_all(lambda: processes.descendants(guardian))
+        shared.remove()
         shutil.rmtree(temp, ignore_errors=True)
     return 128 - child.returncode if child.returncode < 0 else child.returncode
 

@@ -1,13 +1,19 @@
-"""How a run ends when something goes wrong: a faulty reward, Ctrl-C, a killed launcher."""
+"""How a run ends when something comes between: a faulty reward, Ctrl-C, SIGKILL, SIGTERM."""
 
+import json
 import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
+import torch
+import yaml
+from torchdata.stateful_dataloader.sampler import RandomSampler
 
 from tests.e2e.conftest import Started, of_run
+from verlaunch.record import Tail
 
 pytestmark = pytest.mark.e2e
 
@@ -56,16 +62,70 @@ def test_a_faulty_reward_is_counted_and_ctrl_c_saves_and_leaves_nothing(
     assert of_run(folder) == []
 
 
-def test_nothing_outlives_a_killed_launcher(
+def wait_for_phase(run: Started, phase: str, step: int) -> None:
+    """Until the run has come to this phase of this step, or a later one."""
+    events = Tail(run.folder / "logs" / "events.jsonl", from_end=True)
+    for _ in range(30_000):
+        for event in events.new():
+            if event.get("phase") == phase and event["step"] >= step:
+                return
+        assert run.process.poll() is None, run.screen()
+        time.sleep(0.01)
+    raise AssertionError(f"no {phase} of step {step}:\n{run.screen()}")
+
+
+def wait_until_gone(folder: Path) -> None:
+    for _ in range(300):
+        if not of_run(folder):
+            return
+        time.sleep(0.2)
+    raise AssertionError(of_run(folder))
+
+
+def rows_in_order(folder: Path, steps: int) -> list[dict[str, object]]:
+    """What an undisturbed run is trained on: verl's sampler over the run's own data, step by step.
+
+    Source: verl/trainer/ppo/utils.py:140, and trainer_base.py:743 (the last part batch is dropped).
+    """
+    data = yaml.safe_load((folder / "config.yaml").read_text())["data"]
+    index = pq.read_table(data["train_files"])["extra_info"].combine_chunks().field("index")
+    generator, size = torch.Generator().manual_seed(data["seed"]), data["train_batch_size"]
+    sampler = RandomSampler(index, generator=generator)
+    found: list[dict[str, object]] = []
+    while len(found) < steps:
+        order = [index[i].as_py() for i in sampler]
+        for start in range(0, len(order) - size + 1, size):
+            rows = sorted(order[start : start + size])
+            found.append({"step": len(found) + 1, "rows": rows})
+    return found[:steps]
+
+
+def test_a_killed_and_then_preempted_run_goes_on_without_losing_a_row(
     start: Callable[..., Started], addition: Path, tiny_qwen2: Path, tmp_path: Path
 ) -> None:
-    folder = tmp_path / "killed"
-    run = start(folder, "--model", str(tiny_qwen2), "--data", str(addition), *SHORT)
-    run.wait_for("loading models")
-    assert any("raylet" in words for words in of_run(folder))
-    run.process.send_signal(signal.SIGKILL)
-    deadline = time.monotonic() + 30
-    while of_run(folder) and time.monotonic() < deadline:
-        time.sleep(0.2)
+    folder = tmp_path / "preempted"
+    words = ("--model", str(tiny_qwen2), "--data", str(addition), *SHORT, "--steps", "12",
+             "--save_freq", "2", "--test_freq", "6")  # fmt: skip
+    killed = start(folder, *words)
+    wait_for_phase(killed, "update", 4)
+    killed.process.kill()
+    wait_until_gone(folder)
+
+    preempted = start(folder, *words)
+    wait_for_phase(preempted, "rollout", 7)
+    preempted.process.send_signal(signal.SIGTERM)
+    ended = preempted.end(timeout_s=90)
+    assert ended.code == 143, ended.screen
+    assert "continuing from step" in ended.screen and "SIGTERM: saving" in ended.screen
+    last = ended.steps()[-1]
+    assert f"Step {last} is saved; the same command continues" in ended.screen
+    assert not (folder / "checkpoints" / "final").exists()
     assert of_run(folder) == []
-    assert not (folder / "checkpoints").exists()
+
+    ended = start(folder, *words).end()
+    assert ended.code == 0, ended.screen
+    assert ended.steps() == list(range(13))  # 0: the validation before training
+    rows = [json.loads(line) for line in (folder / "samples" / "rows.jsonl").open()]
+    assert rows == rows_in_order(folder, 12)
+    assert (folder / "checkpoints" / "final" / "model.safetensors").is_file()
+    assert of_run(folder) == []

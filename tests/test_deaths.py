@@ -1,0 +1,77 @@
+"""A real Ray cluster that loses a process: the driver ends, and says which one it was."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+# A driver that waits for ever, as the trainer does for responses that never come.
+DRIVER = """
+import os, signal, sys, time
+from pathlib import Path
+from verlaunch import processes
+from verlaunch.engine import environment
+from verlaunch.engine.deaths import Deaths
+from verlaunch.record import Channel
+
+def find(word):
+    for pid in processes.descendants(os.getpid()):
+        if word in Path(f"/proc/{pid}/cmdline").read_bytes().decode():
+            return pid
+
+class RolloutShell:
+    def pid(self):
+        return os.getpid()
+
+os.environ.update(environment.PRIVATE, RAY_AUTH_TOKEN="0" * 64)
+watch = Deaths(Channel(Path(sys.argv[1])))
+import ray
+ray.init(address="local", num_cpus=4, include_dashboard=False, object_store_memory=100 * 2**20,
+         _temp_dir=os.environ["VERLAUNCH_TEMP"])
+actors = [ray.remote(num_cpus=1)(RolloutShell).remote() for _ in range(3)]
+pids = ray.get([actor.pid.remote() for actor in actors])
+"""
+# Two that may end: the first was told to, nobody needs the second any more.
+END_WELL = """
+ray.kill(actors.pop())
+actors.pop()
+time.sleep(4)
+watch.stop()
+ray.shutdown()
+sys.exit(7)
+"""
+KILL = "os.kill({}, signal.SIGKILL); time.sleep(300)"
+
+
+def drive(folder: Path, last: str) -> tuple[int, list[dict]]:
+    """Exit code, and the events of deaths."""
+    guardian = subprocess.Popen(
+        [sys.executable, "-m", "verlaunch.guardian", "/tmp/verlaunch-",
+         sys.executable, "-c", DRIVER + last, str(folder)],
+        stdin=subprocess.PIPE,
+    )  # fmt: skip
+    code = guardian.wait()
+    assert guardian.stdin is not None
+    guardian.stdin.close()
+    events = folder / "logs" / "events.jsonl"
+    return code, [json.loads(line) for line in events.open()] if events.exists() else []
+
+
+@pytest.mark.parametrize(
+    ("victim", "name"),
+    [
+        ("pids[1]", "rollout worker"),
+        ("find('raylet/raylet')", "Ray's raylet"),
+        ("find('gcs_server')", "Ray's gcs_server"),
+    ],
+)
+def test_a_death_ends_the_driver_and_is_named(tmp_path: Path, victim: str, name: str) -> None:
+    code, events = drive(tmp_path, KILL.format(victim))
+    assert code == 1
+    assert [(event["event"], event["process"]) for event in events] == [("died", name)]
+
+
+def test_an_actor_that_was_told_to_end_has_not_died(tmp_path: Path) -> None:
+    assert drive(tmp_path, END_WELL) == (7, [])
