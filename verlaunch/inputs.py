@@ -1,5 +1,6 @@
 """What a run trains, and on what: the user's model and data, the samples, or the CPU demo's own.
 
+    with_demo({"recipe": "ppo_qwen"}, (), "cpu")   ->  {"recipe": "cpu_ppo_qwen"}
     inputs = Inputs(config)
     inputs.model().vocab_size, inputs.sources()    # looked at: small files only
     inputs.prepare(inputs.model_folder())          # made or downloaded, tokenized, cached
@@ -9,7 +10,7 @@ Left out on purpose: rewards (rewarding/), and anything that depends on the outp
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,24 +23,38 @@ from verlaunch.errors import UserError
 from verlaunch.models import Model
 from verlaunch.paths import SAMPLES, cache_dir
 from verlaunch.plan import uses_critic
+from verlaunch.recipes import cpu_variants, default_recipe
 
 MODEL = "actor_rollout_ref.model.path"
 CRITIC = "critic.model.path"
 TEMPLATE = "actor_rollout_ref.model.custom_chat_template"
-DEMO_RECIPE = "cpu_demo"
 DEMO = Model("the demo's own", "Qwen2ForCausalLM", 260, 256, None)  # see demo/model.py
 TRAIN_SAMPLE, VAL_SAMPLE = "sample_math.json", "sample_math_val.json"
-# Who names one of these has something of their own to train on, or another way of training.
-NO_DEMO = {"model", "data", "val_data", "prompt_key", "answer_key", "data_source", "recipe"}
+# Who names one of these has something of their own to train on.
+NO_DEMO = {"model", "data", "val_data", "prompt_key", "answer_key", "data_source"}
+SAID = (
+    "neither --model nor --data: this is {variant}, the recipe {recipe} with the CPU demo's tiny "
+    "model and its sums."
+)
 
 
 def with_demo(values: dict[str, Any], overrides: Sequence[str], hardware: str) -> dict[str, Any]:
-    """The flags' values, with the demo's recipe where nothing says what to train, on the CPU."""
+    """The flags' values, with a recipe's CPU variant where nothing says what to train."""
     keys = (MODEL, "data.train_files")
     named = NO_DEMO & values.keys() or any(w.lstrip("+").startswith(keys) for w in overrides)
-    if named or values.get("hardware", hardware) != "cpu":
+    variant = cpu_variants().get(values.get("recipe") or default_recipe())
+    if named or variant is None or values.get("hardware", hardware) != "cpu":
         return values
-    return {**values, "recipe": DEMO_RECIPE}
+    return {**values, "recipe": variant}
+
+
+def tell_demo(config: Config) -> Config:
+    """The same, with a note for the plan where a CPU variant runs."""
+    if not Inputs(config).is_demo:
+        return config
+    recipe = next(name for name, variant in cpu_variants().items() if variant == config.recipe)
+    note = SAID.format(variant=config.recipe, recipe=recipe)
+    return replace(config, notes=(note, *config.notes))
 
 
 @dataclass(frozen=True)
@@ -48,7 +63,8 @@ class Inputs:
 
     @property
     def is_demo(self) -> bool:
-        return self.config.recipe == DEMO_RECIPE and not self._name(MODEL)
+        """Whether a CPU variant runs with the model it was made for."""
+        return self.config.recipe in cpu_variants().values() and not self._name(MODEL)
 
     def _name(self, key: str) -> str | None:
         return get(self.config.verl, key)

@@ -4,13 +4,13 @@
     find_recipe("my/short.yaml").settings ->  {"data.max_response_length": 128}
 
 A user's file is written like ours: verl's keys from the root, `defaults:` for another recipe to
-start from. Left out on purpose: checking the keys, which keys.py does for recipes and overrides
-alike.
+start from. A recipe's reward gives way to one that the user names. Left out on purpose: checking
+the keys, which keys.py does for recipes and overrides alike.
 """
 
 import contextlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,12 @@ from verlaunch.paths import CONFIGS
 from verlaunch.values import closest
 
 HEADER = "# @package _global_\n"
+DEMO_RECIPE = "cpu_demo"  # the CPU variant of the default recipe
 OWN = "_own_"  # the name of a user's file on Hydra's search path
+# What scores alone when it is the only one of them; each is a flag and a key of the same name.
+REWARDS = ("reward_fn", "reward_rules", "reward_model", "rm_url", "use_api_reward")
+MIXES = ("reward_mix", "reward_config")
+DEFAULTS = {"use_api_reward": False}  # of the others: null
 
 
 @dataclass(frozen=True)
@@ -39,7 +44,14 @@ def known_recipes() -> list[str]:
     return sorted(path.stem for path in (CONFIGS / "recipe").glob("*.yaml"))
 
 
-def _default() -> str:
+def cpu_variants() -> dict[str, str]:
+    """Recipe -> what runs in its place where there is neither GPU nor model nor data."""
+    known = known_recipes()
+    named = {name: f"cpu_{name}" for name in known if f"cpu_{name}" in known}
+    return {default_recipe(): DEMO_RECIPE, **named}
+
+
+def default_recipe() -> str:
     entries = yaml.safe_load((CONFIGS / "ppo.yaml").read_text(encoding="utf-8"))["defaults"]
     return next(
         entry["recipe"] for entry in entries if isinstance(entry, dict) and "recipe" in entry
@@ -79,9 +91,23 @@ def _settings(path: Path) -> dict[str, Any]:
 
 def find_recipe(name: str | None) -> Recipe:
     """Reads a recipe; None is the default of ppo.yaml. Raises UserError with the known names."""
-    name = name or _default()
+    name = name or default_recipe()
     path = _locate(name)
     return Recipe(name, path, _settings(path))
+
+
+def displaced(recipe: Recipe, typed: Mapping[str, Any]) -> dict[str, Any]:
+    """The recipe's own rewards that one named by the user replaces: key -> what it becomes.
+
+    typed: dotted keys of flags and overrides. A mix, the user's or the recipe's, takes what it
+    names, and --rm_url serves the recipe's reward model.
+    """
+    ours = {name for name in REWARDS if recipe.settings.get(f"verlaunch.{name}")}
+    named = {name for name in REWARDS if typed.get(f"verlaunch.{name}")}
+    if not named or any(f"verlaunch.{name}" in {**typed, **recipe.settings} for name in MIXES):
+        return {}
+    ours -= {"reward_model"} if "rm_url" in named else set()
+    return {f"verlaunch.{name}": DEFAULTS.get(name) for name in sorted(ours - named)}
 
 
 @contextlib.contextmanager

@@ -104,19 +104,6 @@ def test_a_judge_that_fails_and_is_away_for_ten_seconds_costs_the_run_nothing(
     assert of_run(ran.folder) == []
 
 
-def test_a_reward_model_with_a_tokenizer_of_its_own_is_learnt_from(
-    run: Callable[..., Ran], tmp_path: Path
-) -> None:
-    model = make(tmp_path / "deberta", "DebertaV2ForSequenceClassification")
-    ran = run(tmp_path / "liked", "--reward_model", str(model), "--steps", str(STEPS))
-    assert ran.code == 0, ran.screen
-    assert rises(ran) > 0.1
-    assert rises(ran, "reward/rm_raw/mean") > 0
-    assert set(ran.series("reward/rm_failed/mean")) == {0.0}
-    assert all(abs(sample["rm_score"]) <= 5 for sample in samples(ran))
-    assert of_run(ran.folder) == []
-
-
 def test_a_mix_is_learnt_from_then_resumed_and_stopped_by_its_budget(
     run: Callable[..., Ran], judge: Callable[..., Judge], tmp_path: Path
 ) -> None:
