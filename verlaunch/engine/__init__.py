@@ -6,6 +6,10 @@ vllm_worker   vLLM on the CPU with updatable weights rollout       prompts in, s
 trainer       verl's sync PPO trainer, our hooks     runner        the Ray actor that holds it
 router        verl's load balancer, left out           memory   the garbage collector's share
 driver        the process that owns the Ray cluster  environment   what every Ray worker inherits
+shards        a checkpoint's weights, joined          lora          adapters, merged or alone
+hub_folder    weights in Hugging Face's layout        export        from the one to the other
+proof         exported is what was trained            rebuilt       the models it compares
+speaking      vLLM for a chat
 
 Each file names the verl line that makes it necessary: a new verl version is one room's work.
 """

@@ -1,0 +1,8 @@
+"""Talking to a run's policy, before and after training, side by side.
+
+voices    which two models                      speaker   a model in a process of its own (vLLM)
+talk      conversations and slash commands      columns   two answers on one screen
+words     flags and prompts                     command   scripts/chat.py
+
+Light: vLLM is imported by engine/speaking.py, in the speakers' processes only.
+"""
