@@ -9,6 +9,7 @@ recipe. Left out on purpose: how the batch sizes divide (batch.py).
 
 from typing import Any
 
+from verlaunch.algorithm import algorithm_problems
 from verlaunch.batch import plural
 from verlaunch.compose import Config
 from verlaunch.derive import ACTOR, REF, ROLLOUT, RULES, get, ranks, sequence_length
@@ -77,6 +78,7 @@ def early_problems(config: Config) -> list[str]:
 def fit_problems(config: Config, model: Model, gpus: int) -> list[str]:
     verl = config.verl
     found = _card_problems(config, gpus)
+    found += algorithm_problems(config)
     found += _replica_problems(verl, model)
     found += _length_problems(verl, model)
     if config.hardware == "cpu" and model.head_dim and model.head_dim not in CPU_HEAD_DIMS:

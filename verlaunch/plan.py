@@ -137,7 +137,7 @@ def make_plan(
             *data_rows,
             ("batch", str(batch)),
             ("length", _length(verl, facts)),
-            ("algorithm", _algorithm(verl)),
+            ("algorithm", _algorithm(verl, config.launch)),
             ("processes", f"{processes(verl)} beside Ray's own"),
             ("output", output),
         ),
@@ -169,19 +169,29 @@ def _hardware(config: Config, gpus: int) -> str:
     return f"{what}; {plural(world, 'FSDP rank')}, {copies}" + (f" of {tp} ranks" * (tp > 1))
 
 
-def _algorithm(verl: dict[str, Any]) -> str:
+def _algorithm(verl: dict[str, Any], launch: dict[str, Any]) -> str:
     parts = [f"{get(verl, 'algorithm.adv_estimator')}"]
     if uses_critic(verl):
         parts.append(f"gamma {get(verl, 'algorithm.gamma')}, lambda {get(verl, 'algorithm.lam')}")
+        parts += [] if launch["whiten_advantages"] else ["advantages as they are"]
         parts.append(f"critic lr {get(verl, 'critic.optim.lr')}")
     parts.append(f"actor lr {get(verl, f'{ACTOR}.optim.lr')}")
     if uses_reference(verl):
-        where = "reward" if get(verl, "algorithm.use_kl_in_reward") else "loss"
-        coef = "algorithm.kl_ctrl.kl_coef" if where == "reward" else f"{ACTOR}.kl_loss_coef"
-        parts.append(f"KL {get(verl, coef)} in the {where}")
+        parts.append(_kl(verl))
+    if launch["stop_kl"]:
+        parts.append(f"updates stop above a KL of {launch['stop_kl']} per token")
     if get(verl, "actor_rollout_ref.model.lora_rank"):
         parts.append(f"LoRA rank {get(verl, 'actor_rollout_ref.model.lora_rank')}")
     return ", ".join(parts)
+
+
+def _kl(verl: dict[str, Any]) -> str:
+    if not get(verl, "algorithm.use_kl_in_reward"):
+        return f"KL {get(verl, f'{ACTOR}.kl_loss_coef')} in the loss"
+    control = get(verl, "algorithm.kl_ctrl")
+    target = f" at first, towards {control['target_kl']} nats per response"
+    adaptive = control["type"] == "adaptive"
+    return f"KL {control['kl_coef']} in the reward" + target * adaptive
 
 
 def differing(config: Config) -> list[str]:

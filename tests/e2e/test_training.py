@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, AutoModelForTokenClassification, AutoTokenizer
+from transformers import AutoModelForCausalLM
 
 from tests.e2e.conftest import Ran, of_run
 
@@ -55,17 +55,35 @@ def test_lora_trains_resumes_and_exports_merged_and_as_adapter(
 def test_two_ranks_compute_what_one_rank_computes(
     run: Callable[..., Ran], addition: Path, tiny_llama: Path, tmp_path: Path
 ) -> None:
-    # top_k=1 takes the sampling out: both runs then see the same responses.
+    # top_k=1 takes the sampling out: both runs then see the same responses. Whitened advantages
+    # would have a mean of 0, which is the loss of a first step.
     words = ("--model", str(tiny_llama), "--data", str(addition), *SHORT, "--steps", "2",
              "--mini_batch_size", "32", "--lr", "1e-3", "--critic_lr", "1e-3",
+             "--whiten_advantages", "off", "--value_coef", "1.0", "--stop_kl", "100",
+             "--kl_coef", "0.1", "--target_kl", "0.05", "--kl_horizon", "100",
              "actor_rollout_ref.rollout.top_k=1")  # fmt: skip
     one = run(tmp_path / "one", *words)
     two = run(tmp_path / "two", *words, "--n_gpus", "2")
     assert (one.code, two.code) == (0, 0), one.screen + two.screen
+    for key in ("actor/loss", "actor/grad_norm", "actor/entropy", "critic/loss", "critic/grad_norm",
+                "critic/advantages/mean", "critic/returns/mean"):  # fmt: skip
+        first, same = one.series(key)[0], two.series(key)[0]
+        assert math.isclose(first, same, rel_tol=1e-3) and first != 0, key
     for key in ("response_length/mean", "critic/score/mean", "actor/grad_norm", "critic/grad_norm",
                 "critic/vf_loss", "actor/entropy"):  # fmt: skip
         pairs = zip(one.series(key), two.series(key), strict=True)
         assert all(math.isclose(a, b, rel_tol=0.02, abs_tol=1e-4) for a, b in pairs), key
+    for ran in (one, two):
+        halves, losses = ran.series("critic/vf_loss"), ran.series("critic/loss")
+        assert all(
+            math.isclose(2 * a, b, rel_tol=1e-5) for a, b in zip(halves, losses, strict=True)
+        )
+        assert ran.series("actor/updates") == [1, 1] and not ran.series("actor/stop_epoch")
+        # no KL yet: the coefficient falls by 0.2 of the share that 32 responses are of the horizon
+        coefficients = ran.series("actor/reward_kl_penalty_coeff")
+        assert coefficients == pytest.approx([0.1, 0.1 * (1 - 0.2 * 0.32)])
+        state = ran.folder / "checkpoints" / "global_step_2" / "trainer.json"
+        assert json.loads(state.read_text())["kl_coef"] != pytest.approx(coefficients[-1])
     critic = tmp_path / "two" / "checkpoints" / "global_step_2"
     assert len(list((critic / "critic").glob("model_world_size_2_rank_*.pt"))) == 2
     exported = logits(
@@ -74,36 +92,3 @@ def test_two_ranks_compute_what_one_rank_computes(
     same = logits(AutoModelForCausalLM.from_pretrained(tmp_path / "one" / "checkpoints" / "final"))
     assert torch.allclose(exported.float(), same.float(), atol=2e-2)
     assert of_run(tmp_path / "two") == []
-
-
-def test_a_checkpoint_exports_as_policy_and_as_critic(tmp_path: Path, tiny_qwen2: Path) -> None:
-    """The script on a checkpoint that is written here, by FSDP's own file format for one rank."""
-    import subprocess
-    import sys
-
-    from verlaunch.checkpoints import write_manifest
-
-    policy = AutoModelForCausalLM.from_pretrained(tiny_qwen2, dtype=torch.float32)
-    critic = AutoModelForTokenClassification.from_pretrained(tiny_qwen2, num_labels=1)
-    checkpoint = tmp_path / "global_step_7"
-    for role, model in (("actor", policy), ("critic", critic)):
-        small = checkpoint / role / "huggingface"
-        model.config.architectures = [type(model).__name__]
-        model.config.save_pretrained(small)
-        AutoTokenizer.from_pretrained(tiny_qwen2).save_pretrained(small)
-        torch.save(model.state_dict(), checkpoint / role / "model_world_size_1_rank_0.pt")
-        (checkpoint / role / "fsdp_config.json").write_text('{"world_size": 1}')
-    script = Path(__file__).parents[2] / "scripts" / "export.py"
-
-    def export(*words: str) -> subprocess.CompletedProcess:
-        return subprocess.run([sys.executable, str(script), *words], capture_output=True, text=True)
-
-    refused = export(str(checkpoint), str(tmp_path / "out"))
-    assert refused.returncode == 2 and "not a complete checkpoint" in refused.stderr
-    write_manifest(checkpoint, step=7, ranks=1)
-    assert export(str(checkpoint), str(tmp_path / "out")).returncode == 0
-    assert export(str(checkpoint), str(tmp_path / "value"), "--role", "critic").returncode == 0
-    loaded = AutoModelForCausalLM.from_pretrained(tmp_path / "out", dtype=torch.float32)
-    assert torch.equal(logits(loaded), logits(policy))
-    value = AutoModelForTokenClassification.from_pretrained(tmp_path / "value", num_labels=1)
-    assert torch.allclose(logits(value), logits(critic), atol=1e-6)

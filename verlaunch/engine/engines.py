@@ -2,17 +2,20 @@
 
 verl registers its FSDP engines for "cuda" and "npu" without a vendor
 (workers/engine/fsdp/transformer_impl.py:1143,1594), so the keys "cpu" and ("cuda", "nvidia") are
-free for these subclasses (workers/engine/base.py:407). They change two things:
+free for these subclasses (workers/engine/base.py:407). They change four things:
 
 - the value model: verl loads it with flash_attention_2 whatever the configuration says
   (utils/model.py:649). Here it is a `*ForTokenClassification` with the configured attention, and
   its saved config says so, which makes the critic loadable by transformers;
 - the frozen reference on the CPU: verl offloads it with pinned memory, which needs CUDA
-  (transformer_impl.py:458-463). On the CPU it already is where offloading would put it.
+  (transformer_impl.py:458-463). On the CPU it already is where offloading would put it;
+- a new adapter is random, and seeded (transformer_impl.py:368 leaves that to chance);
+- an optimizer step can be left out (see updates.py): verl takes one after every backward pass
+  (workers/engine/base.py:128).
 """
 
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -21,6 +24,9 @@ from tensordict import NonTensorStack, TensorDict
 from verl.utils.device import get_device_name
 from verl.workers.engine import EngineRegistry
 from verl.workers.engine.fsdp.transformer_impl import FSDPEngineWithLMHead, FSDPEngineWithValueHead
+
+from verlaunch.engine import heartbeat
+from verlaunch.engine.writing import WholeSaves
 
 BACKENDS = ["fsdp", "fsdp2"]
 
@@ -33,7 +39,8 @@ def attention(wanted: str | None) -> str:
 
 
 @contextmanager
-def _as_if(thing: Any, **values: Any) -> Iterator[None]:
+def as_if(thing: Any, **values: Any) -> Iterator[None]:
+    """Attributes of `thing` are other ones for a while."""
     before = {name: getattr(thing, name) for name in values}
     for name, value in values.items():
         setattr(thing, name, value)
@@ -42,6 +49,14 @@ def _as_if(thing: Any, **values: Any) -> Iterator[None]:
     finally:
         for name, value in before.items():
             setattr(thing, name, value)
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """New weights are the same in every run and on any number of ranks."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        yield
 
 
 def without_texts(data: TensorDict) -> TensorDict:
@@ -55,16 +70,22 @@ def without_texts(data: TensorDict) -> TensorDict:
     return data.exclude(*rows)
 
 
-class _AnyDevice:
-    """What both engines share: attention that exists, and no pinned memory without CUDA."""
+class _AnyDevice(WholeSaves):
+    """What both engines share: attention that exists, no pinned memory without CUDA, optimizer
+    steps that can be left out, and a sign of life per micro batch."""
 
     model_config: Any
     engine_config: Any
+    may_step: Callable[[], bool] = staticmethod(lambda: True)  # asked before each optimizer step
 
     def _build_module(self) -> torch.nn.Module:
         config = self.model_config.hf_config
         config._attn_implementation = attention(config._attn_implementation)
         return super()._build_module()  # type: ignore[misc]
+
+    def _build_lora_module(self, module: torch.nn.Module) -> torch.nn.Module:
+        with _seeded(self.engine_config.seed):
+            return super()._build_lora_module(module)  # type: ignore[misc]
 
     def forward_backward_batch(
         self, data: TensorDict, loss_function: Any, forward_only: bool = False
@@ -73,10 +94,19 @@ class _AnyDevice:
             without_texts(data), loss_function, forward_only
         )
 
+    def forward_step(self, micro_batch: TensorDict, *args: Any, **kwargs: Any) -> Any:
+        heartbeat.beat()
+        return super().forward_step(micro_batch, *args, **kwargs)  # type: ignore[misc]
+
+    def optimizer_step(self) -> float | None:
+        """The norm of the gradient; None where the step is left out, which verl then leaves out of
+        its metrics (engine_workers.py:202)."""
+        return super().optimizer_step() if self.may_step() else None  # type: ignore[misc]
+
     def _build_fsdp_module(self, module: torch.nn.Module) -> torch.nn.Module:
         if get_device_name() != "cpu":
             return super()._build_fsdp_module(module)  # type: ignore[misc]
-        with _as_if(self.engine_config, forward_only=False):
+        with as_if(self.engine_config, forward_only=False):
             return super()._build_fsdp_module(module)  # type: ignore[misc]
 
 
@@ -99,8 +129,8 @@ class _ValueModel(_AnyDevice, FSDPEngineWithValueHead):
         config.summary_dropout_prob = 0.0
         # verl picks the auto class of a "language_model" by the architecture's name, and honours
         # its attention; for a "value_model" it would force flash-attn.
-        with _as_if(self.model_config, model_type="language_model"), torch.random.fork_rng():
-            torch.manual_seed(self.engine_config.seed)  # the new head is random
+        as_written = as_if(self.model_config, model_type="language_model")
+        with as_written, _seeded(self.engine_config.seed):  # the new head is random
             return super()._build_module()
 
 
