@@ -147,7 +147,7 @@ def test_a_key_can_be_deleted() -> None:
         (["verlaunch.node_rank=1"], "is not built yet"),
         (["trainer.nnodes=2"], "is not built yet"),
         (["~data.cache_dir"], "does not compose"),
-        (["--recipe", "train_shh"], "the recipes are cpu_demo, train_sh"),
+        (["--recipe", "train_shh"], "rlhf_align, train_sh. Did you mean train_sh?"),
         (["--recipe", "no/such.yaml"], "there is no such file"),
     ],
 )

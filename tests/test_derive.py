@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -140,3 +141,18 @@ def test_numbers_of_ours_are_accepted_by_our_own_checks(
     verl = fill(config, derive(config.verl, facts(hardware, rows))).verl
     assert ranks(verl) == world
     assert not problems(batch_of(verl), rows)
+
+
+@pytest.mark.parametrize("steps", [1, 3, 10, 29, 60, 200, 1000])
+def test_every_checkpoint_is_validated_where_nothing_else_is_said(steps: int) -> None:
+    verl = filled(f"trainer.total_training_steps={steps}")
+    assert get(verl, "trainer.save_freq") % get(verl, "trainer.test_freq") == 0
+    assert get(verl, "trainer.test_freq") <= get(verl, "trainer.save_freq") < 50 + 20
+
+
+@pytest.mark.parametrize("every", [1, 7, 30])
+@pytest.mark.parametrize("name", ["save_freq", "test_freq"])
+def test_the_frequency_that_was_given_decides_the_other(name: str, every: int) -> None:
+    verl = filled("trainer.total_training_steps=300", f"trainer.{name}={every}")
+    assert get(verl, f"trainer.{name}") == every
+    assert get(verl, "trainer.save_freq") % get(verl, "trainer.test_freq") == 0

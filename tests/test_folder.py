@@ -112,7 +112,7 @@ def test_command_sh_runs_the_same_thing_in_the_same_place(
 
 
 def test_the_environment_is_written_for_a_later_reader(tmp_path: Path) -> None:
-    folder.write_environment(tmp_path, "cpu", Machine(2, 23.44))
+    folder.write_environment(tmp_path, "cpu", Machine(2, 23.44), "train_sh")
     written = json.loads((tmp_path / "environment.json").read_text())
     assert written["memory_gib"] == 23.4 and written["gpus"] == []
     assert written["versions"]["verl"] == "0.9.1"

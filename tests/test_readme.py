@@ -22,8 +22,9 @@ import yaml
 
 from rewards.judge.prompts import presets
 from rewards.judge.providers import PROVIDERS
+from tests.recorded_run import write_run
 from tests.reward_models import make
-from verlaunch.checkpoints import write_manifest
+from verlaunch.checkpoints import note_score, write_manifest
 from verlaunch.flags import load_table
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -100,14 +101,6 @@ def write_model(folder: Path, tiny: Path) -> None:
     (folder / "config.json").write_text(json.dumps(config))
 
 
-def write_samples(folder: Path) -> None:
-    """What a run keeps of its responses: a right one and a wrong one."""
-    folder.mkdir(parents=True)
-    row = {"prompt": "6 * 7 =", "ground_truth": "42", "data_source": "math_reasoning"}
-    lines = [json.dumps({"step": 1, **row, "response": said}) for said in ("42", "41")]
-    (folder / "train.jsonl").write_text("\n".join(lines))
-
-
 def write_checkpoint(folder: Path, model: Path) -> None:
     """What one rank of verl saves of a policy."""
     import torch
@@ -133,8 +126,10 @@ def checkout(tmp_path_factory: pytest.TempPathFactory, tiny_qwen2: Path) -> Path
         (folder / name).write_text(content)
     write_model(folder / "model", tiny_qwen2)
     make(folder / VALUES["REWARD_MODEL"], "DebertaV2ForSequenceClassification")
-    write_samples(folder / "outputs" / "samples")
-    write_checkpoint(folder / "outputs" / "checkpoints" / "global_step_60", tiny_qwen2)
+    write_run(folder / "outputs", steps=60)
+    checkpoints = folder / "outputs" / "checkpoints"
+    write_checkpoint(checkpoints / "global_step_60", folder / "model")
+    note_score(checkpoints, 60, 0.9)
     return folder
 
 
@@ -178,7 +173,8 @@ def test_both_readmes_have_the_same_commands_and_files() -> None:
     english, chinese = READMES
     assert commands(english) == commands(chinese)
     assert files_shown(english) == files_shown(chinese)
-    own = {"my.json", "my_reward.py", "my_rules.py", "rules.yaml", "mix.yaml", "short.yaml"}
+    own = {"my.json", "my_reward.py", "my_rules.py", "rules.yaml", "mix.yaml", "short.yaml",
+           "my_way.yaml"}  # fmt: skip
     assert set(files_shown(english)) == own
 
 

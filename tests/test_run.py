@@ -7,6 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import psutil
 import pytest
 
 from verlaunch.errors import UserError
@@ -66,6 +67,36 @@ os.kill(launcher, signal.SIGINT)
 wait_for_stop()
 os.kill(launcher, signal.SIGTERM)
 time.sleep(600)
+"""
+SAVES_WHEN_TOLD = """
+step(1)
+os.kill(launcher, signal.SIGTERM)
+wait_for_stop()
+assert channel.stop_requested() == "soon"
+channel.event("saved", step=1)
+"""
+IGNORES_SIGTERM = """
+step(1)
+channel.event("saved", step=1)
+os.kill(launcher, signal.SIGHUP)
+time.sleep(600)
+"""
+LOSES_ONE = """
+step(1)
+channel.event("saved", step=1)
+channel.event("died", process="training worker", pid=812)
+raise SystemExit(1)
+"""
+LOSES_ITS_GUARDIAN = """
+import subprocess
+flee = "import subprocess, sys; subprocess.Popen(sys.argv[1:], start_new_session=True, env={})"
+sleep = [sys.executable, "-c", "import time; time.sleep(600)", launch["record"]]
+subprocess.run([sys.executable, "-c", flee, *sleep])
+os.kill(os.getppid(), signal.SIGKILL)
+time.sleep(600)
+"""
+IS_KILLED = """
+os.kill(os.getpid(), signal.SIGKILL)
 """
 IS_STOPPED_WHILE_LOADING = """
 os.kill(launcher, signal.SIGINT)
@@ -145,6 +176,43 @@ def test_a_second_signal_stops_at_once(tmp_path: Path) -> None:
     assert code == 130 and "Stopping at once." in screen and "Nothing new was saved." in screen
 
 
+def test_sigterm_saves_and_shows_its_number(tmp_path: Path) -> None:
+    code, screen = launched(tmp_path, SAVES_WHEN_TOLD, grace_s=60)
+    assert code == 143
+    assert "SIGTERM: saving the last trained step within 60 s, without an export." in screen
+    assert "Stopped. Step 1 is saved; the same command continues from there." in screen
+    assert not (tmp_path / "logs" / "stop").exists()
+
+
+def test_the_grace_is_kept_to(tmp_path: Path) -> None:
+    code, screen = launched(tmp_path, IGNORES_SIGTERM, grace_s=0.5)
+    assert code == 129 and "Not done within 0.5 s (--grace): stopping at once." in screen
+    assert "Step 1 is saved; the same command continues from there." in screen
+
+
+def test_a_death_is_told_with_its_phase(tmp_path: Path) -> None:
+    code, screen = launched(tmp_path, LOSES_ONE)
+    assert code == 1
+    assert "The training worker (process 812) died while generating. Step 1 is saved;" in screen
+
+
+def test_a_killed_driver_is_told(tmp_path: Path) -> None:
+    code, screen = launched(tmp_path, IS_KILLED)
+    assert (
+        code == 137 and "The driver process was killed while loading models, by SIGKILL" in screen
+    )
+
+
+def test_what_a_killed_guardian_leaves_is_ended(tmp_path: Path) -> None:
+    code, screen = launched(tmp_path, LOSES_ITS_GUARDIAN)
+    assert code == 137 and "The guardian process was killed" in screen
+    left = [
+        p for p in psutil.process_iter(["cmdline"]) if str(tmp_path) in (p.info["cmdline"] or [])
+    ]
+    assert left == []
+    assert not (tmp_path / "logs" / "temp").exists()
+
+
 def test_ctrl_c_before_training_stops_at_once(tmp_path: Path) -> None:
     code, screen = launched(tmp_path, IS_STOPPED_WHILE_LOADING)
     assert code == 130 and "after this step" not in screen
@@ -179,7 +247,9 @@ def test_a_temporary_folder_too_long_for_sockets_is_replaced(
     assert temp_dir() == Path("/tmp")
     _, screen = launched(tmp_path, SHOWS_ITS_TEMP, verbose=True)
     (line,) = [line for line in screen.splitlines() if line.startswith("temp ")]
-    assert line.startswith("temp /tmp/verlaunch-") and line.endswith(" /tmp")
+    _, temp, tmpdir = line.split()
+    assert temp.startswith("/tmp/verlaunch-") and tmpdir == temp
+    assert not Path(temp).exists()
 
 
 def test_a_short_temporary_folder_is_used(monkeypatch: pytest.MonkeyPatch) -> None:

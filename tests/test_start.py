@@ -15,8 +15,9 @@ from verlaunch import checkpoints, inputs, start
 from verlaunch.compose import compose
 from verlaunch.errors import UserError
 from verlaunch.flags import parse
-from verlaunch.inputs import DEMO_RECIPE, Inputs, with_demo
+from verlaunch.inputs import Inputs, with_demo
 from verlaunch.machine import Machine
+from verlaunch.recipes import DEMO_RECIPE
 from verlaunch.run import Launch, run
 
 ROWS = [{"prompt": f"{i}+1=", "ground_truth": str(i + 1), "data_source": "math_reasoning"}
@@ -37,6 +38,7 @@ write_manifest(folder, step, trainer["n_gpus_per_node"])
 channel = Channel(Path(launch["record"]))
 channel.log({"critic/score/mean": 0.5}, step=step)
 channel.event("saved", step=step)
+channel.event("exported", step=step)
 channel.event("finished", step=step)
 """
 
@@ -229,27 +231,60 @@ def test_a_checkpoint_by_name_starts_another_run(bench: Bench) -> None:
     assert launch["config"]["trainer"]["resume_from_path"] == str(saved)
 
 
-def test_a_checkpoint_of_other_ranks_is_refused(bench: Bench) -> None:
+def test_a_checkpoint_of_other_ranks_is_cut_anew_or_refused(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
     bench.run("--steps", "3")
+    assert bench.start("--steps", "6", "--n_gpus", "2").dry_run() == 0
+    assert "saved by 1 rank: its shards are cut anew for 2" in capsys.readouterr().out
+    # What stands for the trainer here saves no shards.
     text = bench.refusal("--steps", "6", "--n_gpus", "2")
-    assert "was saved by 1 rank and can only be continued by as many, not 2." in text
+    assert "was saved by 1 rank and cannot be continued by 2: it has no actor/fsdp_config" in text
     assert "Use --n_gpus 1" in text
 
 
-def test_an_unfinished_checkpoint_is_no_place_to_continue_from(bench: Bench) -> None:
+def test_an_unfinished_checkpoint_is_no_place_to_continue_from(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
     bench.run("--steps", "3")
     saved = bench.out / "checkpoints" / "global_step_3"
     (saved / "complete.json").unlink()
     assert "the folder of a complete checkpoint" in bench.refusal("--resume", str(saved))
     assert bench.run("--steps", "3") == 0
     assert bench.launch().config["trainer"]["resume_mode"] == "disable"
+    screen = " ".join(capsys.readouterr().out.split())
+    assert "passed over global_step_3: it has no complete.json: it was not finished." in screen
+    assert "none was ever complete: starting from the beginning." in screen
+    assert len((bench.out / "metrics.jsonl").read_text().splitlines()) == 1
+
+
+def test_a_damaged_checkpoint_is_never_overwritten_unasked(bench: Bench) -> None:
+    bench.run("--steps", "3")
+    weights = bench.out / "checkpoints" / "global_step_3" / "actor" / "weights"
+    weights.write_text("W")  # as long as before
+    assert "has a damaged actor/weights" in bench.refusal("--steps", "6")
+    assert bench.run("--steps", "6", "--resume", "never") == 0
+
+
+def test_going_back_sets_later_checkpoints_aside(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench.run("--steps", "3")
+    bench.run("--steps", "6")
+    named = ("--steps", "9", "--resume", str(bench.out / "checkpoints" / "global_step_3"))
+    assert bench.run(*named) == 0
+    (aside,) = (bench.out / "checkpoints").glob("undone-*")
+    assert (aside / "global_step_6").is_dir()
+    assert f"Moved later checkpoints to {aside}" in capsys.readouterr().out
+    assert bench.run(*named) == 0  # the same command goes on
+    assert "This run is complete: step 9 of 9 is saved." in capsys.readouterr().out
 
 
 def test_the_demo_is_what_runs_when_nothing_says_what_to_train() -> None:
     assert with_demo({"steps": 3}, (), "cpu") == {"steps": 3, "recipe": DEMO_RECIPE}
     assert with_demo({"hardware": "cpu"}, (), "gpu")["recipe"] == DEMO_RECIPE
     assert "recipe" not in with_demo({}, (), "gpu")
-    for name in inputs.NO_DEMO - {"recipe"}:
+    for name in inputs.NO_DEMO:
         assert "recipe" not in with_demo({name: "x"}, (), "cpu")
     assert "recipe" not in with_demo({}, ("+actor_rollout_ref.model.path=m",), "cpu")
 

@@ -66,14 +66,14 @@ def _start(request: Request, words: list[str]) -> int:
     from verlaunch import machine
     from verlaunch.compose import compose
     from verlaunch.folder import command_line
-    from verlaunch.inputs import with_demo
+    from verlaunch.inputs import tell_demo, with_demo
     from verlaunch.paths import start_command
     from verlaunch.start import Start
 
     seen = machine.look()
     hardware = "gpu" if seen.gpus else "cpu"
     values = with_demo(request.values, request.overrides, hardware)
-    config = compose(replace(request, values=values), hardware)
+    config = tell_demo(compose(replace(request, values=values), hardware))
     variables = {v: os.environ[v] for v in request.sources.values() if not v.startswith("--")}
     start = Start(config, seen, command_line(variables, [start_command(), *words]))
     if request.action == "print_config":

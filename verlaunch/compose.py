@@ -26,7 +26,7 @@ from verlaunch import keys, overrides
 from verlaunch.errors import UserError, raise_all
 from verlaunch.flags import Request, load_table, refusal
 from verlaunch.paths import CONFIGS, verl_configs
-from verlaunch.recipes import Recipe, find_recipe, recipe_folder
+from verlaunch.recipes import Recipe, displaced, find_recipe, recipe_folder
 
 Tree = dict[str, Any]
 
@@ -169,7 +169,8 @@ def compose(request: Request, hardware: str) -> Config:
         f"{recipe.path}: {p}" for p in (keys.unknown(k, tree) for k in recipe.settings) if p
     ]
     flags = _flag_settings(request)
-    words = [overrides.write(key, value) for key, value in flags.items()]
+    gone = displaced(recipe, {**flags, **_settings(typed)})
+    words = [overrides.write(key, value) for key, value in {**gone, **flags}.items()]
     try:
         composed = _compose(
             hardware, recipe, words + [word for override in typed for word in override.words]
@@ -179,6 +180,7 @@ def compose(request: Request, hardware: str) -> Config:
         raise UserError(*problems, *error.problems) from error
     wrong, notes = _check(typed, recipe, ours, defaults)
     raise_all(problems + wrong)
+    notes += tuple(_displaced_note(recipe, key) for key in gone)
     launch = ours.pop("verlaunch")
     given = frozenset(flags) | frozenset(_settings(typed))
     links = _plain(composed, resolve=False)
@@ -194,6 +196,11 @@ def _check(
     problems = [problem for problem, _ in answers if problem]
     problems += _type_problems(settings, ours, defaults) + _unbuilt(settings, ours)
     return problems, tuple(note for _, note in answers if note)
+
+
+def _displaced_note(recipe: Recipe, key: str) -> str:
+    was = keys.yaml_word(recipe.settings[key])
+    return f"{key}={was} of the recipe {recipe.name} gives way to the reward that you name."
 
 
 def fill(config: Config, values: Mapping[str, Any]) -> Config:
@@ -212,9 +219,19 @@ def for_verl(config: Config) -> DictConfig:
     return OmegaConf.create(overrides.escaped(config.verl))
 
 
+def defaults() -> Tree:
+    """verl's own tree, and our node: what holds before profile, recipe, flags and machine."""
+    return _known()[1]
+
+
 def differences(config: Config) -> dict[str, tuple[Any, Any]]:
     """Dotted key -> (verl's default, ours), in verl's order, where they are not the same."""
-    theirs, ours = keys.flatten(config.verl_defaults), keys.flatten(config.verl)
+    return differing(config.verl_defaults, config.verl)
+
+
+def differing(before: Tree, after: Tree) -> dict[str, tuple[Any, Any]]:
+    """The same of any two trees, such as `defaults()` and a run's config.yaml."""
+    theirs, ours = keys.flatten(before), keys.flatten(after)
     pairs = {key: (theirs.get(key), ours.get(key)) for key in {**theirs, **ours}}
     return {k: pair for k, pair in pairs.items() if pair[0] != pair[1] and pair != ({}, None)}
 

@@ -121,12 +121,17 @@ def _total_steps(tree: Tree, facts: Facts) -> int:
     return steps_per_epoch(tree, facts) * get(tree, "trainer.total_epochs")
 
 
-def _save_freq(tree: Tree, facts: Facts) -> int:
-    return max(1, min(50, ceil(get(tree, "trainer.total_training_steps") / 4)))
-
-
 def _test_freq(tree: Tree, facts: Facts) -> int:
-    return max(1, min(20, ceil(get(tree, "trainer.total_training_steps") / 8)))
+    """A divisor of a given save_freq: the best checkpoint is one that was validated."""
+    wanted = max(1, min(20, ceil(get(tree, "trainer.total_training_steps") / 8)))
+    saves = get(tree, "trainer.save_freq") or 0
+    return wanted if saves < 1 else max(d for d in range(1, wanted + 1) if saves % d == 0)
+
+
+def _save_freq(tree: Tree, facts: Facts) -> int:
+    wanted = max(1, min(50, ceil(get(tree, "trainer.total_training_steps") / 4)))
+    tests = max(1, get(tree, "trainer.test_freq"))
+    return ceil(wanted / tests) * tests
 
 
 def _agent_workers(tree: Tree, facts: Facts) -> int:
@@ -171,8 +176,8 @@ RULES: list[tuple[str, Callable[[Tree, Facts], Any]]] = [
     ("algorithm.use_kl_in_reward", _kl_in_reward),
     ("algorithm.kl_ctrl.type", _kl_controller),
     ("trainer.total_training_steps", _total_steps),
-    ("trainer.save_freq", _save_freq),
     ("trainer.test_freq", _test_freq),
+    ("trainer.save_freq", _save_freq),
     ("trainer.experiment_name", lambda tree, facts: facts.run_name),
     ("trainer.default_local_dir", lambda tree, facts: facts.checkpoints),
 ]

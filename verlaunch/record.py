@@ -3,7 +3,7 @@
     channel = Channel(Path("outputs"))
     channel.phase("rollout", step=3)          # logs/events.jsonl
     channel.log(data={"critic/score/mean": 0.5}, step=3)   # metrics.jsonl
-    channel.stop_requested()                  # logs/stop exists
+    channel.stop_requested()                  # what logs/stop says
 
 Whoever writes (the trainer, in a Ray actor) and whoever reads (the screen) need nothing else of
 each other. Lines are only ever appended: a resumed run goes on where the file ends, and a step that
@@ -15,13 +15,17 @@ import math
 import os
 import time
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+from verlaunch.alerts import Alert
 
 METRICS = Path("metrics.jsonl")
 SAMPLES = Path("samples", "train.jsonl")
 ROWS = Path("samples", "rows.jsonl")  # which rows of the data each step was trained on
 ALERTS = Path("metrics", "alerts.jsonl")
+STOP_AFTER_STEP, STOP_SOON = "after this step", "soon"  # what logs/stop says
 BY_STEP = (METRICS, SAMPLES, ROWS, ALERTS)  # files whose lines belong to a step each
 
 
@@ -33,7 +37,7 @@ def _number(value: Any) -> float | int | None:
     return int(number) if isinstance(value, int) else number
 
 
-def _numbers(data: dict[str, Any]) -> dict[str, float | int | None]:
+def numbers(data: dict[str, Any]) -> dict[str, float | int | None]:
     found = {}
     for name, value in data.items():
         try:
@@ -59,9 +63,10 @@ class Channel:
         self.folder = folder
         self.metrics = folder / METRICS
         self.events = folder / "logs" / "events.jsonl"
+        self.alerts = folder / ALERTS
         self.stop = folder / "logs" / "stop"
         self.events.parent.mkdir(parents=True, exist_ok=True)
-        for path in (self.metrics, self.events):
+        for path in (self.metrics, self.events, self.alerts):
             _mend(path)
 
     def event(self, kind: str, **fields: Any) -> None:
@@ -72,16 +77,37 @@ class Channel:
 
     def log(self, data: dict[str, Any], step: int) -> None:
         """verl's tracking interface: one line per call, numbers only, null for NaN and infinity."""
-        _append(self.metrics, {"step": step, "time": round(time.time(), 3), **_numbers(data)})
+        _append(self.metrics, {"step": step, "time": round(time.time(), 3), **numbers(data)})
         self.event("metrics", step=step)
 
-    def stop_requested(self) -> bool:
-        return self.stop.exists()
+    def alert(self, alert: Alert) -> None:
+        self.alerts.parent.mkdir(exist_ok=True)
+        _append(self.alerts, asdict(alert))
+        self.event("alert", **asdict(alert))
+
+    def stop_requested(self) -> str:
+        """STOP_AFTER_STEP, STOP_SOON, or "" when nobody asked."""
+        try:
+            return self.stop.read_text() or STOP_AFTER_STEP
+        except OSError:
+            return ""
 
 
 def _append(path: Path, line: dict[str, Any]) -> None:
     with path.open("a") as file:
         file.write(json.dumps(line) + "\n")
+
+
+def has_step(folder: Path, step: int) -> bool:
+    """Whether metrics.jsonl has a line of this step."""
+    return any(line.get("step") == step for line in Tail(folder / METRICS).new())
+
+
+def has_ended(folder: Path, step: int, exported: bool) -> bool:
+    """Whether a run that ended with this step has done all that comes after its last checkpoint."""
+    told = [line for line in Tail(folder / "logs" / "events.jsonl").new()]
+    wanted = {"finished", "exported"} if exported else {"finished"}
+    return wanted <= {line.get("event") for line in told if line.get("step") == step}
 
 
 def rewind(folder: Path, step: int) -> None:

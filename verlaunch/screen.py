@@ -7,7 +7,7 @@
 
     step 3/60 generating  eta 1m25s  reward 0.610  kl 0.0021  policy -0.013 ...
 
-Numbers are verl's; what each short name stands for is in `COLUMNS`.
+Numbers are verl's; what each word stands for is in `ON_SCREEN` and report/names.py.
 """
 
 import os
@@ -17,17 +17,23 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, TextIO
 
+from verlaunch.report.names import by_name, validation_score, value
+
 Metrics = dict[str, Any]
 
-# Short name, verl's metrics (the first that is there), how it is written.
-COLUMNS: tuple[tuple[str, tuple[str, ...], str], ...] = (
-    ("reward", ("critic/score/mean",), ".3f"),
-    ("kl", ("actor/reward_kl_penalty", "actor/kl_loss", "actor/ppo_kl"), ".4f"),
-    ("policy", ("actor/pg_loss",), ".3f"),
-    ("value", ("critic/vf_loss",), ".3f"),
-    ("clip", ("actor/pg_clipfrac",), ".3f"),
-    ("entropy", ("actor/entropy",), ".2f"),
-    ("tok/s", ("perf/throughput",), ".0f"),
+# What a line has room for: the word on the screen, and the metric of report/names.py.
+ON_SCREEN = {
+    "reward": "reward_mean",
+    "kl": "kl_divergence",
+    "policy": "policy_loss",
+    "value": "value_loss",
+    "clip": "clip_fraction",
+    "entropy": "entropy",
+    "tok/s": "throughput",
+}
+FORMS = {"policy": ".3f", "value": ".3f", "entropy": ".2f"}  # shorter than in a report
+COLUMNS = tuple(
+    (word, by_name[name], FORMS.get(word, by_name[name].form)) for word, name in ON_SCREEN.items()
 )
 PHASES = {
     "starting ray": "starting Ray",
@@ -42,16 +48,6 @@ ERASE = "\r\x1b[2K"
 USUAL_WIDTH = 80  # where a terminal does not say
 
 
-def validation_score(metrics: Metrics) -> float | None:
-    """The mean of the core validation scores, over data sources; None when there are none."""
-    found = [
-        value
-        for key, value in metrics.items()
-        if key.startswith("val-core/") and "/mean@" in key and value is not None
-    ]
-    return sum(found) / len(found) if found else None
-
-
 def duration(seconds: float) -> str:
     seconds = int(seconds)
     hours, minutes = seconds // 3600, seconds % 3600 // 60
@@ -63,10 +59,9 @@ def duration(seconds: float) -> str:
 def numbers(metrics: Metrics) -> list[str]:
     """["reward 0.612", "kl 0.0021", ...]; what a run does not measure is left out."""
     parts = []
-    for name, keys, form in COLUMNS:
-        value = next((metrics[key] for key in keys if metrics.get(key) is not None), None)
-        if value is not None:
-            parts.append(f"{name} {value:{form}}")
+    for word, metric, form in COLUMNS:
+        if (found := value(metric, metrics)) is not None:
+            parts.append(f"{word} {found:{form}}")
     score = validation_score(metrics)
     return parts if score is None else [*parts, f"val {score:.3f}"]
 

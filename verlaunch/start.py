@@ -7,6 +7,7 @@ nothing behind; `run` does the rest in order of cost: cheap checks, the folder's
 the data, the reward, Ray. The run's folder gets its first file when nothing is left to check.
 """
 
+import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -17,20 +18,19 @@ from omegaconf import OmegaConf
 
 from rewards.part import Row
 from rewards.spec import RewardSpec, to_dict
-from verlaunch import checkpoints, folder, paths, training, words
-from verlaunch.batch import plural
-from verlaunch.checkpoints import Checkpoint
+from verlaunch import checkpoints, folder, paths, trackers, training, words
+from verlaunch.checkpoints import Checkpoint, Resume
 from verlaunch.checks import early_problems
 from verlaunch.compose import Config, fill, for_verl, to_yaml
 from verlaunch.data import Look, Prepared, first_rows, quick_look
 from verlaunch.data.select import default_val_size
-from verlaunch.derive import Facts, derive, ranks
+from verlaunch.derive import Facts, derive, get, ranks
 from verlaunch.errors import UserError, raise_all
 from verlaunch.inputs import CRITIC, MODEL, TEMPLATE, Inputs
 from verlaunch.machine import Machine
 from verlaunch.models import Model
-from verlaunch.plan import Plan, differing, make_plan
-from verlaunch.record import rewind
+from verlaunch.plan import Plan, differing, make_plan, row
+from verlaunch.record import has_ended, has_step, rewind
 from verlaunch.rewarding.checks import check_sources, start_problems
 from verlaunch.rewarding.identity import identity as reward_identity
 from verlaunch.rewarding.identity import scales
@@ -41,12 +41,14 @@ from verlaunch.rewarding.words import Work, route
 from verlaunch.run import Launch, run
 from verlaunch.screen import Screen
 
+BEFORE_ALL = -1  # the validation before training is of step 0
+
 
 @dataclass(frozen=True)
 class Preview:
     config: Config  # with no number left open
     plan: Plan
-    resume: Checkpoint | None
+    resume: Resume
     problems: tuple[str, ...]
 
 
@@ -62,6 +64,8 @@ class Start:
         self.folder = Path(self.launch["output_dir"]).expanduser().resolve()
         if self.launch["run_name"]:
             self.folder /= self.launch["run_name"]
+        self.trackers = trackers.chosen(config.verl["trainer"]["logger"])
+        self.checkpoints = self.folder / "checkpoints"
 
     # ---- looking ---------------------------------------------------------------------------
 
@@ -75,6 +79,7 @@ class Start:
         resume = _or_problems(problems, lambda: self._resume(spec))
         _or_problems(problems, paths.temp_dir)
         _or_problems(problems, lambda: folder.check_writable(self.folder))
+        problems += trackers.problems(self.trackers, os.environ)
         if look is not None and spec is not None:
             problems += start_problems(spec, look.data_sources)
         if model is None or look is None or spec is None:
@@ -84,7 +89,7 @@ class Start:
         rows = self._training_rows(look)
         about_data = words.looked_data(look, rows)
         config, plan = self._plan(model, rows, look.exact, about_data, spec, look.data_sources)
-        return Preview(config, plan, resume, (*problems, *plan.problems))
+        return Preview(config, plan, resume or Resume(None), (*problems, *plan.problems))
 
     def _look(self) -> Look:
         train, val = self.inputs.sources()
@@ -128,35 +133,25 @@ class Start:
             vocab_size=model.vocab_size,
             model=model.name,
             run_name=self.launch["run_name"] or self.folder.name,
-            checkpoints=str(self.folder / "checkpoints"),
+            checkpoints=str(self.checkpoints),
             rows_exact=exact,
             cached_values=model.cached_values,
         )
 
-    def _resume(self, spec: RewardSpec | None) -> Checkpoint | None:
-        """The checkpoint to continue from. Raises UserError when it belongs to another run."""
+    def _resume(self, spec: RewardSpec | None, hashes: bool = False) -> Resume:
+        """Where to continue from. Raises UserError when that belongs to another run."""
         wanted = self.launch["resume"]
         if wanted == "never":
-            return None
+            return Resume(None)
         reward = {"reward": reward_identity(spec)} if spec else {}
         folder.check_identity(self.folder, {**self.inputs.identity(), **reward})
-        if wanted == "auto":
-            found = checkpoints.latest(self.folder / "checkpoints")
-        else:
-            found = checkpoints.read(Path(wanted).expanduser().resolve())
-            if found is None:
-                raise UserError(
-                    f"--resume {wanted}: takes auto, never, or the folder of a complete "
-                    "checkpoint (.../checkpoints/global_step_N)."
-                )
-        world = ranks(self.config.verl)
-        if found is not None and found.ranks != world:
-            raise UserError(
-                f"{found.path} was saved by {plural(found.ranks, 'rank')} and can only be "
-                f"continued by as many, not {world}. Use --n_gpus {found.ranks}, or --run_name "
-                "NAME for a new run."
-            )
-        return found
+        chosen = checkpoints.choose(self.checkpoints, wanted, hashes)
+        if chosen.checkpoint:
+            verl = self.config.verl
+            keys = (*checkpoints.STRATEGIES, *checkpoints.MESHES)
+            settings = {key: get(verl, key) for key in keys}
+            checkpoints.check_ranks(chosen.checkpoint, ranks(verl), settings)
+        return chosen
 
     # ---- acting ----------------------------------------------------------------------------
 
@@ -170,16 +165,20 @@ class Start:
         print("Differences from verl's own defaults:")
         print("\n".join(f"  {line}" for line in differing(preview.config)))
         print("\nThis would run:\n" + preview.plan.text())  # last, where it is seen
-        if preview.resume:
-            print(words.continuing(preview.resume))
+        for line in words.resuming(preview.resume, ranks(preview.config.verl)):
+            print(line)
         return 0
 
     def run(self) -> int:
         raise_all(self.preview().problems)
-        with folder.locked(self.folder):
-            return self._run_locked(self._resume(self._reward()))
+        with folder.locked(self.folder) as left_behind:
+            if left_behind:
+                print(left_behind)
+            checkpoints.sweep(self.checkpoints)
+            return self._run_locked(self._resume(self._reward(), hashes=True))
 
-    def _run_locked(self, resume: Checkpoint | None) -> int:
+    def _run_locked(self, chosen: Resume) -> int:
+        resume = chosen.checkpoint
         if self.inputs.is_demo:
             print(words.DEMO)
         model_folder = self.inputs.model_folder()
@@ -200,12 +199,19 @@ class Start:
             prepared.data_sources,
         )
         raise_all(plan.problems)
-        if resume is not None and resume.step >= plan.total_steps:
+        if resume is not None and self._has_ended(resume, plan.total_steps):
             print(words.complete(resume, plan.total_steps))
             return 0
         tryout = try_rewards(rows, spec)
         print("\n".join([plan.text(), *words.about_inputs(prepared, tryout)]))
-        config = fill(config, self._files(model_folder, prepared, resume))
+        for note in trackers.notes(self.trackers, self.folder, os.environ):
+            print(row("note", note))
+        for line in words.resuming(chosen, ranks(config.verl)):
+            print(line)
+        if resume is not None:
+            resume = checkpoints.fitting(resume, ranks(config.verl), self.checkpoints)
+        again = self._validation(resume, config, plan.total_steps)
+        config = fill(config, {**self._files(model_folder, prepared, resume), **again})
         self._write_record(identity, config, resume)
         launch = self._launch(config, plan, tryout, references)
         code = run(launch, Screen(sys.stdout), self.launch["verbose"])
@@ -224,21 +230,38 @@ class Start:
             "data.train_files": str(prepared.train_file),
             "data.val_files": str(prepared.val_file),
             "trainer.resume_mode": "resume_path" if resume else "disable",
-            # A checkpoint's validation is in the record already.
-            **({"trainer.val_before_train": False} if resume else {}),
             "trainer.resume_from_path": str(resume.path) if resume else None,
         }
+
+    def _has_ended(self, resume: Checkpoint, total_steps: int) -> bool:
+        """Whether nothing is left to do, of what comes after the last checkpoint either."""
+        exported = bool(self.launch["export"])
+        return resume.step >= total_steps and has_ended(self.folder, resume.step, exported)
+
+    def _validation(
+        self, resume: Checkpoint | None, config: Config, total_steps: int
+    ) -> dict[str, Any]:
+        """The one after a checkpoint is in the record, if the run was not killed before it."""
+        if resume is None:
+            return {}
+        every = config.verl["trainer"]["test_freq"]
+        due = every > 0 and (resume.step % every == 0 or resume.step >= total_steps)
+        missing = due and not has_step(self.folder, resume.step)
+        return {"trainer.val_before_train": missing}
 
     def _write_record(
         self, identity: dict[str, Any], config: Config, resume: Checkpoint | None
     ) -> None:
-        if resume:
-            print(words.continuing(resume))
-            rewind(self.folder, resume.step)
         if self.launch["resume"] == "never" and (aside := folder.set_aside(self.folder)):
             print(f"Moved the earlier run to {aside}.")
+        rewind(self.folder, resume.step if resume else BEFORE_ALL)
+        if resume:
+            if aside := checkpoints.set_aside_after(self.checkpoints, resume.step):
+                print(f"Moved later checkpoints to {aside}; delete them when you like.")
+            if self.launch["resume"] != "auto":
+                checkpoints.remember(self.checkpoints, self.launch["resume"], resume.step)
         folder.write_facts(self.folder, identity, to_yaml(config), self.command)
-        folder.write_environment(self.folder, self.config.hardware, self.machine)
+        folder.write_environment(self.folder, config.hardware, self.machine, config.recipe)
 
     def _launch(
         self, config: Config, plan: Plan, tryout: Tryout, references: Sequence[Row]

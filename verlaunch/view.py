@@ -2,7 +2,7 @@
 
     view = View(Screen(), record, log)
     view.update()                      # as often as wanted
-    code = view.conclude(0, asked_to_stop=False)
+    code = view.conclude(0)
 
 Left out on purpose: how a line looks (screen.py), and which log lines matter (log.py).
 """
@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from verlaunch.log import Errors, Log
+from verlaunch.processes import by_signal
 from verlaunch.record import Tail
 from verlaunch.screen import Screen, duration
 from verlaunch.watchdog import heartbeat
 
-STOPPED = 130
-KEPT = ("finished", "failed", "saved")
+KEPT = ("finished", "failed", "saved", "died")
 SHOWN = 300  # characters of an error
 
 
@@ -70,33 +70,53 @@ class View:
         elif kind == "reward":
             for note in event["notes"]:
                 self.screen.say(f"  reward: {note}")
+        elif kind == "disk":
+            self.screen.say(f"  ! {event['text']}")
+        elif kind == "alert":
+            self.screen.say(f"  ! {event['sentence']}")
         elif kind in KEPT:
             self.told[kind] = event
 
-    def conclude(self, code: int, asked_to_stop: bool) -> int:
-        """Says how the run ended. Exit code: 0, 130 when it was asked to stop, else a failure's."""
+    def conclude(self, code: int, asked: int | None = None) -> int:
+        """Says how the run ended. `code`: the guardian's, negative when it was killed itself.
+
+        Exit code: 0; 128 + `asked`, the signal that asked to stop; else a failure's.
+        """
         self.update()
         self.log.close()
-        finished = "finished" in self.told and code == 0
         if "failed" in self.told:
             self.screen.say(f"Stopped: {self.told['failed']['reason']}")
             self.screen.say(f"Log: {self.log.path}")
             return self.told["failed"].get("code") or code or 1
         if self.screen.progress():
             self.screen.say(self.screen.progress())
-        if finished and not asked_to_stop:
-            return 0
-        if asked_to_stop:
+        if asked is not None:
             self.screen.say(f"Stopped. {self._saved()}")
-            return STOPPED
-        self.screen.say(f"The run ended while {self.phase} (exit code {code}). {self._saved()}")
-        if self.errors.last:
+            return 128 + asked
+        if "finished" in self.told and code == 0:
+            return 0
+        self.screen.say(f"{self._end(code)} {self._saved()}")
+        if self.errors.last and "died" not in self.told:
             self.screen.say(f"  {self.errors.last[:SHOWN]}")
         self.screen.say(f"Log: {self.log.path}")
-        return code or 1
+        return 128 - code if code < 0 else code or 1
+
+    def _end(self, code: int) -> str:
+        """`The training worker (process 812) died while updating.`"""
+        if died := self.told.get("died"):
+            who = f"{died['process']} (process {died['pid']})"
+            return f"The {who} died while {self.phase}."
+        if code < 0 or code > 128:
+            who = "guardian" if code < 0 else "driver"
+            number = -code if code < 0 else code - 128
+            return f"The {who} process was killed while {self.phase}, {by_signal(number)}."
+        return f"The run ended while {self.phase} (exit code {code})."
 
     def _saved(self) -> str:
         saved = self.told.get("saved")
         if saved is None:
-            return "Nothing new was saved."
+            return (
+                "Nothing new was saved. The same command goes on from the checkpoint before, "
+                "if there is one."
+            )
         return f"Step {saved['step']} is saved; the same command continues from there."

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from verlaunch.batch import plural
-from verlaunch.checkpoints import Checkpoint
+from verlaunch.checkpoints import Checkpoint, Resume
 from verlaunch.data import Look, Prepared
 from verlaunch.plan import row
 from verlaunch.rewarding.tryout import Tryout
@@ -65,8 +65,14 @@ def about_inputs(prepared: Prepared, tryout: Tryout) -> Iterator[str]:
     yield row("a prompt", repr(prepared.example_prompt[:SHOWN]))
 
 
-def continuing(resume: Checkpoint) -> str:
-    return f"  continuing from step {resume.step} ({resume.path})"
+def resuming(resume: Resume, ranks: int) -> Iterator[str]:
+    """Lines: what was passed over and why, and where the run goes on."""
+    for note in resume.notes:
+        yield row("resume", note)
+    if found := resume.checkpoint:
+        yield f"  continuing from step {found.step} ({found.path})"
+        if found.ranks != ranks:
+            yield f"  saved by {plural(found.ranks, 'rank')}: its shards are cut anew for {ranks}"
 
 
 def complete(resume: Checkpoint, total_steps: int) -> str:

@@ -39,7 +39,7 @@ class Runner:
         from verl.utils.config import validate_config
 
         from verlaunch.engine.trainer import Trainer
-        from verlaunch.record import Channel
+        from verlaunch.record import STOP_SOON, Channel
         from verlaunch.training import TrainerSettings
 
         if PlatformRegistry.get("cpu") is None:
@@ -54,6 +54,8 @@ class Runner:
         task = TaskRunnerV1.__ray_actor_class__()
         task.run(tree)
         trainer = task.trainer
+        if channel.stop_requested() == STOP_SOON:
+            return  # no time for what can be done later
         if export and trainer.saved_step:
             channel.phase("export", step=trainer.saved_step)
             self._export(Path(trainer.last_checkpoint), Path(export), config)

@@ -1,9 +1,12 @@
-"""Responses with their scores, a few of every step, in samples/train.jsonl.
+"""What a step was trained on: a few responses with their scores, and the rows of the data.
 
     {"step": 3, "data_source": "math_reasoning", "prompt": "2+2=", "response": "4",
-     "ground_truth": "4", "score": 1.0, "answered": 1.0, ...}
+     "ground_truth": "4", "score": 1.0, "answered": 1.0, ...}       # samples/train.jsonl
+    {"step": 3, "rows": [0, 4, 17, ...]}                            # samples/rows.jsonl
 
-scripts/score.py reads the file as it is. Lines are only ever appended.
+A row is named by `extra_info.index`, its number in the prepared data or the user's own. From
+rows.jsonl it can be told that no row was skipped or came twice, however often a run was killed.
+scripts/score.py reads train.jsonl as it is. Lines are only ever appended.
 """
 
 import json
@@ -13,7 +16,7 @@ from typing import Any
 
 import transfer_queue as tq
 
-from verlaunch.record import SAMPLES
+from verlaunch.record import ROWS, SAMPLES
 
 PER_STEP = 16
 FIELDS = ["raw_prompt", "responses", "reward_model", "data_source", "extra_info", "extra_fields"]
@@ -62,3 +65,16 @@ def write(folder: Path, step: int, batch: Any, tokenizer: Any) -> None:
                 **({"extra_info": info} if info else {}),
             }
             out.write(json.dumps(line, ensure_ascii=False, default=str) + "\n")
+
+
+def write_rows(folder: Path, step: int, batch: Any) -> None:
+    """One line, whatever the number of responses to a prompt."""
+    first = {key.split("_")[0]: key for key in real_keys(batch)}  # UID_RESPONSE_TURN
+    found = tq.kv_batch_get(
+        keys=list(first.values()), partition_id=batch.partition_id, select_fields=["index"]
+    )
+    rows = sorted(int(_plain(index)) for index in found["index"])
+    file = folder / ROWS
+    file.parent.mkdir(exist_ok=True)
+    with file.open("a") as out:
+        out.write(json.dumps({"step": step, "rows": rows}, separators=(",", ":")) + "\n")

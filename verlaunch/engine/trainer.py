@@ -1,15 +1,19 @@
 """verl's synchronous PPO trainer with what a launcher needs around it.
 
-- the replay buffer polls every 0.05 s (verl: 2.0 s, trainer/ppo/v1/replay_buffer.py:144, no key);
+- the replay buffer polls often, can be stopped, and hands out whole batches only (sampling.py);
 - training workers that run on every device (see workers.py);
-- what recipes name and verl has no key for (algorithm.py), and checkpoints (saving.py);
+- what recipes name and verl has no key for (algorithm.py), checkpoints (saving.py), and policy and
+  critic of each epoch (epochs.py);
 - what the reward says of itself (curves, a reason to stop, constants) is read after every rollout:
   nothing is learnt from a batch that could not be scored;
 - phases, metrics and a request to stop go through files (see record.Channel), so that the screen
-  needs no connection to Ray; a run always ends with a checkpoint of its last step.
+  needs no connection to Ray; a run always ends with a checkpoint of its last step;
+- verl logs a step after its checkpoint and its validation (trainer_base.py:477-511): what a killed
+  run could not log any more is in the checkpoint, and goes to the record on resume.
 """
 
-from typing import Any
+import time
+from typing import Any, NoReturn
 
 import ray
 import transfer_queue as tq
@@ -21,23 +25,24 @@ from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
 from verl.trainer.ppo.v1.trainer_base import register_trainer
 
 from rewards.curves import means
-from verlaunch.engine import memory, reward_actor, samples, shell
+from verlaunch.alerts import Alerts
+from verlaunch.engine import memory, reward_actor, samples, sampling, shell, tracking
 from verlaunch.engine.algorithm import Algorithm
+from verlaunch.engine.epochs import Epochs
 from verlaunch.engine.rollout import DirectClient
-from verlaunch.engine.saving import Saving
 from verlaunch.engine.workers import ActorRolloutRef, Training
-from verlaunch.record import Channel
+from verlaunch.record import STOP_SOON, Channel, Tail, has_step, numbers
 from verlaunch.training import TrainerSettings
 
-POLL_INTERVAL_S = 0.05
+UNLOGGED = "metrics"  # in a checkpoint's state
 
 
 class _StopTraining(Exception):
-    """Out of verl's loop, between a rollout and its update."""
+    """Out of verl's loop, anywhere but within an update."""
 
 
 @register_trainer("verlaunch")
-class Trainer(Algorithm, Saving):
+class Trainer(Algorithm, Epochs):
     channel: Channel  # these two are set by the runner before init()
     training: TrainerSettings
 
@@ -49,12 +54,31 @@ class Trainer(Algorithm, Saving):
         self.curves: dict[str, float] = {}  # the reward's own
         self.reward_state: dict[str, Any] = {}  # its constants and means
         self.updated_step = 0  # what the weights are of
-        self.before: tuple[Any, Any] = ({}, {})  # dataloader and reward, before this step
+        self.whole: tuple[Any, Any] = ({}, {})  # dataloader and reward, of that step
+        self.alerts = Alerts()
+        self.trained: tuple[Any, ...] = ()  # batch, metrics, timing and start of the step
+        self.logged = -1  # the newest step in the record
+        self.unlogged: dict[int, dict[str, Any]] = {}  # metrics by step, from the checkpoint
 
     def _build_replay_buffer(self) -> ReplayBuffer:
         buffer = super()._build_replay_buffer()
-        buffer.poll_interval = POLL_INTERVAL_S
-        return buffer
+        return sampling.watched(buffer, self._stop_when_told, self._stop_when_unscored)
+
+    def _stop_when_told(self) -> None:
+        """A rollout is given up when there is little time: its batch comes again."""
+        if self.channel.stop_requested() == STOP_SOON:
+            self._leave_rollout()
+
+    def _stop_when_unscored(self) -> None:
+        self._ask_reward()
+        if self.failure:
+            self._leave_rollout()
+
+    def _leave_rollout(self) -> NoReturn:
+        if self.saved_step < self.updated_step:  # a checkpoint wants the memory that vLLM has
+            self.checkpoint_manager.abort_replicas()
+            self.checkpoint_manager.sleep_replicas()
+        raise _StopTraining
 
     def _init_resource_pool_mgr(self) -> None:
         super()._init_resource_pool_mgr()
@@ -71,6 +95,8 @@ class Trainer(Algorithm, Saving):
         super().on_init_end()
         self.updated_step = self.global_steps
         memory.freeze()
+        history = Tail(self.channel.metrics).new()  # of the steps before a resume
+        self.alerts = Alerts(history, self.config.algorithm.kl_ctrl.target_kl)
         self.channel.phase("ready", total_steps=self.total_training_steps, step=self.global_steps)
 
     def on_validate_begin(self) -> None:
@@ -79,14 +105,17 @@ class Trainer(Algorithm, Saving):
 
     def on_train_begin(self) -> None:
         self._attach_metrics()
+        self.whole = (self.train_dataloader.state_dict(), self.reward_state)
+        for step in list(self.unlogged):
+            self.log({}, step)
 
     def on_validate_end(self) -> None:
         super().on_validate_end()
         self._ask_reward()
 
     def on_step_begin(self) -> None:
-        self.before = (self.train_dataloader.state_dict(), self.reward_state)
-        if self.failure:  # seen in a validation
+        super().on_step_begin()
+        if self.failure:  # seen in a validation, or in the numbers of the step before
             raise _StopTraining
         self.channel.phase("rollout", step=self.global_steps)
 
@@ -99,16 +128,29 @@ class Trainer(Algorithm, Saving):
 
     def fit(self, agent_loop_manager: Any) -> None:
         try:
+            tracking.join(self.config, self.channel.folder)
             super().fit(agent_loop_manager)
         except _StopTraining:
             # The checkpoint is one of the last step that was trained: its batch comes again.
             self.global_steps = self.updated_step
-            dataloader, self.reward_state = self.before
+            dataloader, self.reward_state = self.whole
             self.train_dataloader.state_dict = lambda: dataloader
             self._save_last()
+        finally:
+            tracking.close(self)
+
+    def step(self, metrics: dict[str, Any], timing_raw: dict[str, float]) -> KVBatchMeta:
+        began = time.monotonic()
+        batch = super().step(metrics, timing_raw)
+        self.trained = (batch, metrics, timing_raw, began)
+        # Before a checkpoint of this step can be complete.
+        samples.write(self.channel.folder, self.global_steps, batch, self.tokenizer)
+        samples.write_rows(self.channel.folder, self.global_steps, batch)
+        return batch
 
     def on_step_end(self) -> None:
         self.updated_step = self.global_steps
+        self.whole = (self.train_dataloader.state_dict(), self.reward_state)
         if self.failure or self.channel.stop_requested():
             self.total_training_steps = self.global_steps  # the loop ends after this step
             self._save_last()
@@ -120,12 +162,51 @@ class Trainer(Algorithm, Saving):
     def _compute_metrics(
         self, batch: KVBatchMeta, metrics: dict[str, Any], *args: Any, **kwargs: Any
     ) -> Any:
+        self._measure(batch, metrics, *args, **kwargs)
+        self._watch(metrics)
+
+    def _watch(self, metrics: dict[str, Any]) -> None:
+        """Alerts go to the record; one of --stop_on ends the run, unless it is at its end."""
+        for alert in self.alerts.look(self.global_steps, metrics):
+            self.channel.alert(alert)
+        found = [alert for alert in self.alerts.now if alert.name in self.training.stop_on]
+        if found and not self.failure and self.global_steps < self.total_training_steps:
+            name, seen = found[0].name, found[0].sentence
+            self.failure = (
+                f"--stop_on {name}: {seen} Step {self.global_steps} is saved; the same command "
+                f"without {name} in --stop_on continues from there."
+            )
+
+    def _measure(
+        self, batch: KVBatchMeta, metrics: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> None:
         """verl drops what a reward returns beside its score; here each part becomes a curve."""
-        result = super()._compute_metrics(batch, metrics, *args, **kwargs)
+        super()._compute_metrics(batch, metrics, *args, **kwargs)
         metrics.update(self._reward_parts(batch) | self.curves)
-        samples.write(self.channel.folder, self.global_steps, batch, self.tokenizer)
         metrics["response/truncated"] = self._truncated(batch)
-        return result
+
+    def algorithm_state(self) -> dict[str, Any]:
+        return {**super().algorithm_state(), UNLOGGED: self._metrics_so_far()}
+
+    def _metrics_so_far(self) -> dict[str, Any]:
+        """Of the step that is being saved, all but its validation; nothing once they are logged."""
+        if self.logged >= self.global_steps:
+            return {}
+        batch, metrics, timing, began = self.trained
+        metrics, timing = dict(metrics), {**timing, "step": time.monotonic() - began}
+        epoch = (self.global_steps - 1) // self.steps_per_epoch
+        self._measure(batch, metrics, timing, global_steps=self.global_steps, epoch=epoch)
+        return numbers(metrics)
+
+    def restore_algorithm(self, state: dict[str, Any]) -> None:
+        super().restore_algorithm(state)
+        lost = state.get(UNLOGGED) and not has_step(self.channel.folder, self.global_steps)
+        self.unlogged = {self.global_steps: state[UNLOGGED]} if lost else {}
+
+    def log(self, data: dict[str, Any], step: int) -> None:
+        """verl's tracking interface."""
+        self.logged = step
+        self.channel.log({**self.unlogged.pop(step, {}), **data}, step)
 
     def _truncated(self, batch: KVBatchMeta) -> float:
         """Share of responses as long as allowed; verl's clip_ratio compares with the longest."""
@@ -143,16 +224,16 @@ class Trainer(Algorithm, Saving):
         parts = means(row.get("reward_extra_info", {}) for row in told)
         return {f"reward/{name}/mean": value for name, value in parts.items()}
 
-    def _reports(self) -> list[dict[str, Any]]:
-        """Of the reward actor, or of the rewards that live in the rollout workers."""
+    def _local_reports(self) -> list[dict[str, Any]]:
+        """Of the rewards that live in the rollout workers, if they live there."""
         count = self.config.actor_rollout_ref.rollout.agent.num_workers
         shells = [ray.get_actor(shell.name_of(index)) for index in range(count)]
-        local = [report for report in ray.get([s.report.remote() for s in shells]) if report]
-        return local or [ray.get(ray.get_actor(reward_actor.NAME).report.remote())]
+        return [report for report in ray.get([s.report.remote() for s in shells]) if report]
 
     def _ask_reward(self) -> None:
+        reports = self._local_reports()
         try:
-            reports = self._reports()
+            reports = reports or [ray.get(ray.get_actor(reward_actor.NAME).report.remote())]
         except (RayActorError, ValueError):  # it is gone, by its name too
             self.failure = (
                 "the process of the reward model or judge died, of too little memory perhaps; the "
@@ -167,4 +248,4 @@ class Trainer(Algorithm, Saving):
 
     def _attach_metrics(self) -> None:
         """verl's tracking takes any object with `log(data, step)`; its own file is truncated."""
-        self.logger.logger["verlaunch"] = self.channel
+        self.logger.logger["verlaunch"] = self
