@@ -281,7 +281,7 @@ def main() -> int:
         wrong += [
             f"{folder.name}: {why}" for why in differences(out / "undisturbed", folder, steps)
         ]
-        wrong += [f"{folder.name}: left behind: {what}" for what in remains(folder)]
+        wrong += [f"{folder.name}: {what}" for what in remains(folder)]
     wrong += [f"left behind: {file}" for file in sorted(unmapped_memory() - memory)]
     print(f"\n{table(kills)}\n\n{time.monotonic() - began:.0f} s in all")
     print(

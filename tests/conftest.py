@@ -44,8 +44,10 @@ def _save(folder: Path, config_class: str, model_class: str, sizes: dict[str, An
 
 
 def pytest_configure() -> None:
-    # Ctrl-C works in tests however they were started: a shell's background jobs ignore it.
+    # Signals work in tests however they were started: a shell's background jobs ignore Ctrl-C, and
+    # nohup ignores SIGHUP.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     hypothesis.settings.register_profile("any machine", deadline=None)
     hypothesis.settings.load_profile("any machine")
 

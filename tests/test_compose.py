@@ -146,6 +146,16 @@ def test_a_key_can_be_deleted() -> None:
         (["data.seed=${data.nothing}"], "cannot be worked out"),
         (["verlaunch.node_rank=1"], "is not built yet"),
         (["trainer.nnodes=2"], "is not built yet"),
+        (["verlaunch.stop_kl=abc"], "stop_kl=abc: takes a number above 0, as --stop_kl does."),
+        (["verlaunch.grace=-1"], "takes a number at least 0"),
+        (["verlaunch.grace=null"], "takes a number at least 0"),
+        (["verlaunch.stop_on=nan"], "takes a list of nan, reward_constant"),
+        (["verlaunch.stop_on=[kll]"], "takes a list of nan, reward_constant"),
+        (["verlaunch.run_name=2024"], "takes some text, as --run_name does."),
+        (["verlaunch.verbose=1"], "takes true or false"),
+        (["verlaunch.rm_gpus=0.5"], "takes a whole number at least 0"),
+        (["verlaunch.offload=all"], "sets nothing by itself. Use --offload all."),
+        (["~verlaunch.grace"], "Leave this out."),
         (["~data.cache_dir"], "does not compose"),
         (["--recipe", "train_shh"], "rlhf_align, train_sh. Did you mean train_sh?"),
         (["--recipe", "no/such.yaml"], "there is no such file"),
@@ -153,6 +163,14 @@ def test_a_key_can_be_deleted() -> None:
 )
 def test_mistakes_stop_with_the_way_out(words: list[str], said: str) -> None:
     assert said in problems_of(*words)[0]
+
+
+def test_our_own_keys_take_what_their_flags_take() -> None:
+    typed = made("verlaunch.grace=5", "verlaunch.stop_kl=0.1", "verlaunch.stop_on=[entropy,kl]",
+                 "verlaunch.on_reward_failure=0", "verlaunch.val_size=null")  # fmt: skip
+    flags = made("--grace", "5", "--stop_kl", "0.1", "--stop_on", "entropy,kl")
+    names = ("grace", "stop_kl", "stop_on", "val_size")
+    assert [typed.launch[name] for name in names] == [flags.launch[name] for name in names]
 
 
 def test_all_mistakes_in_keys_are_told_at_once() -> None:

@@ -264,6 +264,15 @@ def test_a_run_that_is_stopped_while_the_disk_is_full_writes_nothing_of_another_
     assert written == []
 
 
+def test_a_run_is_not_finished_while_its_last_epoch_waits_for_room(
+    tmp_path: Path, written: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Loop, "_has_room_for", lambda loop, checkpoint, failed: False)
+    loop = Loop(tmp_path, total=3)
+    loop.fit(None)
+    assert (written, loop.owes_an_epoch) == ([], True)
+
+
 def test_a_request_to_stop_leaves_the_epoch_to_the_next_start(
     tmp_path: Path, written: list[tuple[str, int]]
 ) -> None:

@@ -178,7 +178,7 @@ def test_a_shard_in_another_ranks_place_is_refused_by_its_hash(
     shutil.copy(second, first)
     second.write_bytes(held)
     code, said = refused(two_ranks.parents[2], capsys)
-    assert code == 2 and "is not the file that was saved" in said
+    assert code == 2 and "has a damaged actor/" in said
 
 
 def test_a_shard_of_another_model_is_refused(

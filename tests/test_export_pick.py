@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,13 @@ def test_an_unfinished_checkpoint_is_never_the_last(run: Path) -> None:
         pick(run, "7")
     with pytest.raises(UserError, match=r"was not finished\. .*beside it: 2, 4\."):
         pick(run / "checkpoints" / "global_step_7")
+
+
+def test_checkpoints_that_are_all_damaged_are_named_with_their_damage(run: Path) -> None:
+    for manifest in run.glob("checkpoints/*/complete.json"):
+        manifest.write_text("")
+    with pytest.raises(UserError, match=r"no complete checkpoint\. .*_7 has an empty .*_4 has an "):
+        pick(run)
 
 
 def test_what_is_not_there_is_said_with_what_is(run: Path, tmp_path: Path) -> None:
@@ -125,6 +133,12 @@ def test_the_card_is_in_the_hubs_format_and_says_what_is_known() -> None:
     assert "training_curves.png" in body and "verl 0.9.1" in body and "--recipe ppo_qwen" in body
     assert "- logits differ by nothing." in body and "AutoModelForTokenClassification" in body
     assert "/models/qwen" not in text
+
+
+def test_the_card_shows_nobodys_password() -> None:
+    at = "http://me:hush-1@host"
+    command = f"./train.sh --rm_url {at} some.api_key=hush-2"
+    assert "hush" not in card(replace(FULL, reward=at, command=command), [])
 
 
 def test_the_card_of_an_adapter_names_peft_and_what_it_belongs_on() -> None:

@@ -4,6 +4,7 @@ import os
 import secrets
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from multiprocessing import shared_memory
 from pathlib import Path
@@ -31,6 +32,18 @@ from verlaunch.folder import locked
 with locked(Path(sys.argv[1])):
     print("up", flush=True)
     time.sleep(600)
+"""
+
+
+MAPS = """
+import mmap, sys, time
+from pathlib import Path
+file, own = sys.argv[1:]
+Path(own).write_bytes(b"x" * 64)
+opened = [open(name, "rb") for name in (file, own)]
+maps = [mmap.mmap(one.fileno(), 0, prot=mmap.PROT_READ) for one in opened]
+print("up", flush=True)
+time.sleep(600)
 """
 
 
@@ -108,6 +121,26 @@ def test_temporary_folders_and_shared_memory_go(folder: Path, tmp_path: Path) ->
     assert not Path(processes.SHM, memory.name).exists()
     assert leftovers.end(folder) == ""
     memory.close()
+
+
+@pytest.mark.parametrize("name", ["model", "models/model"])
+def test_a_model_that_a_person_keeps_in_shared_memory_stays(
+    folder: Path, started: list[subprocess.Popen], name: str
+) -> None:
+    unique = secrets.token_hex(4)
+    model, own = Path(f"{processes.SHM}{unique}-{name}"), Path(f"{processes.SHM}{unique}-own")
+    model.parent.mkdir(exist_ok=True)
+    model.write_bytes(b"weights")
+    time.sleep(2 * processes.EARLIER_S)
+    try:
+        assert start(started, MAPS, str(model), str(own), **leftovers.mark(folder)) == "up"
+        leftovers.end(folder)
+        assert (model.exists(), own.exists()) == (True, False)
+    finally:
+        model.unlink()
+        own.unlink(missing_ok=True)
+        if model.parent != Path(processes.SHM):
+            model.parent.rmdir()
 
 
 @pytest.mark.parametrize("line", ["../precious", "", "other", "/"])

@@ -1,12 +1,16 @@
 """What a run writes for others to read: whole lines, numbers only, appended."""
 
+import errno
 import json
 import math
+import os
 from pathlib import Path
 
 import numpy as np
+import pytest
 
-from verlaunch.record import Channel, Tail, rewind
+from verlaunch.record import SAMPLES, Channel, Tail, rewind
+from verlaunch.report.history import lines
 
 
 def test_a_reader_gets_each_event_once_and_in_order(tmp_path: Path) -> None:
@@ -59,6 +63,25 @@ def test_a_resumed_run_goes_on_after_a_line_that_a_crash_cut(tmp_path: Path) -> 
     assert [line["step"] for line in Tail(tmp_path / "metrics.jsonl").new()] == [1, 2]
 
 
+def test_a_line_that_does_not_fit_leaves_nothing_of_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    channel = Channel(tmp_path)
+    channel.log({"a": 1}, step=1)
+    before = channel.metrics.read_bytes()
+    write, room = os.write, [5, 0]
+
+    def write_what_fits(file: int, text: bytes) -> int:
+        if not (fits := room.pop(0)):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(file, text[:fits])
+
+    monkeypatch.setattr(os, "write", write_what_fits)
+    with pytest.raises(OSError, match="No space"):
+        channel.log({"a": 2}, step=2)
+    assert channel.metrics.read_bytes() == before
+
+
 def test_a_request_to_stop_is_a_file(tmp_path: Path) -> None:
     channel = Channel(tmp_path)
     assert not channel.stop_requested()
@@ -79,3 +102,12 @@ def test_a_resumed_run_repeats_no_step_in_the_metrics_and_loses_no_line(tmp_path
     assert aside.read_text().count("\n") == 2 and aside.read_text().endswith('{"step": 5, "lo')
     rewind(tmp_path, 2)
     assert len(channel.metrics.read_text().splitlines()) == 3
+
+
+def test_a_text_with_a_line_separator_of_unicode_stays_one_line(tmp_path: Path) -> None:
+    channel = Channel(tmp_path)
+    samples = [{"step": step, "response": "a\u2028b\x85c\x0bd 等"} for step in (1, 2)]
+    channel.append(tmp_path / SAMPLES, *samples)
+    rewind(tmp_path, 1)
+    assert list(Tail(tmp_path / SAMPLES).new()) == samples[:1]
+    assert list(lines(tmp_path / SAMPLES)) == samples[:1]

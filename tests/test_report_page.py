@@ -161,11 +161,12 @@ def test_settings_are_those_that_dry_run_shows_and_the_launchers_own(tmp_path: P
 def test_what_a_user_typed_as_a_secret_is_not_on_the_page(tmp_path: Path) -> None:
     folder = write_run(tmp_path, steps=2)
     (folder / "command.sh").write_text("HF_TOKEN=hf_abc ./train.sh rm_url=http://me:pw7@host/v1\n")
+    (folder / "run.json").write_text(json.dumps({"reward": "http://me:pw8@host, 512 tokens"}))
     environment = "{runtime_env: {env_vars: {WANDB_API_KEY: wk_1}}, token: null}"
     with (folder / "config.yaml").open("a") as file:
         file.write(f"ray_kwargs: {{ray_init: {environment}}}\nprompt_key: question\n")
     page = page_of(folder)
-    assert not any(secret in page for secret in ("hf_abc", "me:pw7", "wk_1"))
+    assert not any(secret in page for secret in ("hf_abc", "me:pw7", "me:pw8", "wk_1"))
     shown = {one["key"]: one["here"] for one in data_of(page)["settings"]}
     assert shown["ray_kwargs.ray_init.runtime_env.env_vars.WANDB_API_KEY"] == "(hidden)"
     assert shown["prompt_key"] == "question"

@@ -11,7 +11,9 @@ import pytest
 from tests.recorded_run import metrics, write_run
 from verlaunch.record import METRICS, Channel
 from verlaunch.report import recorder as room
+from verlaunch.report.history import read
 from verlaunch.report.recorder import EVERY_S, LOG, Recorder
+from verlaunch.report.summary import summarize
 from verlaunch.report.table import CSV
 from verlaunch.report.write import PAGE, PICTURE, SUMMARY
 
@@ -77,6 +79,13 @@ def test_a_resumed_run_goes_on_in_the_same_rows(tmp_path: Path) -> None:
     add(Channel(tmp_path), [line for line in metrics(14) if line["step"] > 10])
     recorder.finish(0)
     assert steps(tmp_path) == list(range(1, 15)) and summary(tmp_path)["steps"]["done"] == 14
+
+
+def test_the_time_of_an_earlier_attempt_counts(tmp_path: Path) -> None:
+    history = read(write_run(tmp_path, steps=10))
+    recorder = Recorder(tmp_path, Clock(), child(COUNTS))
+    recorder.update()
+    assert summary(tmp_path)["time"] == summarize(history)["time"]
 
 
 def test_pictures_come_once_a_minute_and_never_two_at_once(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from verlaunch.record import METRICS as LINES
 from verlaunch.record import Channel
 from verlaunch.report import advice
 from verlaunch.report.history import read
-from verlaunch.report.names import METRICS, by_name
+from verlaunch.report.names import METRICS, by_name, of_run
 from verlaunch.report.state import ENDED
 from verlaunch.report.summary import summarize
 from verlaunch.report.verdicts import verdict
@@ -180,6 +180,23 @@ def test_verdicts(name: str, values: list[float], word: str | None) -> None:
     found = verdict(by_name[name], values)
     assert (found and found.word) == word
     assert found is None or found.sentence.endswith(".")
+
+
+def test_the_kl_of_an_update_is_not_judged_as_one_to_a_reference_model(tmp_path: Path) -> None:
+    history = read(write_run(tmp_path, steps=12))
+    assert summarize(history)["metrics"]["kl_divergence"]["verdict"] == "good"
+    history.config["algorithm"]["use_kl_in_reward"] = False
+    found = summarize(history)["metrics"]["kl_divergence"]
+    assert found["last"] and found["verdict"] is found["healthy"] is None
+
+
+def test_a_kl_that_is_steered_has_no_upper_end(tmp_path: Path) -> None:
+    config = read(write_run(tmp_path, steps=12)).config
+    config["algorithm"]["kl_ctrl"]["target_kl"] = 6.0
+    steered = of_run(config)["kl_divergence"]
+    assert steered.healthy == (0.001, None)
+    assert verdict(steered, [0.4] * 10).word == "good"  # type: ignore[union-attr]
+    assert verdict(by_name["kl_divergence"], [0.4] * 10).word == "look"  # type: ignore[union-attr]
 
 
 def test_one_wild_step_at_the_end_is_no_verdict() -> None:

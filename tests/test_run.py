@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -112,6 +113,14 @@ SHOWS_ITS_TEMP = """
 print("temp", os.environ["VERLAUNCH_TEMP"], os.environ["TMPDIR"], flush=True)
 channel.event("finished", step=0)
 """
+
+
+@pytest.fixture(autouse=True)
+def a_hangup_is_heeded() -> Iterator[None]:
+    """Also where the tests themselves run under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 def launched(

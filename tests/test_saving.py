@@ -21,9 +21,10 @@ from verl.utils.checkpoint.fsdp_checkpoint_manager import FSDPCheckpointManager
 from verl.workers.engine.fsdp.transformer_impl import FSDPEngine
 
 from verlaunch import checkpoints, disk
+from verlaunch.engine.patience import PatientChannel
 from verlaunch.engine.saving import Saving, first_size
 from verlaunch.engine.writing import BARRIERS, WholeSaves
-from verlaunch.record import STOP_AFTER_STEP, Channel, Tail
+from verlaunch.record import FULL, STOP_AFTER_STEP, Channel, Tail
 from verlaunch.screen import Screen
 from verlaunch.view import View
 
@@ -55,7 +56,7 @@ class Bench:
             "actor_rollout_ref": {"model": {"path": str(folder), "lora_rank": 0}},
             "critic": {"model": {"path": str(folder)}},
         })  # fmt: skip
-        trainer.channel = Channel(folder)
+        trainer.channel = PatientChannel(folder)
         trainer.keep, trainer.use_critic, trainer.reward_state = 2, True, {"count": 3}
         trainer.algorithm_state = lambda: {"kl_coef": 0.2}
         self.trainer, self.events = trainer, Tail(trainer.channel.events)
@@ -152,13 +153,34 @@ def test_another_failure_is_not_taken_for_a_full_disk(bench: Bench) -> None:
     assert checkpoints.latest(bench.folder / "checkpoints") is None
 
 
-def test_a_disk_without_a_byte_for_the_record_does_not_end_the_wait(bench: Bench) -> None:
-    events = bench.trainer.channel.events
-    events.unlink(missing_ok=True)
-    events.symlink_to("/dev/full")
+def test_a_disk_without_a_byte_for_the_record_is_waited_for_too(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    channel, out = bench.trainer.channel, io.StringIO()
+    (bench.folder / "log").touch()
+    view = View(Screen(out), bench.folder, bench.folder / "log")
+    rows = bench.folder / "rows.jsonl"
+    rows.symlink_to("/dev/full")
+
+    def make_room(seconds: float) -> None:
+        view.update()
+        rows.unlink()
+
+    monkeypatch.setattr("verlaunch.engine.patience.time.sleep", make_room)
+    channel.append(rows, {"step": 3})
+    assert list(Tail(rows).new()) == [{"step": 3}]
+    assert f"! Waiting for room on the disk: {bench.folder} has " in out.getvalue()
+    assert not (bench.folder / FULL).exists()
+
+
+def test_who_stops_the_run_ends_the_wait_for_a_line(bench: Bench) -> None:
+    channel = bench.trainer.channel
+    channel.metrics.symlink_to("/dev/full")
     with pytest.raises(OSError):
-        bench.trainer.channel.event("disk", text="no room")
-    bench.trainer._tell("no room")
+        Channel(bench.folder).log({"loss": 1.0}, step=3)  # of whoever does not train
+    channel.stop.touch()
+    channel.log({"loss": 1.0}, step=3)
+    assert channel.stop_requested() == STOP_AFTER_STEP
 
 
 def test_the_validation_of_a_saved_step_makes_it_the_best(

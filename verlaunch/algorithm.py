@@ -18,13 +18,19 @@ LARGEST_ERROR = 0.2  # of the KL, relative to its target, in one step (arXiv 190
 
 
 def algorithm_problems(config: Config) -> list[str]:
-    return [*_kl_problems(config.verl), *_whitening_problems(config)]
+    return [*_kl_problems(config), *_whitening_problems(config)]
 
 
-def _kl_problems(verl: dict[str, Any]) -> list[str]:
+def _kl_problems(config: Config) -> list[str]:
+    verl = config.verl
     kind, target = get(verl, TYPE), get(verl, TARGET)
     if kind == "adaptive" and target is None:
         return [f"{TYPE}=adaptive needs a target. Use --target_kl 6.0, in nats per response."]
+    if target is None and config.given & {HORIZON}:
+        return [
+            f"--kl_horizon {get(verl, HORIZON)} says how slowly --target_kl moves kl_coef, and "
+            "there is no target. Use --target_kl 6.0 with it, or leave it out."
+        ]
     if target is None:
         return []
     if kind != "adaptive":

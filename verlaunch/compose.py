@@ -27,8 +27,10 @@ from verlaunch.errors import UserError, raise_all
 from verlaunch.flags import Request, load_table, refusal
 from verlaunch.paths import CONFIGS, verl_configs
 from verlaunch.recipes import Recipe, displaced, find_recipe, recipe_folder
+from verlaunch.values import allowed, fits
 
 Tree = dict[str, Any]
+OURS = "verlaunch."  # keys of our own
 
 
 @dataclass(frozen=True)
@@ -144,6 +146,23 @@ def _type_problems(settings: Tree, composed: Tree, defaults: Tree) -> list[str]:
     ]
 
 
+def _launch_problems(settings: Tree, launch: Tree) -> list[str]:
+    """Our own keys, typed or in a recipe, take what their flags take."""
+    usual = _known()[1]["verlaunch"]
+    found = [f"~{OURS}{name}: it is needed. Leave this out." for name in usual.keys() - launch]
+    for flag in load_table():
+        key = next((key for key in flag.keys if key.startswith(OURS)), "")
+        name = key.removeprefix(OURS)
+        if key not in settings or name not in launch:
+            continue
+        value, said = launch[name], f"{key}={keys.yaml_word(launch[name])}"
+        if not fits(flag, value) and not (value is None and usual[name] is None):
+            found.append(f"{said}: takes {allowed(flag)}, as --{flag.name} does.")
+        elif isinstance(flag.choices, dict):
+            found.append(f"{said} sets nothing by itself. Use --{flag.name} {value}.")
+    return found
+
+
 def _unbuilt(settings: Tree, composed: Tree) -> list[str]:
     values = keys.flatten(composed)
     used = [
@@ -195,6 +214,7 @@ def _check(
     answers = [keys.check_dead(key, value, ours) for key, value in settings.items()]
     problems = [problem for problem, _ in answers if problem]
     problems += _type_problems(settings, ours, defaults) + _unbuilt(settings, ours)
+    problems += _launch_problems(settings, ours["verlaunch"])
     return problems, tuple(note for _, note in answers if note)
 
 

@@ -16,6 +16,11 @@ from pathlib import Path
 MARGIN = 1.1  # of the last checkpoint's size
 UNITS = ((10**9, "GB"), (10**6, "MB"), (10**3, "kB"))
 POLL_S = 2.0
+WAITING = "Waiting for room on the disk"
+WAY_OUT = (
+    "Delete what you can spare there; the run goes on by itself. Ctrl-C ends it; the last "
+    "checkpoint stays as it is."
+)
 RETRY_S = 60.0  # after a write that failed although there seemed to be room
 FULL = (errno.ENOSPC, errno.EDQUOT)
 # torch writes through C++ streams, whose errors have no number; Ray wraps both kinds into text.
@@ -63,10 +68,13 @@ def _numbers(file: Path) -> int:
 
 def shortage(folder: Path, needed: int, available: int) -> str:
     return (
-        f"Waiting for room on the disk: a checkpoint needs {amount(needed)}, and {folder} has "
-        f"{amount(available)} free. Delete what you can spare there; the run goes on by itself. "
-        "Ctrl-C ends it; the last checkpoint stays as it is."
+        f"{WAITING}: a checkpoint needs {amount(needed)}, and {folder} has {amount(available)} "
+        f"free. {WAY_OUT}"
     )
+
+
+def full(folder: Path) -> str:
+    return f"{WAITING}: {folder} has {amount(free(folder))} free. {WAY_OUT}"
 
 
 def wait_for_room(

@@ -22,7 +22,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from verlaunch import leftovers
 from verlaunch.errors import UserError
@@ -51,6 +51,15 @@ def check_writable(folder: Path) -> None:
         ) from None
 
 
+def _take(lock: IO[str]) -> None:
+    """Raises BlockingIOError. Twice, because a report that is just being made looks at the lock."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        time.sleep(0.1)
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[str]:
     """Holds the folder for this process; released by the system however the process ends.
@@ -61,7 +70,7 @@ def locked(folder: Path) -> Iterator[str]:
     (folder / "logs").mkdir(parents=True, exist_ok=True)
     with (folder / "logs" / "lock").open("a+") as lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _take(lock)
         except BlockingIOError:
             lock.seek(0)
             raise UserError(

@@ -11,6 +11,7 @@ noted in $VERLAUNCH_RUN/logs, the shared memory in the folder. It imports nothin
 library, so it stays small and starts at once. Exit code: the command's, or 128 + signal.
 """
 
+import contextlib
 import os
 import secrets
 import select
@@ -48,7 +49,7 @@ class SharedMemory:
         self.known = names
         if new:
             ours = new & processes.shared_memory(processes.descendants(os.getpid()))
-            with self.note.open("a") as out:
+            with contextlib.suppress(OSError), self.note.open("a") as out:  # on a full disk
                 out.writelines(f"{file}\n" for file in sorted(ours))
 
     def remove(self) -> None:

@@ -8,6 +8,7 @@ here has been asked already, or its run is dead.
 
 import contextlib
 import ctypes
+import math
 import os
 import signal
 import time
@@ -17,6 +18,7 @@ from pathlib import Path
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 SHM = "/dev/shm/"
+EARLIER_S = 0.1  # the clocks of files and of processes differ by a few ticks
 ROUNDS, ROUND_S = 200, 0.05  # 10 s; one that is stuck in the kernel must not hold us for ever
 
 
@@ -116,6 +118,31 @@ def shared_memory(pids: list[int]) -> set[str]:
     return {file for file in found if not file.endswith(" (deleted)")}
 
 
+def _began(pid: int) -> float:
+    """In seconds since 1970; never, as infinity, when it is gone."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+    except OSError:
+        return math.inf
+    ticks = int(stat.rpartition(")")[2].split()[19])
+    boot = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+    return boot + ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _made_memory(pids: list[int]) -> set[str]:
+    """What these processes may have put below /dev/shm themselves: younger than they are.
+
+    A person keeps models there as well, which a run only maps.
+    """
+    since = min(map(_began, pids), default=math.inf) - EARLIER_S
+    made = set()
+    for file in shared_memory(pids):
+        with contextlib.suppress(OSError):
+            if os.sep not in file[len(SHM) :] and os.stat(file).st_ctime >= since:
+                made.add(file)
+    return made
+
+
 def _reap(pids: list[int]) -> None:
     """Only these: another's exit code is not ours to take."""
     for pid in pids:
@@ -124,7 +151,7 @@ def _reap(pids: list[int]) -> None:
 
 
 def end_all(find: Callable[[], list[int]]) -> int:
-    """Kills what `find` finds until it finds nothing, and removes the memory that they shared.
+    """Kills what `find` finds until it finds nothing, and removes the memory that they made.
 
     Returns how many there were.
     """
@@ -132,7 +159,7 @@ def end_all(find: Callable[[], list[int]]) -> int:
     shared: set[str] = set()
     for _ in range(ROUNDS):
         left = find()
-        shared |= shared_memory(left)
+        shared |= _made_memory(left)
         seen.update(left)
         if not left:
             break
@@ -142,5 +169,6 @@ def end_all(find: Callable[[], list[int]]) -> int:
         time.sleep(ROUND_S)
         _reap(left)
     for file in shared:
-        Path(file).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            Path(file).unlink()
     return len(seen)

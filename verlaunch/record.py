@@ -7,9 +7,11 @@
 
 Whoever writes (the trainer, in a Ray actor) and whoever reads (the screen) need nothing else of
 each other. Lines are only ever appended: a resumed run goes on where the file ends, and a step that
-is trained again after a crash has a second line, which is the one that counts.
+is trained again after a crash has a second line, which is the one that counts. Left out on purpose:
+a full disk, which each writer meets in its own way (the trainer's: engine/patience.py).
 """
 
+import contextlib
 import json
 import math
 import os
@@ -25,6 +27,7 @@ METRICS = Path("metrics.jsonl")
 SAMPLES = Path("samples", "train.jsonl")
 ROWS = Path("samples", "rows.jsonl")  # which rows of the data each step was trained on
 ALERTS = Path("metrics", "alerts.jsonl")
+FULL = Path("logs", "disk-full")  # stands while the trainer waits for room to write a line
 STOP_AFTER_STEP, STOP_SOON = "after this step", "soon"  # what logs/stop says
 BY_STEP = (METRICS, SAMPLES, ROWS, ALERTS)  # files whose lines belong to a step each
 
@@ -69,20 +72,26 @@ class Channel:
         for path in (self.metrics, self.events, self.alerts):
             _mend(path)
 
+    def append(self, path: Path, *lines: dict[str, Any]) -> None:
+        """All of them, or none. Raises OSError."""
+        path.parent.mkdir(exist_ok=True)
+        text = "".join(json.dumps(line, ensure_ascii=False, default=str) + "\n" for line in lines)
+        _append(path, text.encode(errors="replace"))
+
     def event(self, kind: str, **fields: Any) -> None:
-        _append(self.events, {"time": round(time.time(), 3), "event": kind, **fields})
+        self.append(self.events, {"time": round(time.time(), 3), "event": kind, **fields})
 
     def phase(self, name: str, **fields: Any) -> None:
         self.event("phase", phase=name, **fields)
 
     def log(self, data: dict[str, Any], step: int) -> None:
         """verl's tracking interface: one line per call, numbers only, null for NaN and infinity."""
-        _append(self.metrics, {"step": step, "time": round(time.time(), 3), **numbers(data)})
+        line = {"step": step, "time": round(time.time(), 3), **numbers(data)}
+        self.append(self.metrics, line)
         self.event("metrics", step=step)
 
     def alert(self, alert: Alert) -> None:
-        self.alerts.parent.mkdir(exist_ok=True)
-        _append(self.alerts, asdict(alert))
+        self.append(self.alerts, asdict(alert))
         self.event("alert", **asdict(alert))
 
     def stop_requested(self) -> str:
@@ -93,9 +102,19 @@ class Channel:
             return ""
 
 
-def _append(path: Path, line: dict[str, Any]) -> None:
-    with path.open("a") as file:
-        file.write(json.dumps(line) + "\n")
+def _append(path: Path, text: bytes) -> None:
+    """Nothing is left of a text that does not fit on the disk."""
+    file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+    before = os.fstat(file).st_size
+    try:
+        while text:
+            text = text[os.write(file, text) :]
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.ftruncate(file, before)
+        raise
+    finally:
+        os.close(file)
 
 
 def has_step(folder: Path, step: int) -> bool:
@@ -116,17 +135,18 @@ def rewind(folder: Path, step: int) -> None:
     A run that died had gone on after its last checkpoint; its lines are kept in logs/.
     """
     for file in (folder / name for name in BY_STEP):
-        lines = file.read_text().splitlines(keepends=True) if file.exists() else []
+        # As bytes: a text may hold what str.splitlines takes for the end of a line (U+2028).
+        lines = file.read_bytes().splitlines(keepends=True) if file.exists() else []
         undone = [line for line in lines if not _is_until(line, step)]
         if undone:
             aside = time.strftime(f"undone-{file.stem}-%Y%m%d-%H%M%S.jsonl")
-            (folder / "logs" / aside).write_text("".join(undone))
+            (folder / "logs" / aside).write_bytes(b"".join(undone))
             partial = file.with_name(f".{file.name}")
-            partial.write_text("".join(line for line in lines if _is_until(line, step)))
+            partial.write_bytes(b"".join(line for line in lines if _is_until(line, step)))
             os.replace(partial, file)
 
 
-def _is_until(line: str, step: int) -> bool:
+def _is_until(line: bytes, step: int) -> bool:
     try:
         return json.loads(line)["step"] <= step
     except (ValueError, KeyError, TypeError):

@@ -8,6 +8,7 @@ signal stops it at once. Everything that Ray, vLLM and verl print goes to the lo
 shown too, once each.
 """
 
+import contextlib
 import json
 import os
 import signal
@@ -22,7 +23,7 @@ from typing import Any
 
 from verlaunch import leftovers, processes
 from verlaunch.paths import temp_dir
-from verlaunch.record import STOP_AFTER_STEP, STOP_SOON
+from verlaunch.record import FULL, STOP_AFTER_STEP, STOP_SOON
 from verlaunch.report.recorder import Recorder
 from verlaunch.screen import Screen
 from verlaunch.view import View
@@ -63,8 +64,9 @@ def run(
     `driver` gets the path of launch.json.
     """
     logs = Path(launch.record) / "logs"
-    stop = logs / "stop"
+    stop, full = logs / "stop", Path(launch.record) / FULL
     stop.unlink(missing_ok=True)
+    full.unlink(missing_ok=True)
     facts = logs / "launch.json"
     facts.write_text(json.dumps(asdict(launch)))
     log = logs / time.strftime("train-%Y%m%d-%H%M%S.log")
@@ -80,6 +82,7 @@ def run(
         finally:
             _end(guardian, Path(launch.record), others)
             stop.unlink(missing_ok=True)
+            full.unlink(missing_ok=True)
         code = view.conclude(guardian.returncode, asked[0] if asked else None)
         if report := recorder.finish(code, view.errors.last, in_a_hurry=bool(asked)):
             screen.say(f"Report: {report}")
@@ -148,15 +151,21 @@ def _follow(
 def _ask_to_stop(view: View, number: int, stop: Path, grace_s: float) -> float:
     """The moment when patience ends."""
     if number == signal.SIGINT:
-        stop.write_text(STOP_AFTER_STEP)
+        _request(stop, STOP_AFTER_STEP)
         view.screen.say("Stopping after this step, with a checkpoint. Again: at once.")
         return float("inf")
-    stop.write_text(STOP_SOON)
+    _request(stop, STOP_SOON)
     view.screen.say(
         f"{signal.Signals(number).name}: saving the last trained step within {grace_s:g} s, "
         "without an export. Again: at once."
     )
     return time.monotonic() + grace_s
+
+
+def _request(stop: Path, text: str) -> None:
+    """On a full disk an empty file, which asks to stop as well."""
+    with contextlib.suppress(OSError):
+        stop.write_text(text)
 
 
 def _end(guardian: subprocess.Popen, folder: Path, others: list[int]) -> None:

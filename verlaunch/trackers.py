@@ -20,6 +20,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 FOLDER = "trackers"
+BIN = ".venv/bin"  # train.sh's; not on a user's PATH
 # Name of the tracker: the module that must be there, what pip calls it.
 PACKAGES = {
     "wandb": ("wandb", "wandb"),
@@ -52,7 +53,7 @@ def problems(names: Sequence[str], inherited: Mapping[str, str]) -> list[str]:
         if module and importlib.util.find_spec(module) is None:
             found.append(
                 f"--logger {name}: the package {package} is not installed. "
-                f"Install it: .venv/bin/pip install {package}"
+                f"Install it: {BIN}/pip install {package}"
             )
     unset = [key for key in VEMLP if key not in inherited]
     if "vemlp_wandb" in names and unset:
@@ -105,18 +106,18 @@ def notes(names: Sequence[str], folder: Path, inherited: Mapping[str, str]) -> l
     added = environment(names, folder, "", inherited)
     found = []
     if "TENSORBOARD_DIR" in added:
-        found.append(f"tensorboard: see it with tensorboard --logdir {home / 'tensorboard'}")
+        found.append(f"tensorboard: see it with {BIN}/tensorboard --logdir {home / 'tensorboard'}")
     if "WANDB_MODE" in added:
         found.append(f"wandb: no key, so it stays on this disk; WANDB_API_KEY sends it as it goes, "
-                     f"wandb sync {home}/wandb/offline-run-* later")  # fmt: skip
+                     f"{BIN}/wandb sync {home}/wandb/offline-run-* later")  # fmt: skip
     if "SWANLAB_MODE" in added:
         found.append(f"swanlab: no key, so it stays on this disk; SWANLAB_API_KEY sends it as it "
-                     f"goes, swanlab sync {home}/swanlab/run-* later")  # fmt: skip
+                     f"goes, {BIN}/swanlab sync {home}/swanlab/run-* later")  # fmt: skip
     if "MLFLOW_TRACKING_URI" in added:
         uri = added["MLFLOW_TRACKING_URI"]
-        found.append(f"mlflow: see it with mlflow ui --backend-store-uri {uri}")
+        found.append(f"mlflow: see it with {BIN}/mlflow ui --backend-store-uri {uri}")
     if "TRACKIO_DIR" in added and "TRACKIO_SPACE_ID" not in inherited:
-        found.append(f"trackio: see it with TRACKIO_DIR={home / 'trackio'} trackio show")
+        found.append(f"trackio: see it with TRACKIO_DIR={home / 'trackio'} {BIN}/trackio show")
     return found
 
 

@@ -65,8 +65,8 @@ def closest(word: str, known: Iterable[str], what: str = "") -> str:
 
 def allowed(flag: Flag) -> str:
     """What a flag takes, in words: "a number above 0 and below 1"."""
-    if flag.choices and flag.type == "choice":
-        return "one of " + ", ".join(flag.choices)
+    if flag.choices:
+        return f"{'a list' if flag.type == 'list' else 'one'} of " + ", ".join(flag.choices)
     bounds = [("at least", flag.min), ("above", flag.above)]
     bounds += [("at most", flag.max), ("below", flag.below)]
     said_bounds = [f"{word} {bound:g}" for word, bound in bounds if bound is not None]
@@ -81,6 +81,27 @@ def _in_range(flag: Flag, number: float) -> bool:
         and (flag.above is None or number > flag.above)
         and (flag.below is None or number < flag.below)
     )
+
+
+def fits(flag: Flag, value: Any) -> bool:
+    """Whether a flag takes a value that has its type already: one from YAML or key=value.
+
+    Lists of free items are looked at by those who read them.
+    """
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if flag.type == "list":
+        known = flag.choices
+        return known is None or (isinstance(value, list) and all(item in known for item in value))
+    if flag.choices:
+        return isinstance(value, str) and value in flag.choices
+    if flag.type == "bool":
+        return isinstance(value, bool)
+    if flag.type in ("int", "float"):
+        whole = isinstance(value, int) or flag.type == "float"
+        return number and whole and _in_range(flag, value)
+    if number:
+        return "NUMBER" in (flag.metavar or "")
+    return isinstance(value, str) and bool(value.strip())
 
 
 def _items(text: str) -> list[Any]:

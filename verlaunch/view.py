@@ -10,9 +10,10 @@ Left out on purpose: how a line looks (screen.py), and which log lines matter (l
 from pathlib import Path
 from typing import Any
 
+from verlaunch import disk
 from verlaunch.log import Errors, Log
 from verlaunch.processes import by_signal
-from verlaunch.record import Tail
+from verlaunch.record import FULL, Tail
 from verlaunch.screen import Screen, duration
 from verlaunch.watchdog import heartbeat
 
@@ -31,9 +32,11 @@ class View:
         self.phase = "starting"
         self.training = False
         self.heard = 0  # events so far
+        self.is_full = False  # the disk
         self.told: dict[str, dict[str, Any]] = {}  # the newest event of each kind in KEPT
 
     def update(self) -> None:
+        self._look_at_disk()
         # Events first: an error is told with the phase that it came from.
         for event in self.events.new():
             self._event(event)
@@ -46,6 +49,13 @@ class View:
             elif is_news:
                 self.screen.say(f"  ! {line[:SHOWN]}  (while {self.phase}; {self.log.path})")
         self.screen.tick()
+
+    def _look_at_disk(self) -> None:
+        """A full one has no room for an event."""
+        is_full = (self.record / FULL).exists()
+        if is_full and not self.is_full:
+            self.screen.say(f"  ! {disk.full(self.record)}")
+        self.is_full = is_full
 
     def signs(self) -> tuple[Any, ...]:
         """What changes while the run gets on; see watchdog.py. Starting shows in the log only."""

@@ -134,7 +134,9 @@ def _check_sizes(found: Checkpoint) -> None:
             raise Unusable(found.path, why)
 
 
-def _check_hashes(found: Checkpoint) -> None:
+def check_hashes(found: Checkpoint, names: Iterable[str]) -> None:
+    """Reads these files, every byte of them. Raises Unusable."""
+
     def damage(name: str) -> str | None:
         try:
             same = _sha256(found.path / name) == found.files[name].sha256
@@ -143,8 +145,7 @@ def _check_hashes(found: Checkpoint) -> None:
         return None if same else f"has a damaged {name} (its sha256 is not the manifest's)"
 
     with ThreadPoolExecutor(THREADS) as pool:
-        told: Iterable[str | None] = pool.map(damage, found.files)
-        for why in told:
+        for why in pool.map(damage, names):
             if why:
                 raise Unusable(found.path, why)
 
@@ -156,7 +157,7 @@ def examine(folder: Path, hashes: bool = False) -> Checkpoint:
         raise Unusable(folder, f"holds step {found.step} by its {MANIFEST}")
     _check_sizes(found)
     if hashes:
-        _check_hashes(found)
+        check_hashes(found, found.files)
     return found
 
 

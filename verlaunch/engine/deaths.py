@@ -11,6 +11,7 @@ gcs_server, log monitor ...) in /proc, the actors in Ray's table of them, where 
 because it was no longer needed, or was told to, has another cause of death.
 """
 
+import contextlib
 import os
 import sys
 import threading
@@ -61,7 +62,8 @@ class Deaths:
         """Whether somebody has died; the first who asks tells it by an event."""
         dead = self._dead_child() or self._dead_actor()
         if dead and self.told.acquire(blocking=False):
-            self.channel.event("died", process=dead[0], pid=dead[1])
+            with contextlib.suppress(OSError):  # on a full disk the run ends without the event
+                self.channel.event("died", process=dead[0], pid=dead[1])
         return dead is not None
 
     def tell_cause(self, error: Exception) -> None:

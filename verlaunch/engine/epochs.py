@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -120,9 +121,16 @@ class Epochs(Saving):
 
     def fit(self, agent_loop_manager: Any) -> None:
         super().fit(agent_loop_manager)
-        is_over = self.saved_step == self.config.trainer.total_training_steps
-        if is_over or not self.channel.stop_requested():  # time is short then
+        if self._is_over() or not self.channel.stop_requested():  # time is short then
             self._write_epoch()
+
+    def _is_over(self) -> bool:
+        return self.saved_step == self.config.trainer.total_training_steps
+
+    @property
+    def owes_an_epoch(self) -> bool:
+        """Of its last step, which the same command makes up."""
+        return self._is_over() and self.unwritten is not None
 
     def _ended(self) -> Epoch | None:
         total = self.config.trainer.total_training_steps  # not lowered by a request to stop
@@ -130,22 +138,37 @@ class Epochs(Saving):
 
     def _write_epoch(self) -> None:
         """Waits for room on the disk; who stops the run then leaves the epoch to its next start."""
-        checkpoint = Path(self.last_checkpoint)
+        epoch, checkpoint = self.unwritten, Path(self.last_checkpoint)
+        if epoch is None:
+            return
         base_models = {
             "actor": self.config.actor_rollout_ref.model.path,
             "critic": self.config.critic.model.path,
         }
+        folder = self.channel.folder
+        if self._export(epoch.step, lambda: write(folder, checkpoint, epoch, base_models)):
+            self.unwritten = None
+
+    def export_last(self, out: Path) -> bool:
+        """The policy of the last checkpoint; False where the run is stopped on a full disk."""
+        actor = Path(self.last_checkpoint, "actor")
+        base_model = self.config.actor_rollout_ref.model.path
+        return self._export(self.saved_step, lambda: export(actor, out, base_model))
+
+    def _export(self, step: int, write: Callable[[], object]) -> bool:
+        """Whether it was written; waits for room on the disk until somebody stops the run."""
         failed = False
-        while self.unwritten and self._has_room_for(checkpoint, failed):
-            self.channel.phase("export", step=self.unwritten.step)
+        while self._has_room_for(Path(self.last_checkpoint), failed):
+            self.channel.phase("export", step=step)
             try:
-                write(self.channel.folder, checkpoint, self.unwritten, base_models)
+                write()
             except Exception as error:  # safetensors' class for a full disk is its own
                 if not disk.is_full(error):
                     raise
                 failed = True
             else:
-                self.unwritten = None
+                return True
+        return False
 
     def _has_room_for(self, checkpoint: Path, failed: bool) -> bool:
         weights = sum(file.stat().st_size for file in checkpoint.glob("*/model_world_size_*.pt"))

@@ -38,13 +38,14 @@ class Runner:
         from verl.trainer.ppo.utils import need_critic, need_reference_policy
         from verl.utils.config import validate_config
 
+        from verlaunch.engine.patience import PatientChannel
         from verlaunch.engine.trainer import Trainer
-        from verlaunch.record import STOP_SOON, Channel
+        from verlaunch.record import STOP_SOON
         from verlaunch.training import TrainerSettings
 
         if PlatformRegistry.get("cpu") is None:
             raise RuntimeError("verl did not load the entry point verl.plugins of verlaunch")
-        channel = Trainer.channel = Channel(Path(record))
+        channel = Trainer.channel = PatientChannel(Path(record))
         Trainer.training = TrainerSettings(**training)
         channel.phase("loading models")
         validate_config(tree, need_reference_policy(tree), need_critic(tree))
@@ -56,16 +57,9 @@ class Runner:
         trainer = task.trainer
         if channel.stop_requested() == STOP_SOON:
             return  # no time for what can be done later
-        if export and trainer.saved_step:
-            channel.phase("export", step=trainer.saved_step)
-            self._export(Path(trainer.last_checkpoint), Path(export), config)
+        if export and trainer.saved_step and trainer.export_last(Path(export)):
             channel.event("exported", path=export, step=trainer.saved_step)
         if trainer.failure:
             channel.event("failed", reason=trainer.failure)
-        channel.event("finished", step=trainer.saved_step)
-
-    @staticmethod
-    def _export(checkpoint: Path, out: Path, config: dict[str, Any]) -> None:
-        from verlaunch.engine.export import export
-
-        export(checkpoint / "actor", out, config["actor_rollout_ref"]["model"]["path"])
+        if not trainer.owes_an_epoch:
+            channel.event("finished", step=trainer.saved_step)

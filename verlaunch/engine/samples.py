@@ -9,14 +9,12 @@ rows.jsonl it can be told that no row was skipped or came twice, however often a
 scripts/score.py reads train.jsonl as it is. Lines are only ever appended.
 """
 
-import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import transfer_queue as tq
 
-from verlaunch.record import ROWS, SAMPLES
+from verlaunch.record import ROWS, SAMPLES, Channel
 
 PER_STEP = 16
 FIELDS = ["raw_prompt", "responses", "reward_model", "data_source", "extra_info", "extra_fields"]
@@ -43,7 +41,7 @@ def _prompt(messages: Sequence[dict[str, Any]]) -> str | list[dict[str, Any]]:
     return plain[0]["content"] if alone else plain
 
 
-def write(folder: Path, step: int, batch: Any, tokenizer: Any) -> None:
+def write(channel: Channel, step: int, batch: Any, tokenizer: Any) -> None:
     """batch: verl's KVBatchMeta of a step; its padding rows are left out."""
     real = real_keys(batch)
     keys = spread(real, min(PER_STEP, len(real)))
@@ -51,30 +49,26 @@ def write(folder: Path, step: int, batch: Any, tokenizer: Any) -> None:
         return
     rows = tq.kv_batch_get(keys=keys, partition_id=batch.partition_id, select_fields=FIELDS)
     columns = [[_plain(value) for value in rows[field]] for field in FIELDS]
-    file = folder / SAMPLES
-    file.parent.mkdir(exist_ok=True)
-    with file.open("a", encoding="utf-8") as out:
-        for prompt, response, reward, source, info, extra in zip(*columns, strict=True):
-            line = {
-                **extra.get("reward_extra_info", {}),  # a user's keys never hide ours
-                "step": step,
-                "data_source": source,
-                "prompt": _prompt(prompt),
-                "response": tokenizer.decode(response, skip_special_tokens=True),
-                "ground_truth": reward["ground_truth"],
-                **({"extra_info": info} if info else {}),
-            }
-            out.write(json.dumps(line, ensure_ascii=False, default=str) + "\n")
+    lines = [
+        {
+            **extra.get("reward_extra_info", {}),  # a user's keys never hide ours
+            "step": step,
+            "data_source": source,
+            "prompt": _prompt(prompt),
+            "response": tokenizer.decode(response, skip_special_tokens=True),
+            "ground_truth": reward["ground_truth"],
+            **({"extra_info": info} if info else {}),
+        }
+        for prompt, response, reward, source, info, extra in zip(*columns, strict=True)
+    ]
+    channel.append(channel.folder / SAMPLES, *lines)
 
 
-def write_rows(folder: Path, step: int, batch: Any) -> None:
+def write_rows(channel: Channel, step: int, batch: Any) -> None:
     """One line, whatever the number of responses to a prompt."""
     first = {key.split("_")[0]: key for key in real_keys(batch)}  # UID_RESPONSE_TURN
     found = tq.kv_batch_get(
         keys=list(first.values()), partition_id=batch.partition_id, select_fields=["index"]
     )
     rows = sorted(int(_plain(index)) for index in found["index"])
-    file = folder / ROWS
-    file.parent.mkdir(exist_ok=True)
-    with file.open("a") as out:
-        out.write(json.dumps({"step": step, "rows": rows}, separators=(",", ":")) + "\n")
+    channel.append(channel.folder / ROWS, {"step": step, "rows": rows})

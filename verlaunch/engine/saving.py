@@ -6,7 +6,6 @@ waited for: weights and optimizer are in memory, and training goes on from where
 person ends such a wait, the run ends without this checkpoint, with the last one as it was.
 """
 
-import contextlib
 import json
 import shutil
 import sys
@@ -19,7 +18,7 @@ from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 from verlaunch import checkpoints, disk
 from verlaunch.engine import reward_settings
 from verlaunch.engine.heartbeat import beat
-from verlaunch.record import Channel
+from verlaunch.engine.patience import PatientChannel
 from verlaunch.report.names import validation_score
 
 STATE = "trainer.json"  # in a checkpoint: what the algorithm goes on with, see algorithm.py
@@ -40,7 +39,7 @@ def first_size(config: DictConfig, with_critic: bool) -> int:
 
 
 class Saving(PPOTrainerSync):
-    channel: Channel
+    channel: PatientChannel
     reward_state: dict[str, Any]
     saved_step = 0
     last_checkpoint = ""
@@ -111,8 +110,7 @@ class Saving(PPOTrainerSync):
         )
 
     def _tell(self, text: str) -> None:
-        with contextlib.suppress(OSError):  # the record may lie on the same full disk
-            self.channel.event("disk", text=text)
+        self.channel.event("disk", text=text)
 
     def _is_asked_to_stop(self) -> bool:
         beat()  # waiting is no hang
@@ -122,7 +120,8 @@ class Saving(PPOTrainerSync):
         metrics = super()._validate()
         score = validation_score(metrics)
         if score is not None and self.saved_step == self.global_steps:
-            checkpoints.note_score(self.checkpoints, self.global_steps, score)
+            folder, step = self.checkpoints, self.global_steps
+            self.channel.patiently(lambda: checkpoints.note_score(folder, step, score))
         return metrics
 
     def _save_last(self) -> None:

@@ -29,9 +29,10 @@ from verlaunch.alerts import Alerts
 from verlaunch.engine import memory, reward_actor, samples, sampling, shell, tracking
 from verlaunch.engine.algorithm import Algorithm
 from verlaunch.engine.epochs import Epochs
+from verlaunch.engine.patience import PatientChannel
 from verlaunch.engine.rollout import DirectClient
 from verlaunch.engine.workers import ActorRolloutRef, Training
-from verlaunch.record import STOP_SOON, Channel, Tail, has_step, numbers
+from verlaunch.record import STOP_SOON, Tail, has_step, numbers
 from verlaunch.training import TrainerSettings
 
 UNLOGGED = "metrics"  # in a checkpoint's state
@@ -43,7 +44,7 @@ class _StopTraining(Exception):
 
 @register_trainer("verlaunch")
 class Trainer(Algorithm, Epochs):
-    channel: Channel  # these two are set by the runner before init()
+    channel: PatientChannel  # these two are set by the runner before init()
     training: TrainerSettings
 
     def __init__(self, config: DictConfig) -> None:
@@ -144,8 +145,8 @@ class Trainer(Algorithm, Epochs):
         batch = super().step(metrics, timing_raw)
         self.trained = (batch, metrics, timing_raw, began)
         # Before a checkpoint of this step can be complete.
-        samples.write(self.channel.folder, self.global_steps, batch, self.tokenizer)
-        samples.write_rows(self.channel.folder, self.global_steps, batch)
+        samples.write(self.channel, self.global_steps, batch, self.tokenizer)
+        samples.write_rows(self.channel, self.global_steps, batch)
         return batch
 
     def on_step_end(self) -> None:
@@ -157,6 +158,7 @@ class Trainer(Algorithm, Epochs):
         super().on_step_end()
 
     def on_train_end(self) -> None:
+        self.global_steps = self.updated_step  # verl has counted on
         self._save_last()
 
     def _compute_metrics(

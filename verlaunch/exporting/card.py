@@ -3,7 +3,8 @@
     text = card(facts, checks=["largest difference of logits ... 0.0e+00 ..."], adapter=False)
 
 The licence is left to the user, because the base model's terms hold for what is trained from it.
-Paths of the machine appear only in the command, which is the user's own.
+Paths of the machine appear only in the command, which is the user's own; what it says of keys and
+passwords is hidden, for a card is published.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,6 +14,7 @@ from typing import Any
 import yaml
 
 from verlaunch.exporting.facts import Facts
+from verlaunch.report.page.hidden import hide
 
 CURVES = "training_curves.png"
 LICENCE = "# license: yours to choose, within the base model's terms\n"
@@ -51,7 +53,7 @@ def _what(facts: Facts) -> dict[str, Any]:
         "base model": _base(facts),
         "recipe": facts.recipe,
         "data": facts.data,
-        "reward": facts.reward,
+        "reward": hide(facts.reward),
         "steps": facts.step,
         "LoRA rank": facts.lora_rank,
         "seed": facts.seed,
@@ -102,7 +104,7 @@ def _how(facts: Facts) -> Iterator[str]:
         versions = ", ".join(f"{name} {version}" for name, version in facts.versions.items())
         yield from (f"Versions: {versions}.", "")
     if facts.command:
-        yield from ("Command:", "", "```sh", facts.command, "```", "")
+        yield from ("Command:", "", "```sh", hide(facts.command), "```", "")
 
 
 def card(facts: Facts, checks: Sequence[str], adapter: bool = False, critic: bool = False) -> str:

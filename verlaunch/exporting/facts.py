@@ -6,17 +6,16 @@ Only what had happened by the exported step counts. A checkpoint that lies in no
 few facts; a card leaves out what is not known.
 """
 
-import shlex
 import time
 from dataclasses import dataclass, field
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from verlaunch.exporting.pick import Picked
 from verlaunch.models import is_local
 from verlaunch.report.history import History, Line, read
-from verlaunch.screen import validation_score
+from verlaunch.report.names import validation_score
+from verlaunch.report.summary import recipe
 
 AVERAGED = 5  # steps at either end of the reward's curve: a single one is noise
 Pair = tuple[float, float]
@@ -71,25 +70,16 @@ def _mean_reward(lines: list[Line]) -> Pair | None:
     return sum(means[:few]) / few, sum(means[-few:]) / few
 
 
-def _recipe(command: str, model: str) -> str:
-    try:
-        words = shlex.split(command)
-    except ValueError:
-        return ""
-    for word, following in pairwise([*words, ""]):
-        if word == "--recipe":
-            return following
-        if word.startswith(("--recipe=", "RECIPE=")):
-            return word.partition("=")[2]
-    usual = "cpu_demo" if model == "demo" else "train_sh"
-    return usual if command else ""
-
-
 SETTINGS = {
     "estimator": "algorithm.adv_estimator",
     "gamma": "algorithm.gamma",
     "lambda": "algorithm.lam",
     "KL coefficient": "algorithm.kl_ctrl.kl_coef",
+    "KL target (nats per response)": "algorithm.kl_ctrl.target_kl",
+    "KL loss coefficient": "actor_rollout_ref.actor.kl_loss_coef",
+    "KL that ends the passes": "verlaunch.stop_kl",
+    "whitened advantages": "verlaunch.whiten_advantages",
+    "entropy coefficient": "actor_rollout_ref.actor.entropy_coeff",
     "clip ratio": "actor_rollout_ref.actor.clip_ratio",
     "PPO epochs": "actor_rollout_ref.actor.ppo_epochs",
     "learning rate": "actor_rollout_ref.actor.optim.lr",
@@ -105,6 +95,8 @@ def _settings(config: Line) -> dict[str, Any]:
     longest = "longest prompt and response (tokens)"
     if found[longest]:
         found[longest] = f"{found[longest]} and {_get(config, 'data.max_response_length')}"
+    in_loss = _get(config, "actor_rollout_ref.actor.use_kl_loss")
+    del found["KL coefficient" if in_loss else "KL loss coefficient"]
     return {name: value for name, value in found.items() if value is not None}
 
 
@@ -130,7 +122,7 @@ def facts(picked: Picked) -> Facts:
         critic_base=str(_get(config, "critic.model.path") or ""),
         lora_rank=int(_get(config, "actor_rollout_ref.model.lora_rank") or 0),
         longest_response=int(_get(config, "data.max_response_length") or 0),
-        recipe=_recipe(history.command, model),
+        recipe=recipe(history) or "",
         data=str(history.identity.get("data", "")),
         reward=str(history.identity.get("reward", "")),
         hardware=str(history.environment.get("hardware", "")),

@@ -72,13 +72,14 @@ def _numbered(folder: Path, step: int) -> Checkpoint:
 
 
 def _last(folder: Path) -> Checkpoint:
-    found = checkpoints.latest(folder)
-    if found is None:
+    looked = checkpoints.search(folder)
+    if looked.found is None:
+        why = "".join(f" {unusable}." for unusable in looked.passed_over)
         raise UserError(
-            f"{folder.parent} has no complete checkpoint yet. Runs save every --save_freq steps "
-            "and at their end."
+            f"{folder.parent} has no complete checkpoint{'.' if why else ' yet.'}{why} Runs save "
+            "every --save_freq steps and at their end."
         )
-    return found
+    return looked.found
 
 
 def _of_run(run: Path, step: str) -> Checkpoint:
@@ -89,7 +90,7 @@ def _of_run(run: Path, step: str) -> Checkpoint:
         _last(folder)  # with none at all, that is what to say
         return _best(folder)
     if not step.isascii() or not step.isdigit():
-        raise UserError(f"--step {step}: takes a step's number, last or best.")
+        raise UserError(f"--step {step}: takes a step's number, last or best; chat.py final too.")
     _last(folder)
     return _numbered(folder, int(step))
 

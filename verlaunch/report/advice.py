@@ -20,10 +20,10 @@ ADVICE = {
     "that are sometimes answered well and sometimes not",
     ("reward_mean", "falls"): "the policy gets worse: lower --lr, and read samples with "
     "scripts/score.py to see what the reward likes",
-    ("validation_score", "rises"): "it gets better on prompts that it is not trained on",
-    ("validation_score", "flat"): "no better than before on prompts it is not trained on: more "
+    ("validation_score", "rises"): "it answers the validation prompts better",
+    ("validation_score", "flat"): "no better than before on the validation prompts: more "
     "--steps, or more varied --data",
-    ("validation_score", "falls"): "worse on prompts that it is not trained on: lower --lr, raise "
+    ("validation_score", "falls"): "worse on the validation prompts: lower --lr, raise "
     "--kl_coef, or use the best checkpoint instead of the last",
     ("kl_divergence", "low"): "the policy hardly moves: a higher --lr or a "
     "lower --kl_coef lets it learn more",

@@ -14,7 +14,7 @@ from typing import Any
 
 from verlaunch.report.history import History
 from verlaunch.report.marks import FAINT, alerts, band, curve, healthy
-from verlaunch.report.names import by_name
+from verlaunch.report.names import Metric, of_run
 from verlaunch.report.panels import Panel, parts, shown
 from verlaunch.report.series import Series
 from verlaunch.report.smooth import thin
@@ -55,7 +55,7 @@ def _name_lines(axes: Any) -> None:
         axes.legend(**how, loc="best", framealpha=0.7, edgecolor="none")
 
 
-def _panel(axes: Any, panel: Panel, series: Series) -> None:
+def _panel(axes: Any, panel: Panel, series: Series, metric: Metric) -> None:
     if panel.band:
         low, high = panel.band
         band(axes, series.points(low), series.points(high), LINE)
@@ -65,7 +65,7 @@ def _panel(axes: Any, panel: Panel, series: Series) -> None:
         axes.set_ylim(min(-LEAST_KL / 5, min(series.values(panel.name))), None)
     if panel.name == "reward_mean":
         _reward(axes, series)
-    healthy(axes, by_name[panel.name], series.values(panel.name))
+    healthy(axes, metric, series.values(panel.name))
 
 
 def _dress(axes: Any, panel: Panel, history: History) -> None:
@@ -120,8 +120,9 @@ def _figure(history: History, series: Series, panels: Sequence[Panel]) -> Any:
     figure.suptitle(_headline(history, series), x=0.012, ha="left", fontsize=12, color=INK,
                     linespacing=1.5, parse_math=False)  # fmt: skip
     figure.supxlabel(_legend(history), x=0.012, ha="left", fontsize=8, color=FAINT)
+    table = of_run(history.config)
     for axes, panel in zip(_grid(figure, len(panels)), panels, strict=True):
-        _panel(axes, panel, series)
+        _panel(axes, panel, series, table[panel.name])
         _dress(axes, panel, history)
     return figure
 

@@ -42,7 +42,7 @@ def lines(file: Path) -> Iterator[Line]:
     """Whole lines of a JSONL file; none where there is no file."""
     if not file.is_file():
         return
-    for text in file.read_text(encoding="utf-8", errors="replace").splitlines():
+    for text in file.read_text(encoding="utf-8", errors="replace").split("\n"):
         try:
             line = json.loads(text)
         except ValueError:

@@ -8,6 +8,7 @@ reward_part_KEY, as many as there are. Left out on purpose: the rest of verl's n
 their own names (metrics.jsonl and the right half of the CSV hold them all).
 """
 
+import dataclasses
 import math
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -74,6 +75,9 @@ METRICS: tuple[Metric, ...] = (
            "Of the policy."),
     Metric("updates", ("actor/updates",), "Policy updates", ".0f", "policy",
            "Optimizer steps of the policy in the step."),
+    Metric("approx_kl", ("actor/approx_kl",), "KL of the passes", ".4f", "policy",
+           "The largest KL per token that a mini batch had to the policy that generated it: what "
+           "--stop_kl looks at."),
     Metric("stop_epoch", ("actor/stop_epoch",), "Stopped in epoch", ".0f", "policy",
            "The PPO epoch in which --stop_kl ended the step's updates."),
 
@@ -146,6 +150,24 @@ METRICS: tuple[Metric, ...] = (
            "Beside the step."),
 )  # fmt: skip
 by_name: dict[str, Metric] = {metric.name: metric for metric in METRICS}
+
+
+def of_run(config: Line) -> dict[str, Metric]:
+    """The table by name, with the range of the KL as this run means it. config: config.yaml, or {}.
+
+    An adaptive coefficient steers the KL, so it has no upper end. Without a reference model the KL
+    is that of an update, which may be 0.
+    """
+    algorithm = config.get("algorithm")
+    if not isinstance(algorithm, dict):
+        return by_name
+    kl, actor = by_name["kl_divergence"], config.get("actor_rollout_ref", {}).get("actor", {})
+    healthy = kl.healthy
+    if algorithm.get("use_kl_in_reward") is False and not actor.get("use_kl_loss"):
+        healthy = None
+    elif kl.healthy and algorithm.get("kl_ctrl", {}).get("target_kl"):
+        healthy = (kl.healthy[0], None)
+    return {**by_name, kl.name: dataclasses.replace(kl, healthy=healthy)}
 
 
 def finite(value: Any) -> float | None:

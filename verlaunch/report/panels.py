@@ -30,9 +30,9 @@ class Panel:
 
 
 PANELS = (
-    Panel("Reward", "reward_mean", alerts=("nan", "reward_zero", "reward_constant", "judge")),
+    Panel("Reward", "reward_mean", alerts=("reward_zero", "reward_constant", "judge")),
     Panel("KL divergence", "kl_divergence", "nats per token", alerts=("kl",), scale="symlog"),
-    Panel("Policy loss", "policy_loss"),
+    Panel("Policy loss", "policy_loss", alerts=("nan",)),
     Panel("Value loss", "value_loss", alerts=("value_loss",)),
     Panel("Explained variance", "explained_variance"),
     Panel("Clip fraction", "clip_fraction"),

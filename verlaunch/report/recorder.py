@@ -10,6 +10,7 @@ own with a low priority. A recorder that breaks says so in logs/report.log, and 
 
 import contextlib
 import functools
+import os
 import subprocess
 import sys
 import time
@@ -18,10 +19,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from verlaunch import leftovers
 from verlaunch.record import ALERTS, METRICS, Channel, Tail
 from verlaunch.report.history import EVENTS, History, Line, read_facts
 from verlaunch.report.series import Series
-from verlaunch.report.state import ENDED
+from verlaunch.report.state import ENDED, begins
 from verlaunch.report.summary import summarize
 from verlaunch.report.table import Table
 from verlaunch.report.write import PAGE, write_summary
@@ -93,8 +95,8 @@ class Recorder:
     def _read(self) -> None:
         self.alerts += self.tails[ALERTS].new()
         for event in self.tails[EVENTS].new():
-            if self.events and _is_routine(self.events[-1]):
-                self.events.pop()  # only the last one says something: how far the run is
+            if self.events and _is_routine(self.events[-1]) and not begins(event):
+                self.events.pop()  # only the last one says something: how far an attempt came
             self.events.append(event)
         before = len(self.series)
         new = list(self.tails[METRICS].new())
@@ -121,6 +123,7 @@ class Recorder:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                env={**os.environ, **leftovers.mark(self.folder)},
             )
 
     def _finish(self, code: int, reason: str, patience_s: float) -> None:

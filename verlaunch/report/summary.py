@@ -16,7 +16,7 @@ from typing import Any
 from verlaunch.report import verdicts
 from verlaunch.report.history import History
 from verlaunch.report.judging import judged
-from verlaunch.report.names import METRICS, PART, Metric, by_name, finite
+from verlaunch.report.names import METRICS, PART, Metric, finite, of_run
 from verlaunch.report.series import Points, Series
 from verlaunch.report.state import elapsed_s, outcome, total_steps
 
@@ -44,7 +44,7 @@ def _hardware(environment: Plain) -> str | None:
     return f"CPU, {environment['cores']} cores, {environment['memory_gib']:g} GiB"
 
 
-def _recipe(history: History) -> str | None:
+def recipe(history: History) -> str | None:
     """Recorded by name, else as it was typed."""
     words = history.command.replace("=", " ").split()
     typed = [words[i + 1] for i, word in enumerate(words[:-1]) if word in ("--recipe", "RECIPE")]
@@ -56,7 +56,7 @@ def _what(history: History) -> Plain:
         "model": history.identity.get("model"),
         "data": history.identity.get("data"),
         "reward": history.identity.get("reward"),
-        "recipe": _recipe(history),
+        "recipe": recipe(history),
         "hardware": _hardware(history.environment),
         "command": history.command,
     }
@@ -122,12 +122,12 @@ def _metric(metric: Metric | None, values: list[float]) -> Plain:
     }
 
 
-def _metrics(series: Series) -> dict[str, Plain]:
+def _metrics(series: Series, table: dict[str, Metric]) -> dict[str, Plain]:
     """In the order of the table, then the reward's parts."""
     columns = {name: series.values(name) for name in series.names}
     columns["validation_score"] = [score for _, score in series.validations]
-    known = [*by_name, *(name for name in columns if name.startswith(PART))]
-    return {name: _metric(by_name.get(name), columns[name]) for name in known if columns.get(name)}
+    known = [*table, *(name for name in columns if name.startswith(PART))]
+    return {name: _metric(table.get(name), columns[name]) for name in known if columns.get(name)}
 
 
 def _finite(tree: Any) -> Any:
@@ -152,7 +152,7 @@ def summarize(history: History, series: Series | None = None) -> Plain:
         "reward": _reward(series),
         "validation": _validation(series.validations),
         "kl": _kl(series),
-        "metrics": _metrics(series),
+        "metrics": _metrics(series, of_run(history.config)),
         "warnings": [{key: alert.get(key) for key in ("step", "name", "sentence")}
                      for alert in history.alerts],
         "judge": judged(history.folder, series),

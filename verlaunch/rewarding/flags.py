@@ -1,21 +1,15 @@
-"""Settings of a reward that were typed in vain, or past the flags that would have checked them.
+"""Settings of a reward that were typed in vain.
 
 idle_flags(config, spec.parts)
 # ["--rm_model has no effect without --use_api_reward. Add that, or leave --rm_model out."]
-typed_problems(config)   # ["verlaunch.rm_scale=loud: takes one of none, affine, ..."]
 """
 
 from collections.abc import Callable, Iterable
 
 from rewards.spec import JudgeSpec, ModelSpec, PartSpec, RuleSpec
 from verlaunch.compose import Config
-from verlaunch.errors import UserError
-from verlaunch.flags import load_table
 from verlaunch.rewarding.judge import JUDGE_FLAGS
 from verlaunch.rewarding.words import Source
-from verlaunch.values import read
-
-GROUPS = ("Reward", "Reward model", "Judge")  # of configs/flags.yaml
 
 
 def _is_judge(source: Source) -> bool:
@@ -59,18 +53,3 @@ def idle_flags(config: Config, parts: Iterable[PartSpec]) -> list[str]:
                 if f"verlaunch.{flag}" in given
             ]
     return found
-
-
-def typed_problems(config: Config) -> list[str]:
-    """verlaunch.rm_scale=loud, or so in a recipe: flags check their values, keys do not."""
-    settings = config.given | config.recipe_keys
-    problems: list[str] = []
-    for flag in load_table():
-        key = f"verlaunch.{flag.name}"
-        value = config.launch.get(flag.name)
-        if flag.group in GROUPS and key in settings and value is not None and flag.type != "list":
-            try:
-                read(flag, key, str(value))
-            except UserError as error:
-                problems += error.problems
-    return problems

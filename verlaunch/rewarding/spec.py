@@ -20,7 +20,7 @@ from rewards.composite_grammar import STANDARD, is_number
 from rewards.spec import PartSpec, RewardSpec
 from verlaunch.compose import Config
 from verlaunch.errors import UserError, raise_all
-from verlaunch.rewarding.flags import idle_flags, typed_problems
+from verlaunch.rewarding.flags import idle_flags
 from verlaunch.rewarding.parts import Settings, own_part, standard_part
 
 
@@ -122,7 +122,6 @@ def reward_spec(config: Config, folder: Path, has_references: bool = True) -> Re
 
     Raises UserError.
     """
-    raise_all(typed_problems(config))
     launch = dict(config.launch)
     if config.hardware == "cpu" and launch["rm_device"] == "auto":
         launch["rm_device"] = "cpu"

@@ -108,11 +108,13 @@ def _band(columns: Columns, lowest: str, highest: str) -> list[dict[str, Any]]:
     return [{**_series("lowest to highest", "band", high), "x2": under["x"], "y2": under["y"]}]
 
 
-def _chart(chart: Chart, columns: Columns, steps: int) -> dict[str, Any] | None:
+def _chart(
+    chart: Chart, columns: Columns, steps: int, table: dict[str, names.Metric]
+) -> dict[str, Any] | None:
     known = [name for name in chart.lines if name in columns]
     if not known:
         return None
-    metric = names.by_name.get(chart.lines[0]) if chart.is_of_first else None
+    metric = table.get(chart.lines[0]) if chart.is_of_first else None
     band = _band(columns, *chart.band) if chart.band else []
     return {
         "title": chart.title,
@@ -152,9 +154,10 @@ def charts(history: History, series: Series | None = None) -> list[dict[str, Any
     series = series or Series([*history.validations, *history.steps])
     columns = _columns(series)
     main = [CHARTS[0], Chart("Reward parts", _parts(columns), is_of_first=False), *CHARTS[1:]]
+    table = names.of_run(history.config)
     groups = {"main": main, "more": _others(columns, main)}
     pairs = [(group, chart) for group, found in groups.items() for chart in found]
-    made = [(group, chart, _chart(chart, columns, len(series))) for group, chart in pairs]
+    made = [(group, chart, _chart(chart, columns, len(series), table)) for group, chart in pairs]
     return [
         {**drawn, "group": group, "alerts": _marks(chart, history)}
         for group, chart, drawn in made

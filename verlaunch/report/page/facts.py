@@ -31,6 +31,9 @@ FILES = {
     "run.json": "which model, data and reward this folder belongs to",
     "checkpoints/": "checkpoints by step, and the final model",
     "epochs/": "the model after each pass over the data",
+    "exported/": "checkpoints as Hugging Face folders",
+    "trackers/": "files of the trackers that --logger names",
+    "judge_cache.sqlite": "what a judge has answered",
     "logs/": "events, and what every process printed",
 }
 WHAT = {"model": "Model", "data": "Data", "reward": "Reward", "recipe": "Recipe",
@@ -58,7 +61,7 @@ def head(history: History, summary: Summary) -> dict[str, Any]:
 
 
 def _words(value: Any) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return hide(", ".join(map(str, value)) if isinstance(value, list) else str(value))
 
 
 def _span(history: History, summary: Summary) -> Iterator[list[str]]:
