@@ -53,7 +53,7 @@ LAUNCHER, BOTH = "launcher", "launcher and guardian"
 # How often each phase is hit, of 20 kills; a start costs as much time as all the rest.
 PHASES = {"start": 3, "validation": 2, "rollout": 5, "update": 6, "checkpoint": 3, "export": 1}
 START_S, LATER_S = 25.0, 1.5  # kills come this long after the beginning of a phase, at the most
-ENDS_WITHIN_S = 60.0
+ENDS_WITHIN_S = 90.0  # Ray's agents look a minute for a cluster that is dead
 LONGEST_S = 900.0  # of one attempt, on a slow machine
 CONTINUES = ("actor/reward_kl_penalty_coeff", "actor/kl_coef")  # must be there, and finite
 

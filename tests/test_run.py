@@ -5,7 +5,6 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -14,6 +13,7 @@ import pytest
 from verlaunch.errors import UserError
 from verlaunch.log import Errors, plain
 from verlaunch.paths import LONGEST_TEMP, temp_dir
+from verlaunch.report.recorder import Recorder
 from verlaunch.run import Launch, run, stop_signals
 from verlaunch.screen import Screen
 
@@ -116,11 +116,9 @@ channel.event("finished", step=0)
 
 
 @pytest.fixture(autouse=True)
-def a_hangup_is_heeded() -> Iterator[None]:
-    """Also where the tests themselves run under nohup."""
-    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    yield
-    signal.signal(signal.SIGHUP, before)
+def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They would take most of the time; test_report_recorder.py draws them."""
+    monkeypatch.setattr(Recorder, "_draw", lambda recorder: None)
 
 
 def launched(

@@ -18,6 +18,7 @@ from verlaunch.flags import parse
 from verlaunch.inputs import Inputs, with_demo
 from verlaunch.machine import Machine
 from verlaunch.recipes import DEMO_RECIPE
+from verlaunch.report.recorder import Recorder
 from verlaunch.run import Launch, run
 
 ROWS = [{"prompt": f"{i}+1=", "ground_truth": str(i + 1), "data_source": "math_reasoning"}
@@ -73,6 +74,8 @@ def bench(tmp_path: Path, tiny_qwen2: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("VERLAUNCH_CACHE", str(tmp_path / "cache"))
     driver = (sys.executable, "-c", DRIVER)
     monkeypatch.setattr(start, "run", functools.partial(run, driver=driver))
+    # The pictures of each run would take most of the time; test_report_recorder.py draws them.
+    monkeypatch.setattr(Recorder, "_draw", lambda recorder: None)
     return Bench(tmp_path, tiny_qwen2)
 
 
@@ -84,7 +87,7 @@ def test_a_run_leaves_its_record(bench: Bench, capsys: pytest.CaptureFixture[str
     assert screen.endswith(f"Done. Checkpoints and the final model: {bench.out}/checkpoints\n")
     names = {path.name for path in bench.out.iterdir()}
     assert names == {"run.json", "config.yaml", "command.sh", "environment.json", "logs",
-                     "metrics.jsonl", "checkpoints"}  # fmt: skip
+                     "metrics.jsonl", "metrics", "checkpoints"}  # fmt: skip
 
 
 def test_verl_gets_absolute_paths_and_no_open_number(bench: Bench) -> None:

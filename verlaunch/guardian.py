@@ -12,6 +12,7 @@ library, so it stays small and starts at once. Exit code: the command's, or 128 
 """
 
 import contextlib
+import getpass
 import os
 import secrets
 import select
@@ -89,23 +90,27 @@ def in_plain_path(python: str, temp: str) -> str:
     return link + python[len(sys.prefix) :]
 
 
+def _keep_compiled(temp: str) -> None:
+    """What torch compiles in TMPDIR serves the next run too (torch/_inductor/codecache.py:3542)."""
+    name = "torchinductor_" + getpass.getuser()
+    cache = os.path.join(os.path.dirname(temp), name)
+    os.makedirs(cache, mode=0o700, exist_ok=True)
+    os.symlink(cache, os.path.join(temp, name))
+
+
 def _make_temp(prefix: str) -> str:
     temp = prefix + secrets.token_hex(4)
     if run := os.environ.get(leftovers.MARK):
         leftovers.note(Path(run), temp)
     os.mkdir(temp, 0o700)
+    with contextlib.suppress(OSError, KeyError):  # then it is compiled again
+        _keep_compiled(temp)
     return temp
 
 
 def _environment(temp: str) -> dict[str, str]:
     """vLLM and others leave sockets and files in TMPDIR: there they go with the rest."""
-    cache = os.path.join(os.path.dirname(temp), "torchinductor_" + str(os.getuid()))
-    return {
-        "TORCHINDUCTOR_CACHE_DIR": cache,  # but compiled kernels serve the next run too
-        **os.environ,
-        "VERLAUNCH_TEMP": temp,
-        "TMPDIR": temp,
-    }
+    return {**os.environ, "VERLAUNCH_TEMP": temp, "TMPDIR": temp}
 
 
 def main(prefix: str, command: list[str]) -> int:
