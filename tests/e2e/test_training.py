@@ -22,7 +22,7 @@ def logits(model: torch.nn.Module) -> torch.Tensor:
         return model.eval()(torch.tensor([[5, 9, 13, 21, 34, 55]])).logits
 
 
-def test_lora_trains_resumes_and_exports_merged_and_as_adapter(
+def test_lora_trains_and_exports_merged_and_as_adapter(
     run: Callable[..., Ran], addition: Path, tiny_qwen3: Path, tmp_path: Path
 ) -> None:
     from peft import PeftModel
@@ -32,13 +32,7 @@ def test_lora_trains_resumes_and_exports_merged_and_as_adapter(
     assert first.code == 0, first.screen
     assert first.steps() == [0, 1, 2]
 
-    again = run(tmp_path / "lora", *words, "--lora_rank", "8", "--steps", "3")
-    assert again.code == 0, again.screen
-    assert "continuing from step 2" in again.screen
-    assert again.steps()[-1] == 3 and again.steps().count(3) == 1
-    assert [step for step in again.steps() if step] == [1, 2, 3]
-
-    done = run(tmp_path / "lora", *words, "--lora_rank", "8", "--steps", "3")
+    done = run(tmp_path / "lora", *words, "--lora_rank", "8", "--steps", "2")
     assert done.code == 0 and "This run is complete" in done.screen
 
     final = tmp_path / "lora" / "checkpoints" / "final"

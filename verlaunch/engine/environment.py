@@ -31,8 +31,6 @@ PRIVATE = {
     # The switch that keeps every Ray process on loopback; its name is Ray's, it works on Linux too.
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     "RAY_AUTH_MODE": "token",
-    # How long Ray's agents look for a dead cluster before they end; Ray's own 60 s outlive a kill.
-    "RAY_gcs_rpc_server_reconnect_timeout_s": "15",
 }
 
 CPU = {
