@@ -66,7 +66,7 @@ def prompts(args: argparse.Namespace) -> list[Messages]:
         rows = [row for source in sources(str(file)) for _, row in records(source)]
         found = [messages_of(row.get("prompt") if isinstance(row, dict) else row) for row in rows]
     else:
-        found = [messages_of(line) for line in file.read_text(encoding="utf-8").splitlines()]
+        found = [messages_of(line) for line in file.read_text(encoding="utf-8").split("\n")]
     asked += [messages for messages in found if messages]
     if not asked:
         raise UserError(f"--prompts {file} holds no prompt. One per line, or rows with a prompt.")
