@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from verlaunch import processes
 from verlaunch.report import table
 from verlaunch.report.atomic import replacing
 from verlaunch.report.history import History, read
@@ -82,6 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.behind:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is for the launcher
         os.nice(NICENESS)
+        processes.die_with(os.getppid())
     wrong = write(options.folder, pictures_only=options.behind)
     print("".join(f"{line}\n" for line in wrong), end="", file=sys.stderr)
     return 1 if wrong else 0
