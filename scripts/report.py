@@ -13,7 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from verlaunch.errors import UserError
+from verlaunch.errors import UserError, exit_code
 from verlaunch.record import METRICS
 from verlaunch.report import table, write
 
@@ -35,15 +35,11 @@ def _check(folder: Path) -> None:
     raise UserError(f"{folder} holds no run: there is no {METRICS} in it.{hint}")
 
 
-def main() -> int:
+def _report() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("folder", type=Path, metavar="RUN_FOLDER", help="what --output_dir named")
     folder = parser.parse_args().folder
-    try:
-        _check(folder)
-    except UserError as error:
-        print("\n".join(error.problems), file=sys.stderr)
-        return 2
+    _check(folder)
     wrong = write.write(folder)
     print("\n".join(wrong), end="\n" if wrong else "", file=sys.stderr)
     print("\n".join(str(folder / name) for name in MADE if (folder / name).exists()))
@@ -51,4 +47,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_code(_report))

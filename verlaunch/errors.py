@@ -6,7 +6,9 @@ with 2. Anything else is a fault of ours (or of the engine) and keeps its traceb
     raise UserError("data/train.json not found. Make one: scripts/prepare_data.py --help")
 """
 
-from collections.abc import Sequence
+import os
+import sys
+from collections.abc import Callable, Sequence
 
 
 class UserError(Exception):
@@ -18,6 +20,22 @@ class UserError(Exception):
 
     def __reduce__(self) -> tuple:
         return type(self), self.problems
+
+
+def exit_code(command: Callable[[], int], interrupted: str = "Stopped.") -> int:
+    """Of a script: what `command` returns; 2 for a user's mistake, told; 130 for Ctrl-C."""
+    try:
+        return command()
+    except UserError as error:
+        for problem in error.problems:
+            print(f"error: {problem}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"\n{interrupted}", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # scripts/score.py | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
 
 
 def raise_all(problems: Sequence[str]) -> None:

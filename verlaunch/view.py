@@ -115,7 +115,8 @@ class View:
         """`The training worker (process 812) died while updating.`"""
         if died := self.told.get("died"):
             who = f"{died['process']} (process {died['pid']})"
-            return f"The {who} died while {self.phase}."
+            the = "" if who.startswith("Ray's") else "The "
+            return f"{the}{who} died while {self.phase}."
         if code < 0 or code > 128:
             who = "guardian" if code < 0 else "driver"
             number = -code if code < 0 else code - 128

@@ -18,7 +18,7 @@ from verlaunch.chatting.speaker import Model, Sampling, Speaker
 from verlaunch.chatting.talk import Quit, Talk, ask_all, told
 from verlaunch.chatting.voices import Voice
 from verlaunch.chatting.words import parse, prompts
-from verlaunch.errors import UserError
+from verlaunch.errors import UserError, exit_code
 from verlaunch.exporting.asked import Messages
 from verlaunch.exporting.pick import check_run
 from verlaunch.report.history import History, read
@@ -144,12 +144,4 @@ def _chat(words: Sequence[str] | None) -> int:
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    try:
-        return _chat(words)
-    except UserError as error:
-        for problem in error.problems:
-            print(f"error: {problem}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("\nStopped.", file=sys.stderr)
-        return 130
+    return exit_code(lambda: _chat(words))

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from verlaunch.batch import plural
-from verlaunch.errors import UserError
+from verlaunch.errors import UserError, exit_code
 from verlaunch.exporting import room
 from verlaunch.exporting.pick import EXPORTED, LAST, pick
 from verlaunch.exporting.write import Order, write
@@ -87,12 +87,4 @@ def _export(words: Sequence[str] | None) -> int:
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    try:
-        return _export(words)
-    except UserError as error:
-        for problem in error.problems:
-            print(f"error: {problem}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("\nStopped; nothing was written.", file=sys.stderr)
-        return 130
+    return exit_code(lambda: _export(words), "Stopped; nothing was written.")

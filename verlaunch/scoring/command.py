@@ -19,7 +19,7 @@ from rewards.reward import Reward
 from verlaunch import machine
 from verlaunch.batch import plural
 from verlaunch.compose import Config, compose
-from verlaunch.errors import UserError, raise_all
+from verlaunch.errors import UserError, exit_code, raise_all
 from verlaunch.scoring.bill import bill
 from verlaunch.scoring.flags import HELP, ROWS, parse
 from verlaunch.scoring.measure import Scored, at_once, score_all
@@ -124,15 +124,4 @@ def _main(words: Sequence[str]) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    try:
-        return _main(sys.argv[1:] if argv is None else argv)
-    except UserError as error:
-        for problem in error.problems:
-            print(f"error: {problem}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("\nStopped.", file=sys.stderr)
-        return 130
-    except BrokenPipeError:  # scripts/score.py | head
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    return exit_code(lambda: _main(sys.argv[1:] if argv is None else argv))
