@@ -8,7 +8,8 @@ once, with a short deadline. Left out on purpose: whether the weights load; only
 
 import difflib
 import json
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ class Model:
     heads: int | None = None
     head_dim: int | None = None
     cached_values: int = 0
+    config: dict[str, Any] = field(default_factory=dict)  # what config.json holds
 
 
 def is_local(name: str) -> bool:
@@ -49,7 +51,7 @@ def look(name: str, flag: str = "--model") -> Model:
         folder = Path(name).expanduser()
         _check_folder(f"{flag} {name}", folder)
         return _model(name, flag, folder / "config.json", folder)
-    return _model(name, flag, _hub_file(name, flag, "config.json"), None)
+    return _model(name, flag, hub_file(name, flag, "config.json"), None)
 
 
 def fetch(name: str, flag: str = "--model") -> Path:
@@ -75,6 +77,7 @@ def has_chat_template(folder: Path) -> bool:
 
 def _check_folder(who: str, folder: Path) -> None:
     if not folder.is_dir():
+        _check_words(who, folder)
         near = difflib.get_close_matches(folder.name, _neighbours(folder), 1)
         hint = f" Did you mean {folder.parent / near[0]}?" if near else ""
         raise UserError(
@@ -84,7 +87,34 @@ def _check_folder(who: str, folder: Path) -> None:
     _check_parts(who, folder)
 
 
+def _check_words(who: str, path: Path) -> None:
+    """What stands for a folder by mistake: a file in it, or the address of a page."""
+    flag, _, name = who.partition(" ")
+    if path.is_file():
+        raise UserError(f"{who} is a file. Name the folder that it is in: {flag} {path.parent}")
+    if page := re.match(r"https?://[^/]+/([^/?#]+/[^/?#]+)", name):
+        raise UserError(f"{who} is the address of a page. Use its name: {flag} {page[1]}")
+
+
+def _check_kind(who: str, folder: Path) -> None:
+    """Folders of another kind than a whole Hugging Face model, by what people download."""
+    names = {path.name for path in folder.glob("*")}
+    if "adapter_config.json" in names and "config.json" not in names:
+        base = _json(folder / "adapter_config.json").get("base_model_name_or_path") or "ITS_BASE"
+        raise UserError(
+            f"{who} is a LoRA adapter, not a model. Use --model {base} --lora_rank N "
+            f"actor_rollout_ref.model.lora_adapter_path={folder}, N being its rank (r)."
+        )
+    weights = any(map(any, map(folder.glob, WEIGHTS)))
+    if any(name.endswith(".gguf") for name in names) and not weights:
+        raise UserError(
+            f"{who} holds a GGUF file, which is for running, not for training. Use the "
+            "Hugging Face model that it was made from (config.json and *.safetensors)."
+        )
+
+
 def _check_parts(who: str, folder: Path) -> None:
+    _check_kind(who, folder)
     parts = {
         "config.json": ("config.json",),
         "a tokenizer": TOKENIZERS,
@@ -132,10 +162,13 @@ def _model(name: str, flag: str, path: Path, folder: Path | None) -> Model:
     vocabulary, positions = text.get("vocab_size", 32000), text.get("max_position_embeddings")
     key_heads = text.get("num_key_value_heads") or heads or 0
     cached = 2 * (text.get("num_hidden_layers") or 0) * key_heads * (head_dim or 0)
-    return Model(name, architectures[0], vocabulary, positions, folder, heads, head_dim, cached)
+    return Model(
+        name, architectures[0], vocabulary, positions, folder, heads, head_dim, cached, config
+    )
 
 
-def _hub_file(name: str, flag: str, file: str) -> Path:
+def hub_file(name: str, flag: str, file: str) -> Path:
+    """A small file of a hub's model, from the local cache if it is there. Raises UserError."""
     from huggingface_hub import hf_hub_download, try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError
 
@@ -147,7 +180,9 @@ def _hub_file(name: str, flag: str, file: str) -> Path:
         raise UserError(f"{flag} {name}: neither a folder here nor a hub id (org/name).") from None
     if isinstance(cached, str):
         return Path(cached)
-    hub.ask(name, "model")  # one question with a deadline; the download itself retries for long
+    hub.ask(
+        name, "model", f"{flag} FOLDER"
+    )  # one question with a deadline; the download itself retries for long
     try:
         return Path(hf_hub_download(name, file))
     except Exception as error:  # as in fetch

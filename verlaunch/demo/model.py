@@ -21,6 +21,7 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import GenerationConfig, PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 from transformers.utils import logging
 
+from verlaunch.demo.sizes import SIZES
 from verlaunch.demo.task import problems
 from verlaunch.demo.tokenizer import make_tokenizer
 
@@ -42,16 +43,9 @@ class Lesson:
 
 
 def _architecture(tokenizer: PreTrainedTokenizerFast) -> Qwen2Config:
-    # Heads of 32: the smallest size that vLLM's CPU attention has.
     return Qwen2Config(
         vocab_size=len(tokenizer),
-        hidden_size=128,
-        intermediate_size=256,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=4,
-        max_position_embeddings=256,
-        tie_word_embeddings=True,
+        **SIZES,
         bos_token_id=None,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,

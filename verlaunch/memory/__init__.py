@@ -1,0 +1,1 @@
+"""The expected memory and disk of a run; estimate.py is where to begin."""
