@@ -7,6 +7,7 @@ Flags check their own ranges; the first is for verl's keys, typed as key=value o
 recipe. Left out on purpose: how the batch sizes divide (batch.py).
 """
 
+from pathlib import Path
 from typing import Any
 
 from verlaunch.algorithm import algorithm_problems
@@ -72,6 +73,11 @@ def early_problems(config: Config) -> list[str]:
         for key, flag in LAUNCHERS.items()
         if key in typed
     ]
+    if (name := config.launch["run_name"]) and Path(name).name != name:
+        found.append(
+            f"--run_name {name} is a path; it takes the name of a folder inside --output_dir "
+            f"{config.launch['output_dir']}."
+        )
     return found
 
 

@@ -2,14 +2,14 @@
 
     look()  ->  Machine(cores=2, memory_gib=23.4, gpus=())
 
-Containers are heeded (cgroup limits, CUDA_VISIBLE_DEVICES). Left out on purpose: other vendors'
-GPUs, and whether a card is busy.
+Containers and batch systems are heeded (cgroup limits, CUDA_VISIBLE_DEVICES). Left out on purpose:
+other vendors' GPUs, and what changes from minute to minute (guards/host.py).
 """
 
 import os
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,7 +31,7 @@ class Machine:
     gpus: tuple[Gpu, ...] = ()
 
 
-def _numbers(path: Path) -> list[float]:
+def numbers(path: Path) -> list[float]:
     """The numbers of a limit file; none when it is not there or says "max"."""
     try:
         return [float(word) for word in path.read_text().split()]
@@ -39,19 +39,41 @@ def _numbers(path: Path) -> list[float]:
         return []
 
 
+def _memberships() -> list[list[str]]:
+    """Rows of number, controllers and path; version 2 of cgroups has one without controllers."""
+    try:
+        lines = Path("/proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        return []
+    return [line.split(":", 2) for line in lines]
+
+
+def groups(controller: str) -> Iterator[Path]:
+    """Folders of the cgroups that we are in, the root first: a container's limit is at the root, a
+    Slurm job's further below. Some may not exist."""
+    for _, controllers, path in _memberships():
+        if controllers and controller not in controllers.split(","):
+            continue
+        folder = CGROUP / controller if controllers else CGROUP
+        yield folder
+        for name in filter(None, path.split("/")):
+            yield (folder := folder / name)
+
+
 def _cores() -> int:
     cores = len(os.sched_getaffinity(0))
-    limit = _numbers(CGROUP / "cpu.max")
-    if len(limit) == 2:
-        cores = min(cores, max(1, int(limit[0] / limit[1])))
+    for group in groups("cpu"):
+        limit = numbers(group / "cpu.max")
+        if len(limit) == 2:
+            cores = min(cores, max(1, int(limit[0] / limit[1])))
     return cores
 
 
 def _memory_gib() -> float:
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     # version 2 of cgroups, then version 1
-    limits = [*_numbers(CGROUP / "memory.max"),
-              *_numbers(CGROUP / "memory" / "memory.limit_in_bytes")]  # fmt: skip
+    names = ("memory.max", "memory.limit_in_bytes")
+    limits = [n for group in groups("memory") for name in names for n in numbers(group / name)]
     return min([total, *limits]) / GIB
 
 

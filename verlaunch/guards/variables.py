@@ -1,0 +1,31 @@
+"""Environment variables of other vendors and of debugging that change what runs below.
+
+    ROCR_VISIBLE_DEVICES is set ...: unset ROCR_VISIBLE_DEVICES
+
+Slurm sets those of AMD's cards beside NVIDIA's, and verl's workers stop at them
+(verl/single_controller/base/worker.py:244-267) on the CPU too, for Ray names cards there as well.
+"""
+
+from collections.abc import Iterator
+
+from verlaunch.findings import Finding
+from verlaunch.guards.scene import Scene
+
+AMD = ("ROCR_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")
+SLOW = {
+    "CUDA_LAUNCH_BLOCKING": "every CUDA kernel is waited for: several times slower",
+    "TORCH_DISTRIBUTED_DEBUG": "with DETAIL every collective is checked by another one",
+}
+OFF = ("", "0", "OFF", "INFO")
+
+
+def check(scene: Scene) -> Iterator[Finding]:
+    for name in AMD:
+        if scene.env.get(name):
+            yield Finding(
+                f"{name} is set (Slurm does that beside CUDA_VISIBLE_DEVICES), and verl's workers "
+                f"stop at it. Type: unset {name}"
+            )
+    for name, why in SLOW.items():
+        if scene.config.hardware == "gpu" and scene.env.get(name, "") not in OFF:
+            yield Finding(f"{name} is set: {why}. Type: unset {name}", stops=False)
