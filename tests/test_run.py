@@ -154,13 +154,14 @@ def test_a_failure_shows_each_error_once_with_phase_and_log(tmp_path: Path) -> N
     assert screen.count("first reason") == 1
     assert f"! ValueError: first reason  (while loading models; {log})" in screen
     assert "The run ended while loading models (exit code 1). Step 1 is saved" in screen
-    assert screen.endswith(f"  RuntimeError: the last reason\nLog: {log}\n")
+    assert "\n  RuntimeError: the last reason\n" in screen and "docs/failures.md" in screen
+    assert screen.endswith(f"\nLog: {log}\n")
     assert "Traceback" not in screen and "Traceback" in log.read_text()
 
 
 def test_a_run_that_gives_up_says_why_and_fails(tmp_path: Path) -> None:
     code, screen = launched(tmp_path, GIVES_UP)
-    assert code == 1 and "Stopped: the reward failed on 30%" in screen
+    assert code == 1 and "Stopped while loading models: the reward failed on 30%" in screen
 
 
 def test_a_run_without_progress_is_ended_with_phase_and_what_is_saved(tmp_path: Path) -> None:
@@ -281,6 +282,7 @@ def test_a_temporary_folder_that_cannot_be_used_is_named(
     [
         ("\x1b[36m(Runner pid=12)\x1b[0m text", "text"),
         ("(pid=12) text", "text"),
+        ("\x1b[36m(vLLMHttpServer pid=1)\x1b[0m (EngineCore pid=2) text", "text"),
         ("(pid=12, ip=127.0.0.1)\ttext", "text"),
         ("Loading:  10%\rLoading: 100%", "Loading: 100%"),
         ("a \x07bell", "a bell"),
@@ -302,6 +304,9 @@ def test_log_lines_lose_colours_prefixes_and_progress_bars(line: str, shown: str
         ("UserWarning: torchtitan engine is not available: ModuleNotFoundError: x", False),
         ("errors are fine", False),
         ("INFO no error", False),
+        ("ERROR 11-20 12:00:00 [core.py:1] Traceback (most recent call last):", False),
+        ("ERROR 11-20 12:00:00 [core.py:1]     raise ValueError(", False),
+        ("ERROR 11-20 12:00:00 [core.py:1] ValueError: no cache", True),
     ],
 )
 def test_which_lines_are_errors(line: str, shown: bool) -> None:

@@ -71,7 +71,7 @@ def run(
     facts.write_text(json.dumps(asdict(launch)))
     log = logs / time.strftime("train-%Y%m%d-%H%M%S.log")
     log.touch()
-    view = View(screen, Path(launch.record), log, verbose)
+    view = View(screen, Path(launch.record), log, verbose, launch.config, launch.hardware)
     recorder = Recorder(Path(launch.record))
     others = processes.adopted()  # before the run has any
     with stop_signals() as asked:
@@ -84,7 +84,7 @@ def run(
             stop.unlink(missing_ok=True)
             full.unlink(missing_ok=True)
         code = view.conclude(guardian.returncode, asked[0] if asked else None)
-        if report := recorder.finish(code, view.errors.last, in_a_hurry=bool(asked)):
+        if report := recorder.finish(code, view.why or view.errors.last, in_a_hurry=bool(asked)):
             screen.say(f"Report: {report}")
         return code
 

@@ -7,10 +7,12 @@
 Left out on purpose: how a line looks (screen.py), and which log lines matter (log.py).
 """
 
+from collections import deque
 from pathlib import Path
 from typing import Any
 
 from verlaunch import disk
+from verlaunch.failures import Ended, Explanation, explain, kernel
 from verlaunch.log import Errors, Log
 from verlaunch.processes import by_signal
 from verlaunch.record import FULL, Tail
@@ -19,14 +21,32 @@ from verlaunch.watchdog import heartbeat
 
 KEPT = ("finished", "failed", "saved", "died")
 SHOWN = 300  # characters of an error
+REMEMBERED = 5000  # lines of log, for the reason of a failure
+UNKNOWN = "This failure is not in docs/failures.md. scripts/doctor.py checks the installation."
 
 
 class View:
-    """`record`: the run's folder. Lines that were there before belong to an earlier run."""
+    """`record`: the run's folder. Lines that were there before belong to an earlier run.
 
-    def __init__(self, screen: Screen, record: Path, log: Path, verbose: bool = False) -> None:
+    `config` is verl's and `hardware` the profile, for what a failed run is told to try next.
+    """
+
+    def __init__(
+        self,
+        screen: Screen,
+        record: Path,
+        log: Path,
+        verbose: bool = False,
+        config: dict[str, Any] | None = None,
+        hardware: str = "",
+    ) -> None:
         self.screen, self.verbose, self.record = screen, verbose, record
+        self.config, self.hardware = config or {}, hardware
         self.log, self.errors = Log(log), Errors()
+        self.lines: deque[str] = deque(maxlen=REMEMBERED)  # since the last finished step
+        self.kills_before = kernel.kills()
+        self.why = ""  # the run failed, in one sentence
+        self.waits_for: Explanation | None = None  # of a run that hangs
         self.events = Tail(record / "logs" / "events.jsonl", from_end=True)
         self.metrics = Tail(record / "metrics.jsonl", from_end=True)
         self.phase = "starting"
@@ -42,7 +62,9 @@ class View:
             self._event(event)
         for metrics in self.metrics.new():
             self.screen.metrics(metrics["step"], metrics)
+            self.lines.clear()  # no error before the end of a step has ended the run
         for line in self.log.new():
+            self.lines.append(line)
             is_news = self.errors.is_news(line)
             if self.verbose:
                 self.screen.say(line)
@@ -69,6 +91,7 @@ class View:
             f"{self._saved()} A run that is only slow needs a longer --hang_timeout.",
             "code": 1,
         }
+        self.waits_for = self._explanation(0)  # before the end of the run adds errors of its own
 
     def _event(self, event: dict[str, Any]) -> None:
         self.heard += 1
@@ -95,7 +118,11 @@ class View:
         self.update()
         self.log.close()
         if "failed" in self.told:
-            self.screen.say(f"Stopped: {self.told['failed']['reason']}")
+            reason = self.told["failed"]["reason"]
+            when = "" if f"while {self.phase}" in reason else f" while {self.phase}"
+            self.screen.say(f"Stopped{when}: {reason}")
+            if self.waits_for is not None:
+                self._say(self.waits_for.text())
             self.screen.say(f"Log: {self.log.path}")
             return self.told["failed"].get("code") or code or 1
         if self.screen.progress():
@@ -106,10 +133,36 @@ class View:
         if "finished" in self.told and code == 0:
             return 0
         self.screen.say(f"{self._end(code)} {self._saved()}")
-        if self.errors.last and "died" not in self.told:
-            self.screen.say(f"  {self.errors.last[:SHOWN]}")
+        self._say(self._reason(code))
         self.screen.say(f"Log: {self.log.path}")
         return 128 - code if code < 0 else code or 1
+
+    def _say(self, lines: list[str]) -> None:
+        for line in lines:
+            self.screen.say(f"  {line}")
+
+    def _reason(self, code: int) -> list[str]:
+        """The kind of failure and what to try, where it is known; else the last error."""
+        if explanation := self._explanation(code):
+            self.why = explanation.cause
+            return explanation.text()
+        self.why = self.errors.last
+        last = [self.why[:SHOWN]] if self.why and "died" not in self.told else []
+        return [*last, UNKNOWN]
+
+    def _explanation(self, code: int) -> Explanation | None:
+        return explain(
+            Ended(
+                lines=list(self.lines),
+                phase=self.phase,
+                died=self.told.get("died"),
+                exit_code=code,
+                config=self.config,
+                hardware=self.hardware,
+                log=str(self.log.path),
+                kernel_kills=kernel.kills() - self.kills_before,
+            )
+        )
 
     def _end(self, code: int) -> str:
         """`The training worker (process 812) died while updating.`"""

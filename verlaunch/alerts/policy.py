@@ -10,6 +10,7 @@ KL_STEPS, KL_WARMUP = 5, 5  # it is 0 at the first step of every run
 LOW_STEPS, LOW_WARMUP = 10, 30  # --lr 1e-6 takes that long to show
 ENTROPY_STEPS, ENTROPY_WARMUP = 5, 15
 ENTROPY_SHARE = 0.1  # of its start
+SHOWN = 4  # names of metrics
 RISEN = 3.0  # standard errors
 
 
@@ -17,13 +18,21 @@ def nan(series: Series) -> Sign | None:
     """At once: one such number can spoil the weights."""
     if not series.broken:
         return None
-    names = ", ".join(series.broken)
+    more = f" and {len(series.broken) - SHOWN} more" if len(series.broken) > SHOWN else ""
+    names = ", ".join(series.broken[:SHOWN]) + more
     # verl leaves such a step out (workers/engine/fsdp/transformer_impl.py:823).
     skipped = any(name.endswith("grad_norm") for name in series.broken)
     what = "; a gradient that is not finite was not applied" if skipped else ""
-    text = (f"not a finite number in step {series.step}: {names}{what}. Lower --lr (for critic/ "
-            "names --critic_lr) or --max_grad_norm; --resume FOLDER/checkpoints/global_step_N "
-            "goes back to a checkpoint from before it.")  # fmt: skip
+    mend = (
+        "Lower --lr (for critic/ names --critic_lr) or --max_grad_norm; --resume "
+        "FOLDER/checkpoints/global_step_N goes back to a checkpoint from before it."
+    )
+    if series.step == 1:  # nothing was learned yet that --lr could have spoiled
+        mend = (
+            "So early it comes from the model's own weights or from the reward, not from --lr: "
+            "Ctrl-C, then download the model again or take another --model."
+        )
+    text = f"not a finite number in step {series.step}: {names}{what}. {mend}"
     return Sign("nan", text, float("nan"))
 
 

@@ -1,0 +1,93 @@
+"""The kinds of failure that are known, as data, and as the table of docs/failures.md.
+
+failures()[0].name   ->  "A GPU is full"
+markdown()           ->  "| What the screen says | ..."
+"""
+
+import functools
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+TABLE = Path(__file__).with_name("table.yaml")
+RANKS = ("exact", "cause", "general", "follows")  # the lower wins
+# What docs/failures.md says for a knob, whose value depends on the run.
+IN_WORDS = {
+    "offload": "`--offload optimizer`, then `--offload all`",
+    "offload_less": "less `--offload`",
+    "tokens": "half of `actor_rollout_ref.actor.ppo_max_token_len_per_gpu`",
+    "checkpointing": "`actor_rollout_ref.model.enable_gradient_checkpointing=true`",
+    "utilization_down": "a lower `--gpu_memory_utilization`",
+    "utilization_up": "a higher `--gpu_memory_utilization`",
+    "utilization_that_is_free": "the `--gpu_memory_utilization` that is free",
+    "tp_up": "twice the `--tp_size`",
+    "tp_that_divides": "a `--tp_size` that divides the heads",
+    "model_length": "`actor_rollout_ref.rollout.max_model_len` of prompt and response",
+    "kv_cache": "on the CPU twice the `kv_cache_memory_bytes`",
+    "shorter": "half of `--max_response_length`",
+    "fitting_length": "the `--max_response_length` that fits",
+    "fewer_prompts": "half of `--batch_size`",
+    "fewer_sequences": "half of `actor_rollout_ref.rollout.max_num_seqs`",
+    "fewer_processes": "on the CPU half of `--n_gpus`",
+    "lora": "`--lora_rank 32`",
+    "rate_down": "a tenth of `--lr`",
+    "eager": "`actor_rollout_ref.rollout.enforce_eager=true`",
+    "sdpa": "`attn_implementation=sdpa` for policy and critic",
+    "storage": "twice the `total_storage_size` of the queue",
+    "all_linear": "`actor_rollout_ref.model.target_modules=all-linear`",
+    "dividing_micro": "micro batches of 1",
+}
+GROUP = re.compile(r"\{(\w+)\}")
+COMMAND = re.compile(r"^(?P<command>.*?)(?P<effect> \(.*\))?$", re.DOTALL)
+PROSE = ("a ", "another ", "prompts ", "the same command")
+
+
+@dataclass(frozen=True)
+class Failure:
+    name: str
+    match: tuple[re.Pattern[str], ...]
+    says: str
+    todo: tuple[str, ...]  # names of knobs, or texts
+    why: str = ""
+    rank: str = "cause"
+
+    def search(self, line: str) -> re.Match[str] | None:
+        return next((found for p in self.match if (found := p.search(line))), None)
+
+
+@functools.cache
+def failures() -> tuple[Failure, ...]:
+    return tuple(_failure(**row) for row in yaml.safe_load(TABLE.read_text()))
+
+
+def _failure(match: list[str], todo: list[str], **rest: str) -> Failure:
+    return Failure(match=tuple(map(re.compile, match)), todo=tuple(todo), **rest)
+
+
+def markdown() -> str:
+    """One row a failure: what the screen says, what it means, what to type."""
+    head = ["| What happened | What the screen says, and what it means | What to type |",
+            "| --- | --- | --- |"]  # fmt: skip
+    return "\n".join([*head, *map(_row, failures())])
+
+
+def _row(failure: Failure) -> str:
+    said = GROUP.sub(r"*\1*", f"{failure.says} {failure.why}".strip())
+    said = said.replace("*doing*", "*the work under way*")
+    for optional in ("*of_total*", "*of_wanted*", "*of_size*"):
+        said = said.replace(optional, "")
+    cells = (failure.name, said.replace("*waited*", ""), "; ".join(map(_typed, failure.todo)))
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+
+
+def _typed(todo: str) -> str:
+    if todo in IN_WORDS:
+        return IN_WORDS[todo]
+    text = GROUP.sub(lambda m: m.group(1).upper(), todo).replace("{{", "{").replace("}}", "}")
+    found = COMMAND.match(text)
+    assert found is not None
+    if text.startswith(PROSE):
+        return text
+    return f"`{found['command']}`{found['effect'] or ''}"
