@@ -16,6 +16,7 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -46,6 +47,8 @@ ACTORS = {
 SPARED = ("RewardActor",)
 DIED = ("WORKER_DIED", "NODE_DIED", "OWNER_DIED")
 
+Look = Callable[[], tuple[str, int] | None]  # what has died, and its process id
+
 
 class Deaths:
     def __init__(self, channel: Channel) -> None:
@@ -53,14 +56,19 @@ class Deaths:
         self.over = threading.Event()
         self.told = threading.Lock()
         self.children: dict[int, str] = {}
-        threading.Thread(target=self._watch, daemon=True).start()
+        # Two threads: while the GCS is dead, a question to it takes Ray a minute.
+        for look in (self._dead_child, self._dead_actor):
+            threading.Thread(target=self._watch, args=(look,), daemon=True).start()
 
     def stop(self) -> None:
         self.over.set()
 
     def tell(self) -> bool:
         """Whether somebody has died; the first who asks tells it by an event."""
-        dead = self._dead_child() or self._dead_actor()
+        return self._tell(self._dead_child) or self._tell(self._dead_actor)
+
+    def _tell(self, look: Look) -> bool:
+        dead = look()
         if dead and self.told.acquire(blocking=False):
             with contextlib.suppress(OSError):  # on a full disk the run ends without the event
                 self.channel.event("died", process=dead[0], pid=dead[1])
@@ -74,9 +82,9 @@ class Deaths:
         while not self.tell() and time.monotonic() < until:
             time.sleep(POLL_S)
 
-    def _watch(self) -> None:
+    def _watch(self, look: Look) -> None:
         while not self.over.wait(POLL_S):
-            if self.tell() and not self.over.is_set():
+            if self._tell(look) and not self.over.is_set():
                 end_at_once()
 
     def _dead_child(self) -> tuple[str, int] | None:
