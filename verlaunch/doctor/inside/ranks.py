@@ -1,0 +1,56 @@
+"""Ranks that talk to each other, as a run's do: processes, a port on loopback, gloo or NCCL.
+
+facts = spawned(measure, ranks=2, on_gpus=False, given={...})   # what rank 0 returned
+"""
+
+import json
+import os
+import socket
+import tempfile
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+PATIENCE = timedelta(seconds=60)  # of one rank for the others
+Work = Callable[[int, int, str, dict[str, Any]], dict[str, Any]]
+
+
+def _rank(
+    rank: int, ranks: int, port: int, on_gpus: bool, work: Work, given: dict[str, Any], out: str
+) -> None:
+    import torch
+    from torch import distributed
+
+    torch.set_num_threads(1)
+    device = f"cuda:{rank}" if on_gpus else "cpu"
+    if on_gpus:
+        torch.cuda.set_device(rank)
+    distributed.init_process_group(
+        "nccl" if on_gpus else "gloo",
+        init_method=f"tcp://127.0.0.1:{port}",
+        rank=rank,
+        world_size=ranks,
+        timeout=PATIENCE,
+    )
+    found = work(rank, ranks, device, given)
+    if rank == 0:
+        Path(out).write_text(json.dumps(found))
+    distributed.barrier()
+    distributed.destroy_process_group()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def spawned(work: Work, ranks: int, on_gpus: bool, given: dict[str, Any]) -> dict[str, Any]:
+    """`work` is a function of a module: it travels by name."""
+    from torch.multiprocessing.spawn import spawn
+
+    with tempfile.TemporaryDirectory() as folder:
+        out = os.path.join(folder, "rank0.json")
+        spawn(_rank, (ranks, _free_port(), on_gpus, work, given, out), nprocs=ranks)
+        return json.loads(Path(out).read_text())
