@@ -20,13 +20,15 @@ fail() { # what the user can mend
   exit 2
 }
 
-# Sets HARDWARE_SET: --hardware, else HARDWARE, else what is there. No other flag is looked at.
+# Sets HARDWARE_SET: --hardware, else HARDWARE, else what is there. A set that is installed stays for
+# those who only look, and where no GPU answers: the launcher says so, without a download first.
 # shellcheck disable=SC2034  # the scripts that source this file read it
 choose_set() {
-  local argument previous='' chosen=${HARDWARE:-}
+  local argument previous='' chosen=${HARDWARE:-} looks='' there=''
   for argument in "$@"; do
     if [[ $previous == --hardware ]]; then chosen=$argument; fi
     if [[ $argument == --hardware=* ]]; then chosen=${argument#*=}; fi
+    case $argument in -h | --help | --version | --dry[_-]run* | --print[_-]config) looks=1 ;; esac
     previous=$argument
   done
   case $chosen in
@@ -34,6 +36,10 @@ choose_set() {
     '') if gpu_answers; then HARDWARE_SET=gpu; else HARDWARE_SET=cpu; fi ;;
     *) fail "--hardware $chosen: allowed are cpu and gpu. Without it, nvidia-smi decides." ;;
   esac
+  there=$(sed -n 's/^set //p' "$VENV/stamp" 2>/dev/null) || true
+  if [[ $there && $there != "$HARDWARE_SET" ]]; then
+    if [[ $looks ]] || { [[ $HARDWARE_SET == gpu ]] && ! gpu_answers; }; then HARDWARE_SET=$there; fi
+  fi
 }
 
 gpu_answers() {

@@ -213,7 +213,7 @@ def test_moved_checkout_and_other_set_get_a_fresh_environment(
 ) -> None:
     moved = tmp_path / "moved"
     shutil.copytree(finished, moved, symlinks=True)
-    gpu = start(moved, "--hardware", "gpu")
+    gpu = start(moved, "--hardware", "gpu", **with_gpu(tmp_path))
     assert gpu.returncode == 0, gpu.stderr
     assert "Clearing .venv" in gpu.stderr
     assert installed(moved, "tiny") == "2.0"
@@ -256,9 +256,27 @@ def test_missing_python_is_named(tmp_path: Path) -> None:
         ("", "gpu", "gpu"),
     ],
 )
-def test_hardware_flag_beats_the_variable(arguments: str, variable: str, expected: str) -> None:
-    found = source(ROOT, f'choose_set {arguments}; echo "$HARDWARE_SET"', HARDWARE=variable)
-    assert found.stdout.strip() == expected, found.stderr
+def test_hardware_flag_beats_the_variable(
+    tmp_path: Path, arguments: str, variable: str, expected: str
+) -> None:
+    root = make_skeleton(tmp_path / "checkout")
+    assert chosen(root, arguments, HARDWARE=variable) == expected
+
+
+def chosen(root: Path, arguments: str, **env: str) -> str:
+    found = source(root, f'choose_set {arguments}; echo "$HARDWARE_SET"', **env)
+    assert found.returncode == 0, found.stderr
+    return found.stdout.strip()
+
+
+def with_gpu(
+    folder: Path, answer: str = "GPU 0: NVIDIA H200", visible: str = "0"
+) -> dict[str, str]:
+    """Variables under which an nvidia-smi of ours answers."""
+    smi = folder / "nvidia-smi"
+    smi.write_text(f"#!/bin/sh\necho '{answer}'\n")
+    smi.chmod(0o755)
+    return {"PATH": f"{folder}:{os.environ['PATH']}", "CUDA_VISIBLE_DEVICES": visible}
 
 
 @pytest.mark.parametrize(
@@ -268,12 +286,29 @@ def test_hardware_flag_beats_the_variable(arguments: str, variable: str, expecte
 def test_nvidia_smi_decides_without_a_flag(
     tmp_path: Path, answer: str, visible: str, expected: str
 ) -> None:
-    smi = tmp_path / "nvidia-smi"
-    smi.write_text(f"#!/bin/sh\necho '{answer}'\n")
-    smi.chmod(0o755)
     root = make_skeleton(tmp_path / "checkout")
-    env = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "CUDA_VISIBLE_DEVICES": visible}
-    assert source(root, 'choose_set; echo "$HARDWARE_SET"', **env).stdout.strip() == expected
+    assert chosen(root, "", **with_gpu(tmp_path, answer, visible)) == expected
+
+
+@pytest.mark.parametrize(
+    ("installed_set", "arguments", "has_gpu", "expected"),
+    [
+        ("cpu", "--hardware gpu", False, "cpu"),  # a mistake, which the launcher tells
+        ("cpu", "--hardware gpu", True, "gpu"),
+        ("cpu", "--hardware gpu --dry_run", True, "cpu"),
+        ("gpu", "--hardware cpu --dry-run json", True, "gpu"),
+        ("gpu", "--hardware cpu", True, "cpu"),
+        ("gpu", "--help", False, "gpu"),
+    ],
+)
+def test_an_installed_set_stays_where_another_is_of_no_use(
+    tmp_path: Path, installed_set: str, arguments: str, has_gpu: bool, expected: str
+) -> None:
+    root = make_skeleton(tmp_path / "checkout")
+    (root / ".venv").mkdir()
+    (root / ".venv" / "stamp").write_text(f"root {root}\nset {installed_set}\n")
+    env = with_gpu(tmp_path) if has_gpu else with_gpu(tmp_path, "No devices were found")
+    assert chosen(root, arguments, **env) == expected
 
 
 def test_unknown_hardware_stops_before_installing(tmp_path: Path) -> None:
