@@ -146,6 +146,7 @@ def read_table(path: Path, check: bool = True) -> dict[str, Entry]:
         except BadTable as error:
             problems.append(f"{pattern}: {error}")
     if problems:
-        lines = "a bad line" if len(problems) == 1 else f"{len(problems)} bad lines"
-        raise BadTable("\n".join([f"{path} has {lines}:", *problems]))
+        if len(problems) == 1:
+            raise BadTable(f"{path}: {problems[0]}")
+        raise BadTable("\n".join([f"{path} has {len(problems)} bad lines:", *problems]))
     return table

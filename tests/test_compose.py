@@ -147,8 +147,8 @@ def test_a_key_can_be_deleted() -> None:
         (["verlaunch.node_rank=1"], "is not built yet"),
         (["trainer.nnodes=2"], "is not built yet"),
         (["verlaunch.stop_kl=abc"], "stop_kl=abc: takes a number above 0, as --stop_kl does."),
-        (["verlaunch.grace=-1"], "takes a number at least 0"),
-        (["verlaunch.grace=null"], "takes a number at least 0"),
+        (["verlaunch.grace=-1"], "takes a number of seconds at least 0"),
+        (["verlaunch.grace=null"], "takes a number of seconds at least 0"),
         (["verlaunch.stop_on=nan"], "takes a list of nan, reward_constant"),
         (["verlaunch.stop_on=[kll]"], "takes a list of nan, reward_constant"),
         (["verlaunch.run_name=2024"], "takes some text, as --run_name does."),
@@ -158,7 +158,7 @@ def test_a_key_can_be_deleted() -> None:
         (["~verlaunch.grace"], "Leave this out."),
         (["~data.cache_dir"], "does not compose"),
         (["--recipe", "train_shh"], "rlhf_align, train_sh. Did you mean train_sh?"),
-        (["--recipe", "no/such.yaml"], "there is no such file"),
+        (["--recipe", "no/such.yaml"], "no such file in"),
     ],
 )
 def test_mistakes_stop_with_the_way_out(words: list[str], said: str) -> None:

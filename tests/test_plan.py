@@ -1,22 +1,45 @@
 """What a run is about to do, and what could be seen to go wrong, before anything starts."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from rewards.spec import ModelSpec, PartSpec, RewardSpec
 from verlaunch.checks import early_problems
 from verlaunch.compose import Config, compose, fill
 from verlaunch.derive import Facts, derive
+from verlaunch.findings import Finding
 from verlaunch.flags import parse
+from verlaunch.machine import GIB, Gpu, Machine
+from verlaunch.memory.estimate import Disk, Estimate, Part, Phase
 from verlaunch.models import Model
-from verlaunch.plan import Plan, differing, make_plan, row, uses_critic, uses_reference
+from verlaunch.plan import (
+    Plan,
+    differing,
+    make_plan,
+    processes,
+    row,
+    steps_of,
+    uses_critic,
+    uses_reference,
+)
+from verlaunch.planning import memory
+from verlaunch.planning.memory import Memory, Room
+from verlaunch.planning.roles import in_one_line, roles
 
 MODEL = Model("tiny", "Qwen2ForCausalLM", 260, 2048, None, heads=4, head_dim=32)
 
 
 def composed(*argv: str, hardware: str = "cpu") -> Config:
     return compose(parse(argv, {}), hardware)
+
+
+def filled(*argv: str, hardware: str = "cpu", rows: int = 4096) -> tuple[Config, Facts]:
+    config = composed(*argv, hardware=hardware)
+    facts = Facts(hardware, 2, 24.0, rows, MODEL.vocab_size, MODEL.name, "run", "/c")
+    return fill(config, derive(config.verl, facts)), facts
 
 
 def planned(
@@ -39,9 +62,22 @@ def test_the_text_says_what_will_run() -> None:
         "  length       32 steps, 32 per epoch; validation every 4 steps, checkpoint every 8",
         "  algorithm    gae, gamma 1.0, lambda 0.95, critic lr 1e-05, actor lr 1e-06, KL 0.001 in",
         "               the reward",
-        "  processes    11 beside Ray's own",
         "  output       /out",
     ]  # fmt: skip
+
+
+def test_processes_are_counted_beside_rays_own() -> None:
+    assert processes(filled()[0].verl) == 11
+
+
+def test_steps_count_the_validations_and_checkpoints_of_the_last_step() -> None:
+    words = ("--steps", "10", "trainer.test_freq=4", "trainer.save_freq=8")
+    config, facts = filled(*words)
+    steps = steps_of(config.verl, facts)
+    # 0, 4, 8 and 10; 8 and 10
+    assert (steps.validations, steps.checkpoints, steps.epochs, steps.per_epoch) == (4, 2, 1, 32)
+    config, facts = filled("trainer.test_freq=-1")
+    assert steps_of(config.verl, facts).validations == 0
 
 
 def test_a_plan_without_problems_has_none() -> None:
@@ -179,3 +215,120 @@ def test_a_plan_is_plain_data() -> None:
     plan: Any = planned()
     with pytest.raises(AttributeError):
         plan.total_steps = 3
+
+
+# ---- roles --------------------------------------------------------------------------------------
+
+
+def placed(*argv: str, hardware: str = "gpu", nodes: int = 1) -> dict[str, str]:
+    config, _ = filled(*argv, hardware=hardware)
+    config = fill(config, {"trainer.nnodes": nodes})
+    return {role.name: role.says for role in roles(config, None)}
+
+
+def test_eight_gpus_hold_shards_of_actor_and_critic_and_four_replicas() -> None:
+    assert placed("--n_gpus", "8", "--tp_size", "2") == {
+        "actor": "8 FSDP shards: GPUs 0-7",
+        "critic": "8 FSDP shards: GPUs 0-7",
+        "reference": "main memory; its layers visit GPUs 0-7 one after another",
+        "rollouts": "4 vLLM replicas of 2 GPUs: GPUs 0-1, 2-3, 4-5, 6-7",
+    }
+
+
+def test_one_gpu_holds_all() -> None:
+    found = placed()
+    assert found["actor"] == "1 FSDP shard: GPU 0"
+    assert found["rollouts"] == "1 vLLM replica: GPU 0"
+
+
+def test_nodes_are_told_once() -> None:
+    found = placed("--n_gpus", "4", "--tp_size", "4", nodes=2)
+    assert found["actor"] == "8 FSDP shards: GPUs 0-3 of each of 2 nodes"
+    assert found["rollouts"] == "2 vLLM replicas of 4 GPUs: GPUs 0-3 of each of 2 nodes"
+
+
+def test_a_role_that_is_not_there_is_not_told() -> None:
+    assert placed("--adv_estimator", "grpo", "--rollout_n", "4", "--kl_coef", "0").keys() == {
+        "actor", "rollouts",
+    }  # fmt: skip
+    assert placed("--lora_rank", "8")["reference"] == "the actor without its adapter"
+
+
+def test_the_replicas_of_all_ranks_are_in_the_data() -> None:
+    config, _ = filled("--n_gpus", "4", "--tp_size", "2", hardware="gpu")
+    by_name = {role.name: role for role in roles(config, None)}
+    assert by_name["rollouts"].groups == ((0, 1), (2, 3))
+    assert by_name["critic"].ranks == (0, 1, 2, 3)
+
+
+@pytest.mark.parametrize(
+    ("own", "where"),
+    [
+        ({}, "GPU 0, beside the trainer"),
+        ({"gpus": 1}, "GPU 2, its own"),
+        ({"gpus": 2}, "GPUs 2-3, its own"),
+        ({"device": "cpu"}, "the CPU"),
+        ({"url": "http://127.0.0.1:8000"}, "a server of yours"),
+    ],
+)
+def test_a_reward_model_has_a_place(own: dict[str, Any], where: str) -> None:
+    part = PartSpec("rm_score", ModelSpec("a/b", **own))
+    config, _ = filled("--n_gpus", "2", hardware="gpu")
+    *_, role = roles(config, RewardSpec((part,), {"rm_score": 1.0}))
+    assert (role.name, role.says) == ("rm_score", where)
+
+
+def test_roles_in_one_line_share_their_place() -> None:
+    config, _ = filled("--n_gpus", "2", hardware="gpu")
+    assert in_one_line(roles(config, None)) == (
+        "actor and critic on GPUs 0-1, reference in main memory, rollouts by 2 vLLM replicas"
+    )
+
+
+# ---- memory -------------------------------------------------------------------------------------
+
+GPU = (
+    Phase("generation", (Part("KV cache", 10 * GIB), Part("actor weights", 2 * GIB))),
+    Phase("actor update", (Part("optimizer", 12 * GIB), Part("logits", 6 * GIB))),
+)
+HOST = (Phase("start", (Part("reference", 30 * GIB),)),)
+ESTIMATE = Estimate(GPU, HOST, 2 * 10**9, Disk(6 * 10**9, 4, 10**9), kv_tokens=4096)
+ROOM = Room(24 * GIB, 128 * GIB, 300 * 10**9, 12 * 10**9)
+
+
+def test_memory_in_one_line_names_the_peak() -> None:
+    assert Memory(ROOM, ESTIMATE).line() == (
+        "about 18.0 GiB of 24.0 GiB per GPU (actor update), 30.0 GiB of 128.0 GiB of main "
+        "memory, checkpoints 25.0 GB of 300.0 GB free"
+    )
+    assert Memory(ROOM, note="no such model").line() == ""
+
+
+def test_memory_in_rows_has_the_parts_of_the_peak_and_the_other_phases() -> None:
+    assert memory.rows(Memory(ROOM, ESTIMATE, longest=1024)) == [
+        ("per GPU", "actor update 18.0 GiB of 24.0 GiB: optimizer 12.0 GiB, logits 6.0 GiB"),
+        ("", "generation 12.0 GiB"),
+        ("main memory", "start 30.0 GiB of 128.0 GiB: reference 30.0 GiB"),
+        ("KV cache", "4,096 tokens in each vLLM replica: 4 sequences of full length at the same "
+                     "time"),
+        ("/dev/shm", "2.0 GB of 12.0 GB free"),
+        ("disk", "4 checkpoints of 6.0 GB at the same time + the final model 1.0 GB = 25.0 GB of "
+                 "300.0 GB free"),
+    ]  # fmt: skip
+
+
+def test_memory_that_is_not_known_is_a_note() -> None:
+    assert memory.rows(Memory(ROOM, note="no such model")) == [("note", "no such model")]
+
+
+def test_guards_do_not_tell_of_main_memory_again() -> None:
+    assert Memory(ROOM, ESTIMATE).for_guards is ESTIMATE
+    tight = Memory(replace(ROOM, host=32 * GIB), ESTIMATE, (Finding("main memory"),)).for_guards
+    assert tight is not None and (tight.host, tight.disk) == ((), ESTIMATE.disk)
+
+
+def test_the_room_of_a_machine_is_its_smallest_card(tmp_path: Path) -> None:
+    two = Machine(8, 64.0, (Gpu("big", 80.0), Gpu("small", 24.0)))
+    assert Room.of(two, "gpu", tmp_path, None).gpu == 24 * GIB
+    assert Room.of(two, "cpu", tmp_path, None).gpu is None
+    assert Room.of(two, "cpu", tmp_path / "not" / "yet", 1).disk > 0

@@ -199,9 +199,12 @@ def test_a_recipe_of_ones_own_is_run_as_it_stands(tmp_path: Path) -> None:
 
 
 def test_a_dry_run_says_that_it_is_the_cpu_variant(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    cache: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("VERLAUNCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("VERLAUNCH_CACHE", str(cache))
     words = ["--hardware", "cpu", "--output_dir", str(tmp_path / "out"), "--dry_run"]
     assert main(["--recipe", "ppo_qwen", *words]) == 0
     shown = " ".join(capsys.readouterr().out.split())

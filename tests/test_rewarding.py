@@ -267,7 +267,7 @@ def test_every_flag_of_the_judge_is_passed_on() -> None:
         ("--reward_mix rule_scor=1", "Did you mean rule_score?"),
         ("--reward_model a/b --reward_mix rule_score=1", "rm_score has no weight"),
         ("--reward_model a/b --reward_mix rm_scor=1", "Did you mean rm_score?"),
-        ("--rm_url 127.0.0.1:8000", "it looks like http://127.0.0.1:8000."),
+        ("--rm_url 127.0.0.1:8000", "one looks like http://127.0.0.1:8000."),
         ("--rm_url http://me:secret@h:1", "holds a name, password or query"),
         ("--on_reward_failure maximum", "takes neutral, min, raise or a number."),
         ("--on_reward_failure inf", "takes neutral, min, raise or a number."),

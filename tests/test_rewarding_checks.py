@@ -130,8 +130,10 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     assert "--reward_model" in problem and "no such folder" in problem
 
 
-def test_a_model_on_the_hub_is_not_looked_at_before_a_run() -> None:
-    assert start_problems(alone(ModelSpec("org/model")), MATH) == []
+def test_a_model_is_asked_for_on_the_hub_before_a_run() -> None:
+    (problem,) = start_problems(alone(ModelSpec("org/model")), MATH)  # tests have no hub
+    assert problem.startswith("rm_score: model org/model: the hub cannot be reached")
+    assert problem.endswith("pass --reward_model FOLDER.")
 
 
 def test_every_part_is_asked_and_all_is_told(

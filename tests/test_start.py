@@ -1,5 +1,6 @@
 """The story of a start, up to the process that trains: a small real one stands in its place."""
 
+import asyncio
 import functools
 import json
 import sys
@@ -8,17 +9,21 @@ from pathlib import Path
 import pytest
 
 from rewards.part import Row
-from rewards.spec import RuleSpec, from_dict
+from rewards.spec import RULES, ModelSpec, PartSpec, RewardSpec, RuleSpec, from_dict
 from tests.judge_servers import JudgeServer
 from tests.reward_models import make
 from verlaunch import checkpoints, inputs, start
 from verlaunch.compose import compose
+from verlaunch.data import sources
 from verlaunch.errors import UserError
+from verlaunch.findings import stopping, warnings
 from verlaunch.flags import parse
 from verlaunch.inputs import Inputs, with_demo
 from verlaunch.machine import Machine
+from verlaunch.planning import rehearsal
 from verlaunch.recipes import DEMO_RECIPE
 from verlaunch.report.recorder import Recorder
+from verlaunch.rewarding import tryout
 from verlaunch.run import Launch, run
 
 ROWS = [{"prompt": f"{i}+1=", "ground_truth": str(i + 1), "data_source": "math_reasoning"}
@@ -70,8 +75,8 @@ class Bench:
 
 
 @pytest.fixture
-def bench(tmp_path: Path, tiny_qwen2: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
-    monkeypatch.setenv("VERLAUNCH_CACHE", str(tmp_path / "cache"))
+def bench(tmp_path: Path, tiny_qwen2: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    monkeypatch.setenv("VERLAUNCH_CACHE", str(cache))
     driver = (sys.executable, "-c", DRIVER)
     monkeypatch.setattr(start, "run", functools.partial(run, driver=driver))
     # The pictures of each run would take most of the time; test_report_recorder.py draws them.
@@ -181,6 +186,161 @@ def test_a_dry_run_shows_where_a_run_would_continue(
     bench.run("--steps", "3")
     bench.start("--steps", "9").dry_run()
     assert "continuing from step 3" in capsys.readouterr().out
+
+
+def test_a_dry_run_tries_the_reward_and_ends_with_what_to_type(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert bench.start("--steps", "9", "--dry_run").dry_run() == 0
+    screen = " ".join(capsys.readouterr().out.split())
+    assert "the reference answer ('1') scores 1.00, junk 0.00, an empty response 0.00" in screen
+    assert "main memory" in screen and "Roles: actor 1 FSDP shard: rank 0" in screen
+    assert screen.endswith(f"--output_dir {bench.out} --steps 9")
+    assert not bench.out.exists()
+
+
+def test_a_verbose_dry_run_shows_the_settings_as_a_command_of_verl(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench.start("--steps", "9").dry_run()
+    assert "verl.trainer.main_ppo" not in capsys.readouterr().out
+    bench.start("--steps", "9", "--verbose").dry_run()
+    screen = capsys.readouterr().out
+    _, shown = screen.split("python -m verl.trainer.main_ppo")
+    assert "    trainer.total_training_steps=9 \\\n" in shown
+
+
+def test_a_start_shows_roles_and_memory_in_few_rows(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench.run("--steps", "3")
+    lines = capsys.readouterr().out.splitlines()
+    labels = [line[2:15].strip() for line in lines if line.startswith("  ") and line[2] != " "]
+    shown = labels[: labels.index("output") + 1]
+    assert {"roles", "memory", "batch", "length"} <= set(shown) and len(shown) <= 14
+
+
+def test_the_sizes_of_a_model_are_asked_for_once(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    known = start.sizes_of
+    monkeypatch.setattr(start, "sizes_of", lambda *of: asked.append(of) or known(*of))
+    bench.run("--steps", "3")
+    assert len(asked) == 1
+
+
+def test_mistakes_of_every_kind_are_told_together(bench: Bench) -> None:
+    (bench.folder / "bad.json").write_text('[{"question": 1}')
+    words = ("--model", "no/such/model", "--data", str(bench.folder / "bad.json"),
+             "--reward_fn", "nowhere.py:score", "--tp_size", "3")  # fmt: skip
+    starting = start.Start(compose(parse(words, {}), "cpu"), Machine(2, 24.0), "./train.sh")
+    found = "\n".join(starting.foresee(rehearsed=True).problems)
+    for part in ("no/such/model", "bad.json", "nowhere.py", "--tp_size 3 must divide"):
+        assert part in found
+
+
+def test_a_size_that_is_none_does_not_hide_the_other_mistakes(bench: Bench) -> None:
+    found = bench.start("data.train_batch_size=0", "--reward_fn", "nowhere.py:f").foresee().problems
+    assert len(found) == 2
+
+
+# ---- rewards in a dry run -----------------------------------------------------------------------
+
+
+def by_judge(server: JudgeServer) -> RewardSpec:
+    return RewardSpec((PartSpec("judge_score", server.spec()),), {"judge_score": 1.0})
+
+
+def test_a_judge_is_asked_by_a_dry_run_and_nothing_is_kept(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with JudgeServer("openai", lambda prompt: 9 if "= 12" in prompt else 1) as server:
+        monkeypatch.setenv("OPENAI_API_KEY", server.key)
+        spec = RewardSpec(
+            (PartSpec("judge_score", server.spec(cache=str(tmp_path / "c.sqlite"))),),
+            {"judge_score": 1.0},
+        )
+        found = rehearsal.rehearse(spec, ())
+        assert (found.asked, stopping(found.findings)) == (("judge_score",), [])
+        assert len(server.requests) >= 2
+    assert not (tmp_path / "c.sqlite").exists()
+
+
+@pytest.mark.parametrize("what", ["key", "model", "address"])
+def test_a_judge_that_cannot_answer_stops_a_dry_run(
+    what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with JudgeServer("openai", models=["another"] if what == "model" else None) as server:
+        monkeypatch.setenv("OPENAI_API_KEY", "sk-wrong-9876" if what == "key" else server.key)
+        spec = by_judge(server)
+        if what == "address":
+            server.down()
+        found = rehearsal.rehearse(spec, ())
+    (problem,) = stopping(found.findings)
+    assert problem.startswith("judge_score: ") and found.asked == ()
+    assert "sk-wrong-9876" not in problem
+
+
+def test_a_judge_that_is_slow_is_a_warning_and_one_that_is_nowhere_a_problem(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(rehearsal, "DEADLINE_S", 0.3)
+    monkeypatch.setattr(rehearsal, "CONNECT_S", 0.3)
+    with JudgeServer("openai", latency_s=5) as server:
+        monkeypatch.setenv("OPENAI_API_KEY", server.key)
+        (warning,) = warnings(rehearsal.rehearse(by_judge(server), ()).findings)
+        assert "is there, but gave no answers within 0.3 s" in warning
+        spec = by_judge(server)
+
+    async def nowhere(url: str) -> bool:  # a port that swallows packets needs a network to test
+        return False
+
+    async def silent(part: PartSpec, deadline_s: float) -> list[str]:
+        raise asyncio.TimeoutError
+
+    monkeypatch.setattr(rehearsal, "_connects", nowhere)
+    monkeypatch.setattr(tryout, "ask_judge", silent)
+    (problem,) = stopping(rehearsal.rehearse(spec, ()).findings)
+    assert "cannot be reached" in problem and "--rm_base_url" in problem
+
+
+def test_a_reward_server_that_is_not_there_yet_is_a_warning() -> None:
+    part = PartSpec("rm_score", ModelSpec(None, url="http://127.0.0.1:9"))
+    found = rehearsal.rehearse(RewardSpec((part,), {"rm_score": 1.0}), ())
+    assert stopping(found.findings) == [] and warnings(found.findings)[0].startswith("rm_score: ")
+
+
+def test_a_function_that_fails_on_reference_answers_stops_a_dry_run(bench: Bench) -> None:
+    (bench.folder / "bad.py").write_text("def score(**row): raise KeyError('x')\n")
+    with pytest.raises(UserError, match="failed on a reference answer"):
+        bench.start("--reward_fn", f"{bench.folder / 'bad.py'}:score").dry_run()
+
+
+def test_each_data_source_is_tried_wherever_its_rows_begin(tmp_path: Path) -> None:
+    rows = [*ROWS, {"prompt": "?", "ground_truth": "Paris", "data_source": "qa"}]
+    (tmp_path / "mixed.json").write_text(json.dumps(rows))
+    first = rehearsal.first_rows(sources(str(tmp_path / "mixed.json")), ["math_reasoning", "qa"])
+    found = rehearsal.rehearse(RULES, first)
+    assert {name: means.reference for name, means in found.means.items()} == {
+        "math_reasoning": 1.0, "qa": 1.0,
+    }  # fmt: skip
+    assert found.references == {"math_reasoning": "1", "qa": "Paris"}
+
+
+def test_programs_on_a_server_of_the_users_wait_for_the_start() -> None:
+    rules = RuleSpec(sandbox_url="http://127.0.0.1:9")
+    spec = RewardSpec((PartSpec("rule_score", rules),), {"rule_score": 1.0})
+    tests = '{"inputs": ["1"], "outputs": ["1"]}'
+    found = rehearsal.rehearse(spec, [Row("code", "", tests, {"solution": "print(input())"})])
+    assert (found.means, found.findings) == ({}, ())
+    assert found.later == ("code: its programs run on --sandbox_url when the run starts",)
+
+
+def test_a_reward_model_is_named_for_later(tmp_path: Path) -> None:
+    part = PartSpec("rm_score", ModelSpec(str(tmp_path)))
+    found = rehearsal.rehearse(RewardSpec((part,), {"rm_score": 1.0}), ())
+    assert found.later == ("rm_score: the model is loaded and tried when the run starts",)
 
 
 def test_another_spelling_of_the_same_model_is_the_same_run(

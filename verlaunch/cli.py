@@ -3,7 +3,7 @@
     verlaunch --data data/sample_math.json --lr 1e-5
 
 Every stage takes the plain result of the one before it. A user's mistake ends here, as one message
-and exit code 2; so does a disk that is full or may not be written.
+and exit code 2 (and as JSON for --dry_run json); so does a disk that is full or may not be written.
 """
 
 import errno
@@ -22,10 +22,11 @@ DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 def main(argv: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # prompts in a terminal that lacks their letters
+    words = sys.argv[1:] if argv is None else list(argv)
     try:
-        return _main(sys.argv[1:] if argv is None else list(argv))
+        return _main(words)
     except UserError as error:
-        return _told(error.problems)
+        return _told(error.problems, words)
     except KeyboardInterrupt:
         print("\nStopped before the run began.", file=sys.stderr)
         return 130
@@ -37,10 +38,21 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         where = error.filename or "A file"
         return _told([f"{where} cannot be written: {error.strerror}. Make room there, or name "
-                      "another folder with --output_dir FOLDER."])  # fmt: skip
+                      "another folder with --output_dir FOLDER."], words)  # fmt: skip
 
 
-def _told(problems: Sequence[str]) -> int:
+def _wants_json(words: Sequence[str]) -> bool:
+    """Also where the words cannot be read as flags."""
+    said = f" {' '.join(words)} ".replace("-", "_")
+    return " __dry_run json " in said or " __dry_run=json " in said
+
+
+def _told(problems: Sequence[str], words: Sequence[str]) -> int:
+    if _wants_json(words):
+        from verlaunch.paths import start_command
+        from verlaunch.planning.document import failed
+
+        print(failed(problems, [start_command(), *words]))
     for problem in problems:
         print(f"error: {problem}", file=sys.stderr)
     return 2
@@ -78,7 +90,7 @@ def _start(request: Request, words: list[str]) -> int:
     start = Start(config, seen, command_line(variables, [start_command(), *words]))
     if request.action == "print_config":
         return start.print_config()
-    return start.dry_run() if request.action == "dry_run" else start.run()
+    return start.dry_run(request.form) if request.action == "dry_run" else start.run()
 
 
 if __name__ == "__main__":

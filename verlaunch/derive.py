@@ -48,7 +48,9 @@ def get(tree: Tree, key: str) -> Any:
 def put(tree: Tree, key: str, value: Any) -> None:
     *path, last = key.split(".")
     for part in path:
-        tree = tree.setdefault(part, {})
+        if tree.get(part) is None:  # typed as null, too
+            tree[part] = {}
+        tree = tree[part]
     tree[last] = value
 
 

@@ -19,6 +19,8 @@ from verlaunch.errors import UserError, raise_all
 from verlaunch.paths import CONFIGS
 from verlaunch.values import WORDS, Flag, closest, read, said
 
+LONG_DASHES = ("\u2013", "\u2014")  # what text programs make of - and --
+DASHES = "-" + "".join(LONG_DASHES)
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C one reads the table 8x faster
 
 Given = tuple[Flag, str, str]  # flag, as it was typed ("--lr" or "LEARNING_RATE"), text
@@ -26,12 +28,16 @@ Given = tuple[Flag, str, str]  # flag, as it was typed ("--lr" or "LEARNING_RATE
 
 @dataclass(frozen=True)
 class Request:
-    """What the user asked for; nothing that was left out is in it."""
+    """What the user asked for; nothing that was left out is in it.
+
+    form: of the action's answer, such as "json".
+    """
 
     action: str
     values: dict[str, Any]
     sources: dict[str, str]
     overrides: tuple[str, ...]
+    form: str = ""
 
 
 def load_table() -> tuple[Flag, ...]:
@@ -55,22 +61,35 @@ def _unknown(word: str, table: Sequence[Flag]) -> str:
     name = word.partition("=")[0]
     if "." in name:
         return f"{word}: verl's own keys are written without dashes: {word.lstrip('-')}."
-    near = closest(name.lstrip("-").replace("-", "_"), [flag.name for flag in table], "--")
-    return f"{name} is not a flag.{near or ' ./train.sh --help lists them.'}"
+    return f"{name} is not a flag.{_meant(name, table) or ' ./train.sh --help lists them.'}"
 
 
-def _stray(word: str) -> str:
+def _meant(word: str, table: Sequence[Flag]) -> str:
+    """Variables count as well: --learning_rate and --model_path are meant by many."""
+    name = word.lstrip(DASHES).partition(":")[0].replace("-", "_").lower()
+    variables = {flag.env.lower(): flag.name for flag in table if flag.env}
+    if name in variables:
+        return f" Did you mean --{variables[name]}?"
+    return closest(name, [flag.name for flag in table], "--")
+
+
+def _stray(word: str, last: Flag | None, table: Sequence[Flag]) -> str:
+    if last and last.type == "list" and "=" not in word:
+        return f"{word}: several go in one word: --{last.name} A,{word}."
+    near = "" if "." in word else _meant(word, table)  # a file is no flag
     return (
-        f"{word}: what does it belong to? A flag starts with --, a verl key is written key=value, "
-        "and a text with spaces needs quotes."
+        f"{word}: what does it belong to?{near} A flag starts with --, a verl key is written "
+        "key=value, and a text with spaces needs quotes."
     )
 
 
 def _takes_next(flag: Flag | None, rest: list[str]) -> bool:
-    if not rest or rest[0].startswith("--"):
+    if not rest or rest[0].startswith(("--", *LONG_DASHES)):
         return False
     if flag is None:  # an unknown flag's value is no second mistake
         return "=" not in rest[0]
+    if flag.bare:  # most of what stands behind --dry_run is no form of it
+        return "=" not in rest[0] and not rest[0].startswith(("-", "~")) and "." not in rest[0]
     return flag.type != "bool" or rest[0].lower() in WORDS
 
 
@@ -82,7 +101,7 @@ def _take_flag(
     flag = flags.get(name[2:].replace("-", "_")) if name.startswith("--") else None
     if not equals and _takes_next(flag, rest):
         text = rest.pop(0)
-    elif not equals and flag and flag.type == "bool":
+    elif not equals and flag and (flag.type == "bool" or flag.bare):
         text = "true"
     elif not equals and flag:
         return f"--{flag.name} needs a value: --{flag.name} {flag.metavar or 'VALUE'}."
@@ -92,11 +111,16 @@ def _take_flag(
     return None
 
 
-def _take_override(word: str, flags: dict[str, Flag], overrides: list[str]) -> str | None:
+def _take_override(
+    word: str, rest: list[str], last: Flag | None, flags: dict[str, Flag], overrides: list[str]
+) -> str | None:
     name, equals, text = word.partition("=")
     flag = flags.get(name.replace("-", "_"))
     if not equals and not word.startswith("~"):
-        return _stray(word)
+        if "." in word and rest and not rest[0].startswith("-"):
+            value = [rest.pop(0) for _ in range(2) if rest and not rest[0].startswith("-")][-1]
+            return f"{word} {value}: a verl key and its value are one word: {word}={value}."
+        return _stray(word, last, list(flags.values()))
     if flag:
         return f"{word}: {flag.name} is a flag: --{flag.name} {text}."
     overrides.append(word)
@@ -112,10 +136,11 @@ def _split(argv: Sequence[str], table: Sequence[Flag]) -> tuple[list[Given], lis
     rest = ["--help" if word == "-h" else word for word in argv]
     while rest:
         word = rest.pop(0)
-        if word.startswith("-"):
+        if word.startswith(("-", *LONG_DASHES)):
             problems.append(_take_flag(word, rest, flags, given))
         else:
-            problems.append(_take_override(word, flags, overrides))
+            last = given[-1][0] if given else None
+            problems.append(_take_override(word, rest, last, flags, overrides))
     return given, overrides, [problem for problem in problems if problem]
 
 
@@ -170,8 +195,10 @@ def parse(
     _drop_idle(values, sources, table)
     raise_all(problems + _unbuilt(values, sources, table))
     actions = [flag.action or "" for flag in table if flag.action and values.get(flag.name)]
+    forms = [str(values[flag.name]) for flag in table if flag.bare and values.get(flag.name)]
     values = {
         flag.name: values[flag.name] for flag in table if flag.name in values and not flag.action
     }
     sources = {name: source for name, source in sources.items() if name in values}
-    return Request(actions[0] if actions else "run", values, sources, tuple(overrides))
+    action, form = (*actions, "run")[0], (*forms, "")[0]
+    return Request(action, values, sources, tuple(overrides), form)

@@ -75,6 +75,8 @@ def _typed(flag: Flag) -> str:
     if flag.type == "bool":
         return f"--{flag.name}"
     choices = "|".join(flag.choices) if flag.choices and flag.type == "choice" else ""
+    if flag.bare:
+        return f"--{flag.name} [{choices}]"
     return f"--{flag.name} {choices or flag.metavar or 'VALUE'}"
 
 

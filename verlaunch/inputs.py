@@ -18,6 +18,7 @@ from verlaunch import models
 from verlaunch.compose import Config
 from verlaunch.data import Prepared, Settings, Source, prepare, sources
 from verlaunch.data.chat import DEFAULT_CHAT_TEMPLATE
+from verlaunch.demo.sizes import CONFIG
 from verlaunch.derive import get
 from verlaunch.errors import UserError
 from verlaunch.models import Model
@@ -28,7 +29,8 @@ from verlaunch.recipes import cpu_variants, default_recipe
 MODEL = "actor_rollout_ref.model.path"
 CRITIC = "critic.model.path"
 TEMPLATE = "actor_rollout_ref.model.custom_chat_template"
-DEMO = Model("the demo's own", "Qwen2ForCausalLM", 260, 256, None)  # see demo/model.py
+# The name has a hub id's form, since guards look into the hub's cache for what is in no folder.
+DEMO = Model("cpu-demo", "Qwen2ForCausalLM", 260, 256, None, config=CONFIG)
 TRAIN_SAMPLE, VAL_SAMPLE = "sample_math.json", "sample_math_val.json"
 # Who names one of these has something of their own to train on.
 NO_DEMO = {"model", "data", "val_data", "prompt_key", "answer_key", "data_source"}
@@ -87,6 +89,11 @@ class Inputs:
             "Which model? Without a GPU there is no default for your own data: "
             "--model FOLDER_OR_HUB_ID."
         )
+
+    def critic_model(self) -> Model | None:
+        """The critic's own model, None when it starts from the policy's or there is none."""
+        critic = self._critic()
+        return models.look(critic, "--critic_model") if critic else None
 
     def sources(self) -> tuple[tuple[Source, ...], tuple[Source, ...]]:
         """Training and validation data; validation is empty when rows are to be split off."""

@@ -1,13 +1,16 @@
 """What a run is about to do, in numbers, with every problem that can be seen beforehand.
 
-    plan = make_plan(config, model, facts)
+    plan = make_plan(config, model, facts, data_rows, gpus, output)
     print(plan.text());  plan.problems  ->  ()
 
 Plain data: made from a composed configuration, the model's small files and counts of the data;
-needs no torch, no Ray, and changes nothing on disk.
+needs no torch, no Ray, and changes nothing on disk. Its rows are what every start shows; the longer
+page and the JSON of a dry run are in planning/.
 """
 
+import math
 import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,14 +36,33 @@ from verlaunch.derive import (
 )
 from verlaunch.keys import yaml_word
 from verlaunch.models import Model
+from verlaunch.planning.uses import uses_critic, uses_reference
 
 LABEL = 12  # characters
 LINE = 88
+Rows = tuple[tuple[str, str], ...]  # label, what a person reads
+
+__all__ = ["Plan", "Rows", "Steps", "batch_of", "differing", "make_plan", "processes", "row",
+           "steps_of", "uses_critic", "uses_reference"]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Steps:
+    """validate_every: 0 for never. exact: False while only part of the data has been seen."""
+
+    total: int
+    per_epoch: int
+    epochs: int
+    validate_every: int
+    validations: int
+    save_every: int
+    checkpoints: int
+    exact: bool
 
 
 @dataclass(frozen=True)
 class Plan:
-    rows: tuple[tuple[str, str], ...]  # label, what a person reads
+    rows: Rows
     notes: tuple[str, ...]
     problems: tuple[str, ...]
     batch: Batch
@@ -49,9 +71,12 @@ class Plan:
     ray_gpus: int
     rollout_workers: int
     object_store_bytes: int
+    warnings: tuple[str, ...] = ()
 
     def text(self) -> str:
-        return "\n".join([row(*pair) for pair in self.rows] + [row("note", n) for n in self.notes])
+        more = [("warning", warning) for warning in self.warnings]
+        more += [("note", note) for note in self.notes]
+        return "\n".join(row(*pair) for pair in (*self.rows, *more))
 
 
 def row(label: str, value: str) -> str:
@@ -80,15 +105,6 @@ def batch_of(verl: dict[str, Any]) -> Batch:
         critic_mini=get(verl, "critic.ppo_mini_batch_size") if uses_critic(verl) else None,
         micro=tuple((key, size) for key, size in micro if size),
     )
-
-
-def uses_critic(verl: dict[str, Any]) -> bool:
-    enabled = get(verl, "critic.enable")
-    return enabled if enabled is not None else get(verl, "algorithm.adv_estimator") == "gae"
-
-
-def uses_reference(verl: dict[str, Any]) -> bool:
-    return bool(get(verl, "algorithm.use_kl_in_reward") or get(verl, f"{ACTOR}.use_kl_loss"))
 
 
 def processes(verl: dict[str, Any]) -> int:
@@ -121,11 +137,15 @@ def make_plan(
     config: Config,
     model: Model,
     facts: Facts,
-    data_rows: tuple[tuple[str, str], ...],
+    data_rows: Rows,
     gpus: int,
     output: str,
+    more_rows: Rows = (),
+    warnings: Sequence[str] = (),
 ) -> Plan:
-    """`gpus`: cards on this machine; 0 on the CPU, where ranks are processes."""
+    """`gpus`: cards on this machine; 0 on the CPU, where ranks are processes. `more_rows`: of roles
+    and memory.
+    """
     verl = config.verl
     batch = batch_of(verl)
     rows = facts.train_rows if facts.rows_exact else None
@@ -136,9 +156,9 @@ def make_plan(
             ("hardware", _hardware(config, gpus)),
             *data_rows,
             ("batch", str(batch)),
-            ("length", _length(verl, facts)),
+            ("length", _length(steps_of(verl, facts))),
             ("algorithm", _algorithm(verl, config.launch)),
-            ("processes", f"{processes(verl)} beside Ray's own"),
+            *more_rows,
             ("output", output),
         ),
         config.notes,
@@ -149,16 +169,30 @@ def make_plan(
         ranks(verl) + config.launch["rm_gpus"],
         _rollout_workers(verl),
         _object_store_bytes(batch, sequence_length(verl), facts.memory_gib),
+        tuple(warnings),
     )
 
 
-def _length(verl: dict[str, Any], facts: Facts) -> str:
-    steps, save = get(verl, "trainer.total_training_steps"), get(verl, "trainer.save_freq")
-    test = get(verl, "trainer.test_freq")
-    least = "" if facts.rows_exact else "at least "
-    per_epoch = f"{least}{steps_per_epoch(verl, facts)} per epoch"
-    validation = f"validation every {plural(test, 'step')}" if test > 0 else "no validation"
-    return f"{plural(steps, 'step')}, {per_epoch}; {validation}, checkpoint every {save}"
+def steps_of(verl: dict[str, Any], facts: Facts) -> Steps:
+    total, save = get(verl, "trainer.total_training_steps"), get(verl, "trainer.save_freq")
+    test, per_epoch = get(verl, "trainer.test_freq"), steps_per_epoch(verl, facts)
+    before = bool(get(verl, "trainer.val_before_train"))
+    # verl validates and saves after the last step too (trainer/ppo/v1/trainer_base.py:467)
+    validations = math.ceil(total / test) + before if test > 0 else 0
+    return Steps(
+        total, per_epoch, math.ceil(total / per_epoch), max(0, test), validations, save,
+        math.ceil(total / save), facts.rows_exact,
+    )  # fmt: skip
+
+
+def _length(steps: Steps) -> str:
+    least = "" if steps.exact else "at least "
+    often = f"every {plural(steps.validate_every, 'step')}"
+    validation = f"validation {often}" if steps.validate_every else "no validation"
+    return (
+        f"{plural(steps.total, 'step')}, {least}{steps.per_epoch} per epoch; {validation}, "
+        f"checkpoint every {steps.save_every}"
+    )
 
 
 def _hardware(config: Config, gpus: int) -> str:

@@ -2,15 +2,18 @@
 
     Start(config, machine.look(), "./train.sh --lr 1e-5").run()
 
-`preview` reads only small files, so that --dry_run and --print_config answer at once and leave
-nothing behind; `run` does the rest in order of cost: cheap checks, the folder's lock, the model,
-the data, the reward, Ray. The run's folder gets its first file when nothing is left to check.
+`foresee` reads only small files, so that --dry_run and --print_config answer at once and leave
+nothing behind; a dry run tries the reward as well. `run` does the rest in order of cost: cheap
+checks, the folder's lock, the model, the data, the reward, Ray. The run's folder gets its first
+file when nothing is left to check.
 """
 
+import contextlib
 import os
+import shlex
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,7 +21,7 @@ from omegaconf import OmegaConf
 
 from rewards.part import Row
 from rewards.spec import RewardSpec, to_dict
-from verlaunch import checkpoints, folder, paths, trackers, training, words
+from verlaunch import checkpoints, folder, guards, paths, trackers, training, words
 from verlaunch.checkpoints import Checkpoint, Resume
 from verlaunch.checks import early_problems
 from verlaunch.compose import Config, fill, for_verl, to_yaml
@@ -26,10 +29,20 @@ from verlaunch.data import Look, Prepared, first_rows, quick_look
 from verlaunch.data.select import default_val_size
 from verlaunch.derive import Facts, derive, get, ranks
 from verlaunch.errors import UserError, raise_all
+from verlaunch.findings import Finding, stopping, warnings
+from verlaunch.guards import host
+from verlaunch.guards.scene import Scene
 from verlaunch.inputs import CRITIC, MODEL, TEMPLATE, Inputs
 from verlaunch.machine import Machine
 from verlaunch.models import Model
-from verlaunch.plan import Plan, differing, make_plan, row
+from verlaunch.plan import Plan, make_plan, row
+from verlaunch.planning.document import document
+from verlaunch.planning.memory import Memory, Room, Sizes, expected, fitted, sizes_of
+from verlaunch.planning.outlook import Outlook
+from verlaunch.planning.page import page
+from verlaunch.planning.rehearsal import first_rows as first_of_each
+from verlaunch.planning.rehearsal import rehearse
+from verlaunch.planning.roles import in_one_line, roles
 from verlaunch.record import has_ended, has_step, rewind
 from verlaunch.rewarding.checks import check_sources, start_problems
 from verlaunch.rewarding.identity import identity as reward_identity
@@ -42,6 +55,8 @@ from verlaunch.run import Launch, run
 from verlaunch.screen import Screen
 
 BEFORE_ALL = -1  # the validation before training is of step 0
+# Where the model is not known, sizes and lengths are checked without it.
+UNKNOWN = Model("the model", "", 32_000, None, None)
 
 
 @dataclass(frozen=True)
@@ -50,6 +65,16 @@ class Preview:
     plan: Plan
     resume: Resume
     problems: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What the numbers of model, data and machine make of a configuration."""
+
+    config: Config  # with no number left open
+    plan: Plan
+    facts: Facts
+    memory: Memory
 
 
 class Start:
@@ -66,30 +91,48 @@ class Start:
             self.folder /= self.launch["run_name"]
         self.trackers = trackers.chosen(config.verl["trainer"]["logger"])
         self.checkpoints = self.folder / "checkpoints"
+        self.host = host.look()
+        self._sizes: Sizes | None = None
+        self._warnings: tuple[str, ...] = ()
 
     # ---- looking ---------------------------------------------------------------------------
 
     def preview(self) -> Preview:
         """What small files, folders and numbers show. Raises UserError without model or data."""
-        raise_all(early_problems(self.config))
-        problems: list[str] = []
+        outlook = self.foresee()
+        if outlook.plan is None:
+            raise UserError(*outlook.problems)
+        return Preview(outlook.config, outlook.plan, outlook.resume, outlook.problems)
+
+    def foresee(self, rehearsed: bool = False) -> Outlook:
+        """All that is known, with every problem. `rehearsed`: the reward is tried as well."""
+        problems = early_problems(self.config)
+        can_count = not problems  # a size that is none leaves nothing to count with
         model = _or_problems(problems, self.inputs.model)
         look = _or_problems(problems, self._look)
         spec = _or_problems(problems, self._reward)
-        resume = _or_problems(problems, lambda: self._resume(spec))
+        resume = _or_problems(problems, lambda: self._resume(spec)) if can_count else None
         _or_problems(problems, paths.temp_dir)
         _or_problems(problems, lambda: folder.check_writable(self.folder))
         problems += trackers.problems(self.trackers, os.environ)
+        known = Outlook(
+            self.config,
+            self.machine,
+            self.folder,
+            tuple(shlex.split(self.command)),
+            model=model,
+            look=look,
+            spec=spec,
+            resume=resume or Resume(None),
+        )
         if look is not None and spec is not None:
             problems += start_problems(spec, look.data_sources)
-        if model is None or look is None or spec is None:
-            raise UserError(*problems)
-        if check_sources(spec, look.data_sources):  # what a plan says of such data is beside it
-            raise UserError(*problems)
-        rows = self._training_rows(look)
-        about_data = words.looked_data(look, rows)
-        config, plan = self._plan(model, rows, look.exact, about_data, spec, look.data_sources)
-        return Preview(config, plan, resume or Resume(None), (*problems, *plan.problems))
+            if rehearsed and not problems:
+                known = self._rehearsed(known, look, spec)
+                problems += stopping(known.rehearsal.findings) if known.rehearsal else []
+        if can_count:
+            known = self._counted(known, problems)
+        return replace(known, problems=tuple(dict.fromkeys(problems)))
 
     def _look(self) -> Look:
         train, val = self.inputs.sources()
@@ -100,6 +143,65 @@ class Start:
     def _reward(self) -> RewardSpec:
         return reward_spec(self.config, self.folder)
 
+    def _rehearsed(self, known: Outlook, look: Look, spec: RewardSpec) -> Outlook:
+        rows = first_of_each(self.inputs.sources()[0], look.data_sources)
+        tried = rehearse(spec, rows)
+        return replace(known, rehearsal=tried, warnings=tuple(warnings(tried.findings)))
+
+    def _counted(self, known: Outlook, problems: list[str]) -> Outlook:
+        """With the plan, if model, data and reward are known; its problems are told in any case."""
+        model, look, spec = known.model, known.look, known.spec
+        rows = self._training_rows(look) if look else 1
+        exact = look.exact if look else False
+        # Memory is asked about last: it takes seconds, and what is mended first may change it.
+        sizes = self._sizes_of(model) if model and not problems else Sizes(None)
+        planned = self._plan(
+            model or UNKNOWN,
+            sizes,
+            rows,
+            exact,
+            words.looked_data(look, rows) if look else "",
+            spec,
+            look.data_sources if look else (),
+        )
+        problems += planned.plan.problems
+        if model is None or look is None or spec is None:
+            return known
+        found = [*planned.memory.findings, *self._guarded(planned, model, sizes)]
+        problems += stopping(found)
+        self._warnings = tuple(warnings(found))
+        return replace(
+            known,
+            config=planned.config,
+            plan=None if check_sources(spec, look.data_sources) else planned.plan,
+            facts=planned.facts,
+            memory=planned.memory,
+            warnings=(*known.warnings, *self._warnings),
+        )
+
+    def _sizes_of(self, model: Model) -> Sizes:
+        """Once: it may take a child process some seconds."""
+        if self._sizes is None:
+            self._sizes = sizes_of(model, self.inputs.critic_model())
+        return self._sizes
+
+    def _guarded(self, planned: Planned, model: Model, sizes: Sizes) -> list[Finding]:
+        return guards.findings(
+            Scene(
+                config=planned.config,
+                model=model,
+                machine=self.machine,
+                host=self.host,
+                folder=self.folder,
+                ray_cpus=planned.plan.ray_cpus,
+                ray_gpus=planned.plan.ray_gpus,
+                object_store_bytes=planned.plan.object_store_bytes,
+                env=os.environ,
+                shape=sizes.shape,
+                estimate=planned.memory.for_guards,
+            )
+        )
+
     def _training_rows(self, look: Look) -> int:
         good = look.rows - sum(look.dropped.values())
         if self.inputs.sources()[1]:
@@ -109,18 +211,34 @@ class Start:
     def _plan(
         self,
         model: Model,
+        sizes: Sizes,
         rows: int,
         exact: bool,
         about_data: str,
-        spec: RewardSpec,
+        spec: RewardSpec | None,
         data_sources: Iterable[str],
-    ) -> tuple[Config, Plan]:
+    ) -> Planned:
+        """What is open is derived, then --fit auto decides, and what follows is derived again."""
         facts = self._facts(model, rows, exact)
-        config = fill(self.config, derive(self.config.verl, facts))
-        reward = route(spec, Work.of(config.verl, data_sources))
-        about = (("data", about_data), *reward)
-        gpus = len(self.machine.gpus)
-        return config, make_plan(config, model, facts, about, gpus, str(self.folder))
+        room = Room.of(self.machine, self.config.hardware, self.folder, self.host.shm_bytes)
+        config, chosen = fitted(fill(self.config, derive(self.config.verl, facts)), sizes, room)
+        if chosen.values:
+            config = fill(config, derive(config.verl, facts))
+        memory = expected(config, sizes, room, chosen)
+        reward = route(spec, Work.of(config.verl, data_sources)) if spec else ()
+        line = in_one_line(roles(config, spec))
+        more = (("roles", line), *((("memory", memory.line()),) if memory.line() else ()))
+        plan = make_plan(
+            config,
+            model,
+            facts,
+            (("data", about_data), *reward),
+            len(self.machine.gpus),
+            str(self.folder),
+            (*more, *(("fit", sentence) for sentence in memory.said)),
+            self._warnings,
+        )
+        return Planned(config, plan, facts, memory)
 
     def _facts(self, model: Model, rows: int, exact: bool) -> Facts:
         on_gpus = self.config.hardware == "gpu" and self.machine.gpus
@@ -143,9 +261,9 @@ class Start:
         wanted = self.launch["resume"]
         if wanted == "never":
             return Resume(None)
+        chosen = checkpoints.choose(self.checkpoints, wanted, hashes)
         reward = {"reward": reward_identity(spec)} if spec else {}
         folder.check_identity(self.folder, {**self.inputs.identity(), **reward})
-        chosen = checkpoints.choose(self.checkpoints, wanted, hashes)
         if chosen.checkpoint:
             verl = self.config.verl
             keys = (*checkpoints.STRATEGIES, *checkpoints.MESHES)
@@ -159,15 +277,22 @@ class Start:
         print(to_yaml(self.preview().config), end="")
         return 0
 
-    def dry_run(self) -> int:
-        preview = self.preview()
-        raise_all(preview.problems)
-        print("Differences from verl's own defaults:")
-        print("\n".join(f"  {line}" for line in differing(preview.config)))
-        print("\nThis would run:\n" + preview.plan.text())  # last, where it is seen
-        for line in words.resuming(preview.resume, ranks(preview.config.verl)):
-            print(line)
+    def dry_run(self, form: str = "text") -> int:
+        """Exit code 2 where there is a problem. `form`: "text" or "json"."""
+        if form == "json":
+            return self._dry_run_as_json()
+        outlook = self.foresee(rehearsed=True)
+        raise_all(outlook.problems)
+        print(page(outlook, self.launch["verbose"]))
         return 0
+
+    def _dry_run_as_json(self) -> int:
+        with contextlib.redirect_stdout(sys.stderr):  # one document, and nothing else
+            outlook = self.foresee(rehearsed=True)
+        print(document(outlook))
+        for problem in outlook.problems:
+            print(f"error: {problem}", file=sys.stderr)
+        return 2 if outlook.problems else 0
 
     def run(self) -> int:
         raise_all(self.preview().problems)
@@ -190,15 +315,18 @@ class Start:
         if self.launch["resume"] != "never":
             folder.check_identity(self.folder, identity)
         raise_all(check_sources(spec, prepared.data_sources))
-        config, plan = self._plan(
-            self.inputs.model(),
+        model = self.inputs.model()
+        planned = self._plan(
+            model,
+            self._sizes_of(model),
             prepared.train_rows,
             True,
             words.prepared_data(prepared),
             spec,
             prepared.data_sources,
         )
-        raise_all(plan.problems)
+        config, plan = planned.config, planned.plan
+        raise_all([*plan.problems, *stopping(planned.memory.findings)])
         if resume is not None and self._has_ended(resume, plan.total_steps):
             print(words.complete(resume, plan.total_steps))
             return 0

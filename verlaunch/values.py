@@ -27,6 +27,7 @@ TYPES = {
     "path": "a path",
     "list": "a list such as a,b",
 }
+UNITS = ("SECONDS", "MINUTES")  # metavars that are worth saying in an error
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ class Flag:
     harmless: Any = None
     needs: str | None = None
     action: str | None = None
+    bare: str | None = None
 
 
 def said(source: str, text: str) -> str:
@@ -59,8 +61,11 @@ def said(source: str, text: str) -> str:
 
 def closest(word: str, known: Iterable[str], what: str = "") -> str:
     """ " Did you mean X?" with a leading space, or nothing when no known word is near."""
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f" Did you mean {what}{near[0]}?" if near else ""
+    lower = {name.lower(): name for name in known}
+    near = difflib.get_close_matches(word.lower(), list(lower), n=1, cutoff=0.6)
+    begun = [name for name in lower if name.startswith(f"{word.lower()}_")]  # rlhf: rlhf_align
+    found = [*near, *begun][:1]
+    return f" Did you mean {what}{lower[found[0]]}?" if found else ""
 
 
 def allowed(flag: Flag) -> str:
@@ -70,7 +75,8 @@ def allowed(flag: Flag) -> str:
     bounds = [("at least", flag.min), ("above", flag.above)]
     bounds += [("at most", flag.max), ("below", flag.below)]
     said_bounds = [f"{word} {bound:g}" for word, bound in bounds if bound is not None]
-    return f"{TYPES[flag.type]} {' and '.join(said_bounds)}".strip()
+    unit = f" of {flag.metavar.lower()}" if flag.metavar in UNITS else ""
+    return f"{TYPES[flag.type]}{unit} {' and '.join(said_bounds)}".strip()
 
 
 def _in_range(flag: Flag, number: float) -> bool:
@@ -128,6 +134,8 @@ def read(flag: Flag, source: str, text: str) -> Any:
     """The typed value of a text. Raises UserError with what came and what is allowed."""
     if not text.strip():
         raise UserError(f"{source} is empty; it takes {allowed(flag)}.")
+    if flag.bare and text.lower() in WORDS:
+        return flag.bare if WORDS[text.lower()] else None
     try:
         value = _convert(flag, text.strip() if flag.type not in ("str", "path") else text)
     except (ValueError, KeyError, yaml.YAMLError):

@@ -158,7 +158,7 @@ class UrlScorer:
                 try:
                     return dialect.value(await self._post(dialect.path, body))
                 except (aiohttp.ClientError, asyncio.TimeoutError) as error:
-                    problem = f"{type(error).__name__} {error}".strip()
+                    problem = f"{type(error).__name__} {error}".replace(" ssl:default", "").strip()
                 except _Refused as refusal:
                     if refusal.status not in TRANSIENT:
                         raise

@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING
 from rewards.part import CannotStart
 from rewards.registry import BadTable, UnknownDataSource, rule_of
 from rewards.spec import JudgeSpec, ModelSpec, PartSpec, RewardSpec, RuleSpec
-from verlaunch.models import is_local
+from verlaunch.data.rows import NO_LABEL
+from verlaunch.errors import UserError
+from verlaunch.models import hub_file, is_local
 
 if TYPE_CHECKING:
     from rewards.models.probe import Probe
 
 WAYS_OUT = (
-    "Name the rule with --data_source, or bring your own reward with --reward_fn FILE.py:FUNCTION"
+    "Name the rule with --data_source, or bring your own reward with --reward_fn FILE.py:FUNCTION."
 )
 
 
@@ -49,7 +51,10 @@ def _rule_problems(rules: RuleSpec | ModelSpec | JudgeSpec, source: str) -> list
     try:
         rule_of(rules, source)
     except UnknownDataSource as error:
-        return [f"{error} {WAYS_OUT}"]
+        said = str(error)
+        if source == NO_LABEL:
+            said = f"some rows name no data_source, which picks the rule; {said.partition('; ')[2]}"
+        return [f"{said} {WAYS_OUT}"]
     except BadTable as error:
         return [str(error)]
     return []
@@ -110,6 +115,18 @@ def probe_model(part: PartSpec) -> "Probe | None":
     )
 
 
+def _find_model(part: PartSpec) -> None:
+    """On this machine, else on the hub: one question, as for the policy."""
+    model, (flag, _) = part.source, flags_of(part)
+    assert isinstance(model, ModelSpec)
+    if model.url is None and model.path is not None and not is_local(model.path):
+        try:
+            hub_file(model.path, flag, "config.json")
+        except UserError as error:
+            raise CannotStart(str(error)) from None
+    probe_model(part)
+
+
 def _check_judge(part: PartSpec) -> None:
     from rewards.judge.client import Client
 
@@ -124,7 +141,7 @@ def start_problems(spec: RewardSpec, data_sources: Iterable[str]) -> list[str]:
         if isinstance(part.source, JudgeSpec):
             questions.append((part.name, partial(_check_judge, part)))
         elif isinstance(part.source, ModelSpec):
-            questions.append((part.name, partial(probe_model, part)))
+            questions.append((part.name, partial(_find_model, part)))
     questions.append(("rule_score", lambda: sandbox(spec, sources, ask_server=False)))
     found = check_sources(spec, sources)
     for who, question in questions:

@@ -184,7 +184,9 @@ def _url(url: str | None) -> str | None:
     except ValueError:
         fine = False
     if not fine:
-        raise UserError(f"{url} is no address of a server; it looks like http://127.0.0.1:8000.")
+        raise UserError(
+            f"--rm_url {url} is no address of a server; one looks like http://127.0.0.1:8000."
+        )
     if "@" in found.netloc or found.query:  # it is written to the run's record
         raise UserError(
             f"the address of the reward model at {found.hostname} holds a name, password or query. "

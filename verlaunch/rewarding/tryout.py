@@ -21,7 +21,7 @@ from verlaunch.rewarding.words import judge_notes
 
 START_RETRIES = 2
 
-__all__ = ["Means", "Tryout", "try_rewards"]
+__all__ = ["Means", "Tryout", "ask_judge", "ask_server", "try_rewards"]
 
 
 @dataclass(frozen=True)
@@ -38,15 +38,24 @@ class Tryout:
     spec: RewardSpec
 
 
-async def _try_judge(part: PartSpec) -> list[str]:
+async def ask_judge(part: PartSpec, deadline_s: float | None = None) -> list[str]:
+    """Two live calls, of a good and a bad answer; notes about what came. The one place where a
+    judge is asked before a run: at its start, in a dry run (with a deadline), by the doctor.
+
+    A start opens the cache as well, to see that it can be written; a dry run writes nothing.
+    Raises CannotStart, and asyncio.TimeoutError at the deadline.
+    """
     from rewards.judge.judge import Judge
 
     assert isinstance(part.source, JudgeSpec)
     # A server that is not there now is a mistake to tell, not an outage to sit out.
-    judge = Judge(replace(part.source, retries=min(part.source.retries, START_RETRIES)))
+    retries = min(part.source.retries, START_RETRIES)
+    cache = part.source.cache if deadline_s is None else None
+    judge = Judge(replace(part.source, retries=retries, cache=cache))
     try:
         known = judge_notes(part.source)  # the plan has told them
-        return [note for note in await judge.start() if note not in known]
+        told = await asyncio.wait_for(judge.start(), deadline_s)
+        return [note for note in told if note not in known]
     finally:
         await judge.close()
 
@@ -71,13 +80,14 @@ def _is_served(part: PartSpec) -> bool:
     return isinstance(part.source, JudgeSpec) or bool(getattr(part.source, "url", None))
 
 
-async def _try_server(part: PartSpec) -> list[str]:
+async def ask_server(part: PartSpec, deadline_s: float | None = None) -> list[str]:
+    """The same of a reward model on a server (--rm_url)."""
     from rewards.models.part import ModelPart
 
     assert isinstance(part.source, ModelSpec)
     server = ModelPart(part.source)
     try:
-        return await server.start()
+        return await asyncio.wait_for(server.start(), deadline_s)
     finally:
         await server.close()
 
@@ -92,7 +102,7 @@ async def _try_all(rows: Sequence[Row], spec: RewardSpec) -> Tryout:
     notes += [programs] if programs else []
     servers = [part for part in spec.parts if _is_served(part)]
     for part in servers:
-        ask = _try_judge if isinstance(part.source, JudgeSpec) else _try_server
+        ask = ask_judge if isinstance(part.source, JudgeSpec) else ask_server
         try:
             notes += [f"{part.name}: {note}" for note in await ask(part)]
         except CannotStart as error:

@@ -67,7 +67,8 @@ def _weights(spec: RewardSpec, sources: Sequence[str]) -> Iterator[str]:
         yield f"and {plural(len(sources) - SHOWN, 'data_source')} more"
 
 
-def _rule_name(rules: RuleSpec, source: str) -> str:
+def rule_name(rules: RuleSpec, source: str) -> str:
+    """`math_reasoning by math_reasoning`: the data_source and the rule that scores it."""
     try:
         rule = rule_of(rules, source)
     except (UnknownDataSource, BadTable):
@@ -87,7 +88,7 @@ def _rules(rules: RuleSpec, spec: RewardSpec, name: str, sources: Sequence[str])
     scored = [source for source in sources if counts(spec, name, source)]
     of = f"{rules.table}, then the built-in rules" if rules.table else "the rule of its data_source"
     more = ", ..." if len(scored) > SHOWN else ""
-    return f"{of}: {', '.join(_rule_name(rules, s) for s in scored[:SHOWN])}{more}"
+    return f"{of}: {', '.join(rule_name(rules, s) for s in scored[:SHOWN])}{more}"
 
 
 def _model(part: PartSpec, model: ModelSpec) -> str:
@@ -115,16 +116,23 @@ def scaling(part: PartSpec) -> str:
     return ", ".join(words + ([f"clip {clip:g}"] if clip else []))
 
 
-def _cost(judge: JudgeSpec, calls: int, tokens: int) -> str:
-    """At the listed price, without what the cache and skipped responses save."""
+def dollars(judge: JudgeSpec, work: Work) -> float | None:
+    """At the listed price, without what the cache and skipped responses save; None: not known."""
     from rewards.judge.costs import Tokens, find_price
 
     own = judge.base_url and judge.provider == "openai"
     price = None if own else find_price(judge.provider, judge.model)
     if price is None:
-        return ""
+        return None
     prompts = (len(judge.system_prompt) + len(judge.scoring_prompt)) // CHARS_PER_TOKEN
-    usd = price.usd(Tokens(prompts + OVERHEAD_TOKENS + tokens, ANSWER_TOKENS)) * calls
+    one = price.usd(Tokens(prompts + OVERHEAD_TOKENS + work.tokens, ANSWER_TOKENS))
+    return one * work.responses * judge.samples
+
+
+def _cost(judge: JudgeSpec, work: Work) -> str:
+    usd = dollars(judge, work)
+    if usd is None:
+        return ""
     return f", roughly ${usd:.2f}" if usd >= 0.01 else ", less than $0.01"
 
 
@@ -134,7 +142,7 @@ def _judge(judge: JudgeSpec, work: Work) -> str:
     budgets = [(judge.budget_usd, "usd"), (judge.budget_requests, "requests")]
     said = [
         f"{judge.provider} {judge.model}" + (f" at {judge.base_url}" if judge.base_url else ""),
-        f"up to {calls:,} judgements in training{_cost(judge, calls, work.tokens)}",
+        f"up to {calls:,} judgements in training{_cost(judge, work)}",
         ", ".join([f"{judge.concurrency} at once",
                    *(f"{rate:g} {what} a minute" for rate, what in rates if rate)]),
         *(f"budget {most:g} {what}" for most, what in budgets if most),

@@ -1,0 +1,1 @@
+"""What a plan holds beside its numbers: roles, memory, tried rewards; as a page and as JSON."""

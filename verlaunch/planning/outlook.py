@@ -1,0 +1,44 @@
+"""All that is known of a run before it starts; None for what a mistake hides.
+
+    outlook = Start(config, machine, command).foresee()
+    outlook.problems   ->  ("--tp_size 3 must divide --n_gpus 8 ...",)
+
+Plain data, for the page of a dry run (page.py) and its JSON (document.py).
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rewards.spec import RewardSpec
+from verlaunch.checkpoints import Resume
+from verlaunch.compose import Config
+from verlaunch.data import Look
+from verlaunch.derive import Facts
+from verlaunch.machine import Machine
+from verlaunch.models import Model
+from verlaunch.plan import Plan
+from verlaunch.planning.memory import Memory
+from verlaunch.planning.rehearsal import Rehearsal
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """problems: each with the way out; the run starts when there are none. words: as typed.
+
+    rehearsal: of a dry run. config: with no number left open where there is a plan.
+    """
+
+    config: Config
+    machine: Machine
+    folder: Path
+    words: tuple[str, ...]
+    problems: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    model: Model | None = None
+    look: Look | None = None
+    facts: Facts | None = None
+    spec: RewardSpec | None = None
+    plan: Plan | None = None
+    memory: Memory | None = None
+    resume: Resume = field(default_factory=lambda: Resume(None))
+    rehearsal: Rehearsal | None = None
