@@ -3,6 +3,7 @@
 Heads of 32: vLLM's attention on the CPU takes no smaller size.
 """
 
+import os
 import signal
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import hypothesis
 import pytest
 
+NO_HUB = "http://127.0.0.1:9"
 SIZES: dict[str, Any] = {
     "hidden_size": 64,
     "intermediate_size": 128,
@@ -44,12 +46,20 @@ def _save(folder: Path, config_class: str, model_class: str, sizes: dict[str, An
 
 
 def pytest_configure() -> None:
+    os.environ["HF_ENDPOINT"] = NO_HUB  # no test downloads anything; read once, at the first import
     # Signals work in tests however they were started: a shell's background jobs ignore Ctrl-C, and
     # nohup ignores SIGHUP.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     hypothesis.settings.register_profile("any machine", deadline=None)
     hypothesis.settings.load_profile("any machine")
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """For VERLAUNCH_CACHE: the sizes of a model take a process seconds, once for all tests."""
+    base = tmp_path_factory.getbasetemp()
+    return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cache"
 
 
 @pytest.fixture(scope="session")

@@ -1,17 +1,15 @@
 """The papers tell the truth: their commands run, their tables and links and paths are right.
 
 Every command in a fenced bash block is run in a folder with a checkout's files: `./train.sh ...` as
-`python -m verlaunch ... --dry_run`, scripts as they stand. Words in capitals get a value from
-`VALUES`, providers of judges a key that opens nothing, and files shown on the page are written
-first. What cannot be run cheaply stands in `ELSEWHERE`, with what runs it.
+`verlaunch ... --dry_run`, scripts as they stand. Words in capitals get a value from
+`VALUES`, a judge is a server on loopback that speaks its provider's protocol, and files shown on
+the page are written first. What cannot be run cheaply stands in `ELSEWHERE`, with what runs it.
 """
 
 import importlib.util
-import json
 import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -22,24 +20,31 @@ import yaml
 
 from rewards.judge.prompts import presets
 from rewards.judge.providers import PROVIDERS
-from tests.recorded_run import write_run
-from tests.reward_models import make
-from verlaunch.checkpoints import note_score, write_manifest
+from tests.papers import (
+    KEYS,
+    PAPERS,
+    READMES,
+    ROOT,
+    VALUES,
+    all_commands,
+    blocks,
+    commands,
+    files_shown,
+    judged,
+    make_checkout,
+    text_of,
+)
+from tests.wrong_inputs import type_here
 from verlaunch.flags import load_table
 
-ROOT = Path(__file__).resolve().parent.parent
-READMES = ("README.md", "README.zh-CN.md")
-PAPERS = (*READMES, "CONTRIBUTING.md", "rewards/README.md", "data/README.md")
-
-# tests have no network
-VALUES = {"FOLDER": "model", "Qwen/Qwen2.5-0.5B": "model", "REWARD_MODEL": "reward-model"}
-KEYS = {name: "a-key-of-nobody" for provider in PROVIDERS.values() for name in provider.keys}
 ELSEWHERE = {
     "git clone REPOSITORY verlaunch && cd verlaunch": "tests/test_bootstrap.py",  # needs a network
     "./train.sh": "tests/e2e/test_demo.py",
     "./scripts/test.sh": ".ci/run",
     './scripts/test.sh -m "not e2e"': ".ci/run",
     "./scripts/test.sh tests/test_flags.py -x": ".ci/run",
+    ".venv/bin/python scripts/doctor.py": "tests/test_doctor.py",  # a minute
+    ".venv/bin/python scripts/bench/memory.py --hardware gpu": "tests/test_bench_memory.py",
     "scripts/lock.sh": "locks/cpu.txt",  # made by it; needs a package index
     ".venv/bin/python scripts/convert_reward_model.py STARLING starling --tokenizer LLAMA_2_CHAT": (
         "tests/test_reward_starling.py"
@@ -48,44 +53,10 @@ ELSEWHERE = {
 ACTIONS = {f"--{flag.name}" for flag in load_table() if flag.action}
 
 
-def text_of(paper: str) -> str:
-    return (ROOT / paper).read_text(encoding="utf-8")
-
-
-def blocks(paper: str, language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", text_of(paper), re.M | re.S)
-
-
-def commands(paper: str) -> list[str]:
-    text = "".join(blocks(paper, "(?:bash|sh)")).replace("\\\n", " ")
-    return [line.strip() for line in text.splitlines() if line.split("#")[0].strip()]
-
-
-def all_commands() -> list[str]:
-    """Each once, in order."""
-    return list(dict.fromkeys(command for paper in PAPERS for command in commands(paper)))
-
-
-def files_shown(paper: str) -> dict[str, str]:
-    """name -> content of the files that the page writes out: `name` and a colon, then a block."""
-    shown = re.findall(
-        r"`([\w.]+)`[:：]\n\n```(?:json|python|yaml)\n(.*?)^```$", text_of(paper), re.M | re.S
-    )
-    return dict(shown)
-
-
-def all_files_shown() -> dict[str, str]:
-    """Of all papers; a name stands for one and the same file."""
-    found: dict[str, str] = {}
-    for paper in PAPERS:
-        for name, content in files_shown(paper).items():
-            assert found.setdefault(name, content) == content, f"{paper}: another {name}"
-    return found
-
-
 def paths_in_tree(paper: str) -> list[str]:
     tree = next(block for block in blocks(paper, "text") if block.startswith("train.sh "))
-    found, folders = [], []
+    found: list[str] = []
+    folders: list[str] = []
     for line in tree.splitlines():
         depth = (len(line) - len(line.lstrip())) // 2
         folders[depth:] = [line.split()[0]]
@@ -93,44 +64,9 @@ def paths_in_tree(paper: str) -> list[str]:
     return found
 
 
-def write_model(folder: Path, tiny: Path) -> None:
-    """The tiny model with room for prompts and responses of the default lengths."""
-    shutil.copytree(tiny, folder)
-    config = json.loads((folder / "config.json").read_text())
-    config["max_position_embeddings"] = 4096
-    (folder / "config.json").write_text(json.dumps(config))
-
-
-def write_checkpoint(folder: Path, model: Path) -> None:
-    """What one rank of verl saves of a policy."""
-    import torch
-    from transformers import AutoModelForCausalLM
-
-    actor = folder / "actor"
-    shutil.copytree(model, actor / "huggingface", ignore=shutil.ignore_patterns("*.safetensors"))
-    (actor / "fsdp_config.json").write_text(json.dumps({"FSDP_version": 2, "world_size": 1}))
-    weights = AutoModelForCausalLM.from_pretrained(model).state_dict()
-    torch.save(weights, actor / "model_world_size_1_rank_0.pt")
-    write_manifest(folder, step=60, ranks=1)
-
-
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory, tiny_qwen2: Path) -> Path:
-    """A checkout's papers, data and scripts, the pages' files, models, and what a run leaves."""
-    folder = tmp_path_factory.mktemp("checkout")
-    for name in ("data", "scripts"):
-        shutil.copytree(ROOT / name, folder / name)
-    for paper in READMES:
-        shutil.copy(ROOT / paper, folder)
-    for name, content in all_files_shown().items():
-        (folder / name).write_text(content)
-    write_model(folder / "model", tiny_qwen2)
-    make(folder / VALUES["REWARD_MODEL"], "DebertaV2ForSequenceClassification")
-    write_run(folder / "outputs", steps=60)
-    checkpoints = folder / "outputs" / "checkpoints"
-    write_checkpoint(checkpoints / "global_step_60", folder / "model")
-    note_score(checkpoints, 60, 0.9)
-    return folder
+    return make_checkout(tmp_path_factory.mktemp("checkout"), tiny_qwen2)
 
 
 def to_run(command: str) -> tuple[dict[str, str], list[str]]:
@@ -142,7 +78,7 @@ def to_run(command: str) -> tuple[dict[str, str], list[str]]:
     program, *rest = words
     if program in ("./train.sh", ".venv/bin/verlaunch"):
         look = [] if ACTIONS & set(rest) else ["--dry_run"]
-        return given, [sys.executable, "-m", "verlaunch", *rest, *look, "--hardware", "cpu"]
+        return given, ["verlaunch", *rest, *look, "--hardware", "cpu"]
     if program == ".venv/bin/python":
         # The programs of the page's own data do no harm, also where they cannot be isolated.
         trusted = ["--allow_unsafe_code"] if "scripts/score.py" in rest else []
@@ -153,14 +89,18 @@ def to_run(command: str) -> tuple[dict[str, str], list[str]]:
 @pytest.mark.parametrize(
     "command", [command for command in all_commands() if command not in ELSEWHERE]
 )
-def test_every_command_runs(command: str, checkout: Path, tmp_path: Path) -> None:
+def test_every_command_runs(command: str, checkout: Path, cache: Path, tmp_path: Path) -> None:
     given, argv = to_run(command)
     flags = {flag.env for flag in load_table() if flag.env}
     env = {name: value for name, value in os.environ.items() if name not in flags}
     # Each in a folder of its own: the commands are examples, not one run.
-    folders = {"VERLAUNCH_CACHE": str(checkout / "cache"), "OUTPUT_DIR": str(tmp_path)}
-    env |= {**folders, **KEYS, **given}
-    done = subprocess.run(argv, cwd=checkout, env=env, capture_output=True, text=True)
+    folders = {"VERLAUNCH_CACHE": str(cache), "OUTPUT_DIR": str(tmp_path)}
+    with judged(argv) as (judge, words):
+        env |= {**folders, **KEYS, **judge, **given}
+        if words[0] == "verlaunch":
+            done = type_here(words[1:], checkout, env)
+        else:
+            done = subprocess.run(words, cwd=checkout, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-1000:] + done.stderr[-2000:]
 
 

@@ -12,6 +12,7 @@ divides by the ranks (workers/engine_workers.py:267) and by the micro batch
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import gcd
 
 MICRO = "ppo_micro_batch_size_per_gpu"
 LOG_PROB_MICRO = "log_prob_micro_batch_size_per_gpu"
@@ -85,8 +86,8 @@ def _size_problems(batch: Batch, rows: int | None) -> list[str]:
     step, size = _step_of(batch.ranks, batch.n), batch.prompts_per_step
     if rows is not None and rows < step:
         return [
-            f"{plural(rows, 'training prompt')}, but {batch.ranks} ranks need at least {step} per "
-            "step. Give more data, or a smaller --n_gpus."
+            f"{plural(rows, 'training prompt')}, but a step on {plural(batch.ranks, 'rank')} takes "
+            f"at least {step}. Give more data, a smaller --n_gpus, or a smaller --val_size."
         ]
     if rows is not None and rows < size:
         return [
@@ -122,18 +123,28 @@ def _mini_problems(batch: Batch) -> list[str]:
 
 
 def _micro_problems(batch: Batch) -> list[str]:
-    """The updates cut a mini batch, the log-probabilities cut everything that a rank has."""
+    """The updates cut a mini batch, the log-probabilities cut everything that a rank has.
+
+    Keys of one size mostly follow the first: they get one sentence together.
+    """
     found = []
-    for key, micro in batch.micro:
-        mini = batch.critic_mini if key == CRITIC_MICRO else batch.mini
-        prompts = batch.prompts_per_step if key.endswith(LOG_PROB_MICRO) else mini or batch.mini
-        per_rank = prompts * batch.n // batch.ranks
-        if per_rank % micro:
+    for micro in dict.fromkeys(size for _, size in batch.micro):
+        per_rank = {key: _sequences_of(batch, key) for key, size in batch.micro if size == micro}
+        wrong = [key for key, sequences in per_rank.items() if sequences % micro]
+        if wrong:
+            fitting = _divisors(gcd(*per_rank.values()))
             found.append(
-                f"{key}={micro} does not divide the {per_rank} sequences that a rank gets. "
-                f"Use {nearest(micro, _divisors(per_rank))}."
+                f"{wrong[0]}={micro} does not divide the {per_rank[wrong[0]]} sequences that a "
+                f"rank gets. Use {nearest(micro, fitting)}."
             )
     return found
+
+
+def _sequences_of(batch: Batch, key: str) -> int:
+    """What a rank cuts into micro batches of this key."""
+    mini = batch.critic_mini if key == CRITIC_MICRO else batch.mini
+    prompts = batch.prompts_per_step if key.endswith(LOG_PROB_MICRO) else mini or batch.mini
+    return prompts * batch.n // batch.ranks
 
 
 def problems(batch: Batch, rows: int | None = None) -> list[str]:

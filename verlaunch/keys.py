@@ -150,7 +150,8 @@ def _likeness(key: str, known: str) -> float:
     """Out of 2: the whole path, and the last name for itself."""
     last, known_last = key.rpartition(".")[2], known.rpartition(".")[2]
     whole = difflib.SequenceMatcher(None, key, known).ratio()
-    return whole + difflib.SequenceMatcher(None, last, known_last).ratio()
+    inside = known.endswith(f".{key}")  # actor.optim.lr for actor_rollout_ref.actor.optim.lr
+    return whole + difflib.SequenceMatcher(None, last, known_last).ratio() + inside
 
 
 def unknown(key: str, tree: Tree) -> str | None:

@@ -65,7 +65,10 @@ def _locate(name: str) -> Path:
     if path.is_file():
         return path
     if path.suffix in (".yaml", ".yml") or len(path.parts) > 1:
-        raise UserError(f"--recipe {name}: there is no such file.")
+        raise UserError(
+            f"--recipe {name}: no such file in {Path.cwd()}. Give a YAML file's path, or one of "
+            f"{', '.join(known_recipes())}."
+        )
     near = closest(name, known_recipes())
     raise UserError(f"--recipe {name}: the recipes are {', '.join(known_recipes())}.{near}")
 

@@ -101,7 +101,7 @@ def tokenizer_digest(model: str) -> str:
     folder = _folder(model)
     digest = hashlib.sha256()
     if folder is None:
-        return hub.ask(model, "model")
+        return hub.ask(model, "model", "--model FOLDER")
     for file in sorted({f for pattern in TOKENIZER_FILES for f in folder.glob(pattern)}):
         if file.is_file() and not file.name.endswith((".safetensors", ".bin")):
             digest.update(file.name.encode() + b"\0" + file.read_bytes())
@@ -125,7 +125,7 @@ def _folder(model: str) -> Path | None:
 def _tokenizer(model: str) -> Any:
     folder = _folder(model)
     if folder is None:
-        hub.ask(model, "model")
+        hub.ask(model, "model", "--model FOLDER")
     from transformers import AutoTokenizer
 
     try:

@@ -20,8 +20,9 @@ ASK_TIMEOUT_S = 3.0
 DEFAULT_SPLIT = "train"
 
 
-def ask(repo: str, kind: str = "dataset") -> str:
-    """The repository's current commit. kind: dataset or model. Raises UserError, never hangs."""
+def ask(repo: str, kind: str = "dataset", instead: str = "--data FILE") -> str:
+    """The repository's current commit. kind: dataset or model; instead: what to pass where the hub
+    is out of reach. Raises UserError, never hangs."""
     import httpx
     from huggingface_hub import HfApi, errors
 
@@ -37,7 +38,7 @@ def ask(repo: str, kind: str = "dataset") -> str:
             "run `hf auth login`)."
         ) from None
     except (OSError, httpx.HTTPError, errors.HfHubHTTPError) as error:
-        raise UserError(_unreachable(repo, kind, error)) from None
+        raise UserError(_unreachable(f"{kind} {repo}", instead, error)) from None
     return info.sha or ""
 
 
@@ -61,13 +62,12 @@ def _within(seconds: float, call: Callable[[], Any]) -> Any:
     return value
 
 
-def _unreachable(repo: str, kind: str, error: Exception) -> str:
+def _unreachable(what: str, instead: str, error: Exception) -> str:
     if is_offline():
         why = "HF_HUB_OFFLINE is set and no copy is on this machine"
     else:
         why = f"the hub cannot be reached ({type(error).__name__})"
-    flag = "--data FILE" if kind == "dataset" else "--model FOLDER"
-    return f"{kind} {repo}: {why}. Download it where there is a network and pass {flag}."
+    return f"{what}: {why}. Download it where there is a network and pass {instead}."
 
 
 def is_offline() -> bool:

@@ -7,6 +7,7 @@ row is known by its line. Left out: a list nested in an object ({"data": [...]})
 """
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from verlaunch.errors import UserError
 
 WINDOW = 1 << 18  # characters per read
 LARGEST_ROW = 1 << 26  # a row that has not ended after this many is taken as broken
+QUOTES = ("'", "\u2018", "\u2019", "\u201c", "\u201d")  # curly ones come from text programs
 _DECODER = json.JSONDecoder()
 
 
@@ -48,12 +50,27 @@ class _Window:
                 return self.text[self.pos : self.pos + 1]
             self.more()
 
-    def broken(self, pos: int, why: str) -> UserError:
+    def broken(self, pos: int, why: str, mend: str = "") -> UserError:
         line = self.advance(min(pos, len(self.text)))
         start = max(self.text.rfind("\n", 0, pos) + 1, pos - 40)
         shown = self.text[start : start + 80].split("\n")[0].strip()
         near = f" near {shown!r}" if shown else ""
-        return UserError(f"{self.path}:{line}: broken JSON ({why}){near}. Mend or delete that row.")
+        mend = mend or _habit(self.text, pos) or "Mend or delete that row."
+        return UserError(f"{self.path}:{line}: broken JSON ({why}){near}. {mend}")
+
+
+def _habit(text: str, pos: int) -> str:
+    """What people bring along from other languages, and what JSON wants instead."""
+    here = text[pos : pos + 2]
+    if here in ("//", "/*") or here[:1] == "#":
+        return "JSON has no comments: delete them."
+    if here[:1] in QUOTES:
+        return 'JSON takes no other quotation marks than ".'
+    if here[:1] == "}" and text[:pos].rstrip().endswith(","):
+        return "Delete the comma before it: JSON has none after the last one."
+    if re.match("None|True|False", text[pos : pos + 5]):
+        return "JSON writes null, true, false."
+    return ""
 
 
 def json_rows(path: Path) -> Iterator[tuple[int, Any]]:
@@ -81,7 +98,8 @@ def _comma(window: _Window) -> None:
         why = "a comma is missing" if found else "the file ends inside the list"
         raise window.broken(window.pos, why)
     window.pos += 1
-    window.peek()
+    if window.peek() == "]":
+        raise window.broken(window.pos, "a comma after the last row", "Delete it.")
 
 
 def _row(window: _Window) -> tuple[int, Any]:

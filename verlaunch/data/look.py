@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+from verlaunch.batch import plural
 from verlaunch.data.messages import Dropped
-from verlaunch.data.readers import records
+from verlaunch.data.readers import EXAMPLE, records
 from verlaunch.data.rows import MissingColumn, Row, normalise
 from verlaunch.data.sources import Source
 from verlaunch.errors import UserError
@@ -59,7 +60,9 @@ def quick_look(sources: tuple[Source, ...], limit: int = 10_000) -> Look:
     good = sum(tally.labels.values())
     if not good and tally.exact and not tally.problems:
         reasons = "; ".join(f"{n} x {reason}" for reason, n in tally.dropped.most_common(5))
-        tally.problems.append(f"None of {tally.rows} rows can be used: {reasons or 'no rows'}.")
+        names = ", ".join(Path(source.path).name for source in sources)
+        none = f"none of {plural(tally.rows, 'row')} can be used: {reasons}"
+        tally.problems.append(f"{names}: {none if reasons else 'no rows'}. A good row is {EXAMPLE}")
     return Look(
         tally.rows, tally.exact, tally.looked_at, tuple(tally.first), dict(tally.labels),
         dict(tally.dropped), tuple(tally.problems), tuple(tally.notes),

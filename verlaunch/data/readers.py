@@ -55,6 +55,9 @@ def _first_character(path: Path) -> str:
         head = file.read(1 << 16).removeprefix(b"\xef\xbb\xbf")
     if head.startswith(b"PAR1"):
         raise UserError(f"{path} is a parquet file; rename it to {path.stem}.parquet.")
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        better = f"iconv -f UTF-16 -t UTF-8 {path} > {path.stem}_utf8{path.suffix}"
+        raise UserError(f"{path} is UTF-16. Save the file as UTF-8: {better}")
     if b"\0" in head:
         raise UserError(f"{path} is a binary file, not JSON. Pass JSON, JSONL or parquet.")
     text = head.lstrip()

@@ -150,6 +150,10 @@ def _looks_like_file(text: str) -> bool:
 
 
 def _not_found(text: str) -> str:
+    if text.startswith(("http://", "https://")):
+        if named := re.search(r"/datasets/([^/?#]+/[^/?#]+)", text):
+            return f"{text} is the address of a page. Use its name: {named[1]}"
+        return f"{text} is an address. Download it first: curl -LO {text}"
     path = Path(text).expanduser()
     folder = path.parent
     try:
