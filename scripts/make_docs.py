@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Writes the tables of both READMEs, between their markers: the flags, from configs/flags.yaml, and
-the metrics, from verlaunch/report/names.py.
+"""Writes the tables of the pages, between their markers: flags, from configs/flags.yaml; metrics,
+from verlaunch/report/names.py; memory and failures, from verlaunch; mistakes, from tests/wrong.
 
     .venv/bin/python scripts/make_docs.py            # after a change of flags or defaults
     .venv/bin/python scripts/make_docs.py --check    # says whether they are up to date
 
 The Chinese words are in flags.zh-CN.yaml and metrics.zh-CN.yaml beside this file; what has none
-keeps its English ones there, so that a new flag stays one row of one table. Everything else in the
-READMEs is written by hand.
+keeps its English ones there, so that a new flag stays one row of one table. Everything else on the
+pages is written by hand.
 """
 
 import argparse
@@ -20,14 +20,30 @@ from typing import Any
 
 import yaml
 
+from verlaunch.failures import table as failures
 from verlaunch.flags import load_table
 from verlaunch.help import markdown_table
+from verlaunch.memory import table as memory
 from verlaunch.report.names import METRICS, Metric
 from verlaunch.values import Flag
 
 ROOT = Path(__file__).resolve().parent.parent
-BEGIN, END = "<!-- flags: made by scripts/make_docs.py -->", "<!-- end of flags -->"
-METRICS_BEGIN, METRICS_END = "<!-- metrics -->", "<!-- /metrics -->"
+MARKERS = {
+    "flags": ("<!-- flags: made by scripts/make_docs.py -->", "<!-- end of flags -->"),
+    **{name: (f"<!-- {name} -->", f"<!-- /{name} -->")
+       for name in ("metrics", "fits", "memory", "failures", "mistakes")},
+}  # fmt: skip
+WRONG = ROOT / "tests" / "wrong"
+FITS = ("1 x 24 GB", "1 x 80 GB", "4 x 80 GB", "8 x 80 GB", "8 x 141 GB", "8 x 8 x 141 GB")
+TOPICS = {
+    "flags": "Flags, keys, recipes",
+    "data": "Data and batches",
+    "model": "Models",
+    "config": "verl's own settings",
+    "reward": "Rewards",
+    "machine": "Machines",
+    "memory": "Memory",
+}
 CHINESE = Path(__file__).with_name("flags.zh-CN.yaml")
 CHINESE_METRICS = Path(__file__).with_name("metrics.zh-CN.yaml")
 NO_WORDS: dict[str, Any] = {"table": {}, "words": {}, "groups": {}, "metrics": {}}
@@ -82,34 +98,75 @@ def metrics_table(words: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def with_table(readme: str, table: str, begin: str = BEGIN, end: str = END) -> str:
-    """The README's text with what stands between the markers replaced."""
-    before, found, rest = readme.partition(begin)
+def mistakes_table() -> str:
+    """What each wrong input of tests/wrong is told; the tests hold every line of it."""
+    lines: list[str] = []
+    for file in sorted(WRONG.glob("*.yaml")):
+        lines += [f"**{TOPICS[file.stem]}**", "", "| mistake | typed | answer |", "|---|---|---|"]
+        for row in yaml.safe_load(file.read_text(encoding="utf-8")):
+            typed = " ".join([*(f"{k}={v}" for k, v in row.get("env", {}).items()), row["type"]])
+            said = row.get("says") or f"*warns:* {row['warns']}"
+            cells = (row["what"], f"`{typed}`", " ".join(said.splitlines()))
+            lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def fits_table(page: str, words: dict[str, str]) -> str:
+    """Some columns of the first table of docs/memory.md, with what was chosen alone."""
+    rows = [[cell.strip() for cell in line.strip("|").split("|")]
+            for line in page.splitlines() if line.startswith("|")]  # fmt: skip
+    head, rule = rows[:2]
+    models = rows[2 : next(i for i in range(2, len(rows)) if rows[i] == head)]
+    kept = [0, *(head.index(column) for column in FITS)]
+    chosen = [[cell.partition("<br>")[0].strip("*") for cell in row] for row in models]
+    table = [head, rule, *chosen]
+    text = "\n".join("| " + " | ".join(row[index] for index in kept) + " |" for row in table)
+    for english, other in words.items():
+        text = text.replace(english, other)
+    return text
+
+
+def with_table(page: str, name: str, table: str) -> str:
+    """The page's text with what stands between the markers of this name replaced."""
+    begin, end = MARKERS[name]
+    before, found, rest = page.partition(begin)
     _, found_too, after = rest.partition(end)
     if not found or not found_too:
-        raise SystemExit(f"a README has lost its markers: {begin} and {end}")
+        raise SystemExit(f"a page has lost its markers: {begin} and {end}")
     return f"{before}{begin}\n{table.strip()}\n{end}{after}"
 
 
-def with_metrics(readme: str, table: str) -> str:
-    """As `with_table`; a README without markers has no table of metrics."""
-    if METRICS_BEGIN not in readme:
-        return readme
-    return with_table(readme, table, METRICS_BEGIN, METRICS_END)
+def pages() -> dict[str, dict[str, str]]:
+    """Page -> marker -> its table, made anew."""
+    table, fits = load_table(), memory.markdown()
+    chinese = yaml.safe_load(CHINESE_METRICS.read_text(encoding="utf-8"))
+    return {
+        "README.md": {
+            "flags": markdown_table(table),
+            "metrics": metrics_table(NO_WORDS),
+            "fits": fits_table(fits, {}),
+        },
+        "README.zh-CN.md": {
+            "flags": chinese_table(table),
+            "metrics": metrics_table(chinese),
+            "fits": fits_table(fits, chinese["fits"]),
+        },
+        "docs/memory.md": {"memory": fits},
+        "docs/failures.md": {"failures": failures.markdown()},
+        "docs/mistakes.md": {"mistakes": mistakes_table()},
+    }
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--check", action="store_true", help="write nothing; 1 when out of date")
     check = parser.parse_args().check
-    table, stale = load_table(), []
-    chinese = yaml.safe_load(CHINESE_METRICS.read_text(encoding="utf-8"))
-    for name, flags, metrics in (
-        ("README.md", markdown_table(table), metrics_table(NO_WORDS)),
-        ("README.zh-CN.md", chinese_table(table), metrics_table(chinese)),
-    ):
-        before = (ROOT / name).read_text(encoding="utf-8")
-        after = with_metrics(with_table(before, flags), metrics)
+    stale = []
+    for name, tables in pages().items():
+        before = after = (ROOT / name).read_text(encoding="utf-8")
+        for marker, table in tables.items():
+            after = with_table(after, marker, table)
         if after == before:
             continue
         stale.append(name)

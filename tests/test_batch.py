@@ -98,7 +98,7 @@ def test_a_batch_larger_than_the_data_gets_the_largest_that_fits() -> None:
 
 def test_fewer_rows_than_ranks_ask_for_data_and_offer_nothing_impossible() -> None:
     (problem,) = problems(Batch(8, 1, 8, 8, 1), rows=3)
-    assert "Give more data, or a smaller --n_gpus" in problem
+    assert "a step on 8 ranks takes at least 8. Give more data, a smaller --n_gpus" in problem
 
 
 def test_a_mini_batch_that_would_be_padded_is_refused() -> None:

@@ -131,7 +131,8 @@ def test_a_mix_is_learnt_from_then_resumed_and_stopped_by_its_budget(
     spent = ("--rm_budget", "150requests", "--rm_cache", "off", "--steps", str(STEPS + 10))
     stopped = run(folder, *words, *spent)
     assert stopped.code == 1, stopped.screen
-    assert "Stopped: judge_score: " in stopped.screen and "150" in stopped.screen
+    assert "Stopped while " in stopped.screen and ": judge_score: " in stopped.screen
+    assert "150" in stopped.screen
     assert "Traceback" not in stopped.screen
     last = json.loads((folder / "checkpoints" / "latest_checkpointed_iteration.txt").read_text())
     assert (
