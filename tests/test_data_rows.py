@@ -83,6 +83,7 @@ def test_label_of_the_map_is_a_column_if_there_is_one_else_a_label() -> None:
         (42.0, "42"),
         (0.5, "0.5"),
         (None, ""),
+        (float("nan"), ""),
         (True, "true"),
         (["a", "b"], '["a", "b"]'),
     ],

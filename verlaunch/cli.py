@@ -18,6 +18,8 @@ from verlaunch.flags import Request, load_table, parse
 
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 
+SHOWN = 12  # problems: a folder of bad files has one each
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -53,8 +55,10 @@ def _told(problems: Sequence[str], words: Sequence[str]) -> int:
         from verlaunch.planning.document import failed
 
         print(failed(problems, [start_command(), *words]))
-    for problem in problems:
+    for problem in problems[:SHOWN]:
         print(f"error: {problem}", file=sys.stderr)
+    if more := len(problems[SHOWN:]):
+        print(f"error: and {more} more. --dry_run json has them all.", file=sys.stderr)
     return 2
 
 

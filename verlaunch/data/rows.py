@@ -9,6 +9,7 @@ column names are tried. verl's own layout passes as it is. Text only: images are
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import isnan
 from typing import Any
 
 from verlaunch.data.messages import Dropped, messages_of
@@ -93,10 +94,10 @@ def _missing(
     record: Mapping[str, Any], chosen: str | None, what: str, flag: str, where: str
 ) -> MissingColumn:
     key = "input" if what == "prompt" else "output"
-    wanted = f"no column {chosen!r}" if chosen else f"no column that looks like a {what}"
+    wanted = f"no column {chosen!r} for the {what}" if chosen else f"no column looks like a {what}"
     columns = ", ".join(map(str, record)) or "none"
     return MissingColumn(
-        f"{where}: {wanted} for the {what}. Columns there: {columns}. "
+        f"{where}: {wanted}. Columns there: {columns}. "
         f"Name the right one: {flag} COLUMN (or `{key}: COLUMN` in YAML)."
     )
 
@@ -145,8 +146,11 @@ def _name(value: Any) -> str | None:
 
 
 def _text(value: Any) -> str:
-    """An answer or label as text: 42 and 42.0 are "42", a list is JSON, nothing is ""."""
-    if value is None or value is _ABSENT:
+    """An answer or label as text: 42 and 42.0 are "42", a list is JSON, nothing is "".
+
+    Tables write NaN where a cell is empty.
+    """
+    if value is None or value is _ABSENT or (isinstance(value, float) and isnan(value)):
         return ""
     if isinstance(value, str):
         return value

@@ -60,15 +60,20 @@ def _rule_problems(rules: RuleSpec | ModelSpec | JudgeSpec, source: str) -> list
     return []
 
 
-def runs_programs(rules: RuleSpec, data_source: str) -> bool:
-    """Whether the rule of this source is `code`."""
+def built_in(rules: RuleSpec, data_source: str) -> str:
+    """The built-in rule of this source: "code"; empty where another scores it, or none."""
     if rules.function:
-        return False
+        return ""
     try:
         rule = rule_of(rules, data_source)
     except (UnknownDataSource, BadTable):
-        return False
-    return (rule.func if isinstance(rule, partial) else rule).__module__ == "rewards.rules.code"
+        return ""
+    package, _, name = (rule.func if isinstance(rule, partial) else rule).__module__.rpartition(".")
+    return name if package == "rewards.rules" else ""
+
+
+def runs_programs(rules: RuleSpec, data_source: str) -> bool:
+    return built_in(rules, data_source) == "code"
 
 
 def sandbox(spec: RewardSpec, data_sources: Iterable[str], ask_server: bool) -> str | None:

@@ -14,9 +14,11 @@ from rewards.reward import Result, Reward
 from rewards.spec import RewardSpec, RuleSpec
 from verlaunch.errors import UserError
 from verlaunch.rewarding.answers import JUNK, reference_of
+from verlaunch.rewarding.checks import built_in
 from verlaunch.rewarding.references import evenly
 
 TRIED = 8  # rows
+COMPARING = ("math_reasoning", "choice", "qa")  # built-in rules that need an answer
 LOOKED_AT = 2000  # rows among which all data sources should appear
 
 
@@ -54,6 +56,18 @@ def _who(spec: RewardSpec, name: str) -> str:
     return (
         f"--reward_fn {rules.function}" if rules.function else f"the rule for data_source {name!r}"
     )
+
+
+def _unanswered(spec: RewardSpec, name: str, rows: Sequence[Row]) -> list[str]:
+    rules = [part.source for part in spec.parts if isinstance(part.source, RuleSpec)]
+    lacking = sum(reference_of(row) is None for row in rows)
+    if not lacking or not any(built_in(rule, name) in COMPARING for rule in rules):
+        return []
+    return [
+        f"{_who(spec, name)} compares with a reference answer, and {lacking} of {len(rows)} rows "
+        "tried have none: these score 0 whatever the response. Name the column of the answers: "
+        "--answer_key COLUMN."
+    ]
 
 
 async def _references(reward: Reward, rows: Sequence[Row], who: str) -> list[Result]:
@@ -127,7 +141,7 @@ async def try_rules(
             reward.forget_keys()
             found, said = await _try_source(reward, picked, _who(spec, name))
             means |= {name: found} if found else {}
-            notes += said
+            notes += said + _unanswered(spec, name, picked)
             for part, told in reward.keys.items():
                 keys[part] = list(dict.fromkeys([*keys.get(part, []), *told]))
         return means, keys, notes

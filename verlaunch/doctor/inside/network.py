@@ -1,7 +1,7 @@
 """Asks the model hub for a model, as a run does, and reads a file of it for some seconds.
 
 work({"model": "Qwen/Qwen2.5-0.5B"}, print)
-# {"endpoint": "https://huggingface.co", "seconds": 0.3, "megabytes_per_s": 12.1}
+# {"endpoint": "https://hub.example", "seconds": 0.3, "megabytes_per_s": 12.1}
 """
 
 import time
