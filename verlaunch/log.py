@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 SHOWN_ERRORS = 8
+SAME = 80  # characters after which two errors are of one kind: rows and texts differ later on
 # What deserves the screen: Python's log levels and last lines of tracebacks.
 ERROR_LINE = re.compile(r"\b(ERROR|CRITICAL)\b|\b[A-Z]\w*(Error|Exception)\b: ")
 HARMLESS = re.compile(r"Warning: ")  # verl warns of engines that it cannot import
@@ -61,7 +62,7 @@ class Errors:
         if not ERROR_LINE.search(line) or HARMLESS.search(line) or _is_frame(line):
             return False
         self.last = line
-        kind = re.sub(r"[0-9a-f]{6,}|\d+", "#", _told(line))[:160]
+        kind = re.sub(r"[0-9a-f]{6,}|\d+", "#", _told(line))[:SAME]
         if kind in self.seen or len(self.seen) >= SHOWN_ERRORS:
             return False
         self.seen.add(kind)
