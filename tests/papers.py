@@ -25,8 +25,8 @@ from verlaunch.checkpoints import note_score, write_manifest
 
 ROOT = Path(__file__).resolve().parent.parent
 READMES = ("README.md", "README.zh-CN.md")
-PAPERS = (*READMES, "CONTRIBUTING.md", "rewards/README.md", "data/README.md", "docs/memory.md",
-          "docs/failures.md", "docs/mistakes.md")  # fmt: skip
+PAGES = tuple(f"docs/{page}.md" for page in ("plan", "memory", "failures", "mistakes"))
+PAPERS = (*READMES, "CONTRIBUTING.md", "rewards/README.md", "data/README.md", *PAGES)
 
 # tests have no network
 VALUES = {"FOLDER": "model", "Qwen/Qwen2.5-0.5B": "model", "REWARD_MODEL": "reward-model"}

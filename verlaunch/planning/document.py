@@ -2,23 +2,7 @@
 
     ./train.sh --data my.json --model FOLDER --dry_run json | jq .ok
 
-Names stay; `version` grows when one is taken away or changes its meaning. What a mistake hides is
-null, or an empty list. Sizes are bytes. The names:
-
-    version, ok, problems, warnings, notes    sentences; ok is true when there is no problem
-    command                                   words that start the run
-    model                                     name, parameters, architecture, vocabulary, positions
-    hardware                                  profile, cores, memory, gpus, ranks, nodes, processes
-    roles                                     name, where, ranks, groups (a replica's ranks each)
-    batch                                     prompts_per_step, n, mini, ..., sequences, updates
-    data                                      prompts, exact, data_sources, dropped
-    steps                                     total, per_epoch, epochs, validations, ...
-    reward                                    parts, sources, judges, asked, later
-    memory                                    room; gpu, host: phases; shm, disk, kv_tokens
-    fit                                       mode, values, said
-    resume                                    step, path, notes
-    output                                    the run's folder
-    differences                               key: [verl's own, this run's]
+Its names are a contract, on docs/plan.md; `version` grows when one of them changes.
 """
 
 import json
