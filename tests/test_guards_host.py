@@ -1,6 +1,7 @@
 """What is read of the machine: limits, ports, Ray's processes, and what nvidia-smi says."""
 
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -35,7 +36,7 @@ def test_this_machine_is_read_as_it_is() -> None:
 
 def test_the_limit_of_open_files_is_what_ray_raises_it_to() -> None:
     ask = "from verlaunch.guards import host; print(host.look().open_files)"
-    command = f"ulimit -Sn 200; ulimit -Hn 300; exec {sys.executable} -c '{ask}'"
+    command = f"ulimit -Sn 200; ulimit -Hn 300; exec {shlex.quote(sys.executable)} -c '{ask}'"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "300"
 

@@ -34,7 +34,15 @@ def run(*coroutines: Coroutine[Any, Any, bool]) -> list[bool]:
 
 def children() -> set[int]:
     found = psutil.Process().children(recursive=True)
-    return {child.pid for child in found if "spawn_main" in " ".join(child.cmdline())}
+    return {child.pid for child in found if "spawn_main" in _command(child)}
+
+
+def _command(process: psutil.Process) -> str:
+    """Empty for one that has ended, and that nobody has waited for yet."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
 
 
 @pytest.fixture

@@ -78,7 +78,7 @@ def _start(command: Sequence[str], folder: Path, env: Mapping[str, str]) -> subp
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,  # Ctrl-C is ours to answer
-            env=own,
+            env={**own, "PYTHONUNBUFFERED": "1"},  # so that its last words come last
         )
 
 
