@@ -12,7 +12,7 @@ from rewards.part import Row
 from rewards.spec import RULES, ModelSpec, PartSpec, RewardSpec, RuleSpec, from_dict
 from tests.judge_servers import JudgeServer
 from tests.reward_models import make
-from verlaunch import checkpoints, inputs, start
+from verlaunch import checkpoints, foresight, inputs, start
 from verlaunch.compose import compose
 from verlaunch.data import sources
 from verlaunch.errors import UserError
@@ -224,8 +224,8 @@ def test_the_sizes_of_a_model_are_asked_for_once(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
-    known = start.sizes_of
-    monkeypatch.setattr(start, "sizes_of", lambda *of: asked.append(of) or known(*of))
+    known = foresight.sizes_of
+    monkeypatch.setattr(foresight, "sizes_of", lambda *of: asked.append(of) or known(*of))
     bench.run("--steps", "3")
     assert len(asked) == 1
 

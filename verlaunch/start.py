@@ -1,277 +1,49 @@
-"""From a composed configuration to a running one: look, check, prepare, plan, launch.
+"""From a composed configuration to a running one: check, prepare, plan, launch.
 
     Start(config, machine.look(), "./train.sh --lr 1e-5").run()
 
-`foresee` reads only small files, so that --dry_run and --print_config answer at once and leave
-nothing behind; a dry run tries the reward as well. `run` does the rest in order of cost: cheap
-checks, the folder's lock, the model, the data, the reward, Ray. The run's folder gets its first
-file when nothing is left to check.
+`run` goes in order of cost: what foresight.py sees, the folder's lock, the model, the data, the
+reward, Ray. The run's folder gets its first file when nothing is left to check.
 """
 
 import contextlib
 import os
-import shlex
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from omegaconf import OmegaConf
 
 from rewards.part import Row
-from rewards.spec import RewardSpec, to_dict
-from verlaunch import checkpoints, folder, guards, paths, trackers, training, words
+from rewards.spec import to_dict
+from verlaunch import checkpoints, folder, trackers, training, words
 from verlaunch.checkpoints import Checkpoint, Resume
-from verlaunch.checks import early_problems
 from verlaunch.compose import Config, fill, for_verl, to_yaml
-from verlaunch.data import Look, Prepared, first_rows, quick_look
-from verlaunch.data.select import default_val_size
-from verlaunch.derive import Facts, derive, get, ranks
-from verlaunch.errors import UserError, raise_all
-from verlaunch.findings import Finding, stopping, warnings
-from verlaunch.guards import host
-from verlaunch.guards.scene import Scene
-from verlaunch.inputs import CRITIC, MODEL, TEMPLATE, Inputs
-from verlaunch.machine import Machine
-from verlaunch.models import Model
-from verlaunch.plan import Plan, make_plan, row
+from verlaunch.data import Prepared, first_rows
+from verlaunch.derive import ranks
+from verlaunch.errors import raise_all
+from verlaunch.findings import stopping
+from verlaunch.foresight import Foresight
+from verlaunch.inputs import CRITIC, MODEL, TEMPLATE
+from verlaunch.plan import Plan, row
 from verlaunch.planning.document import document
-from verlaunch.planning.memory import Memory, Room, Sizes, expected, fitted, sizes_of
-from verlaunch.planning.outlook import Outlook
 from verlaunch.planning.page import page
-from verlaunch.planning.rehearsal import first_rows as first_of_each
-from verlaunch.planning.rehearsal import rehearse
-from verlaunch.planning.roles import in_one_line, roles
 from verlaunch.record import has_ended, has_step, rewind
-from verlaunch.rewarding.checks import check_sources, start_problems
+from verlaunch.rewarding.checks import check_sources
 from verlaunch.rewarding.identity import identity as reward_identity
 from verlaunch.rewarding.identity import scales
 from verlaunch.rewarding.references import MOST, as_rows, settle
-from verlaunch.rewarding.spec import reward_spec
 from verlaunch.rewarding.tryout import Tryout, try_rewards
-from verlaunch.rewarding.words import Work, route
 from verlaunch.run import Launch, run
 from verlaunch.screen import Screen
 
 BEFORE_ALL = -1  # the validation before training is of step 0
-# Where the model is not known, sizes and lengths are checked without it.
-UNKNOWN = Model("the model", "", 32_000, None, None)
 
 
-@dataclass(frozen=True)
-class Preview:
-    config: Config  # with no number left open
-    plan: Plan
-    resume: Resume
-    problems: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Planned:
-    """What the numbers of model, data and machine make of a configuration."""
-
-    config: Config  # with no number left open
-    plan: Plan
-    facts: Facts
-    memory: Memory
-
-
-class Start:
-    """`command`: what the user typed, for command.sh."""
-
-    def __init__(self, config: Config, machine: Machine, command: str) -> None:
-        self.config = config
-        self.machine = machine
-        self.command = command
-        self.launch = config.launch
-        self.inputs = Inputs(config)
-        self.folder = Path(self.launch["output_dir"]).expanduser().resolve()
-        if self.launch["run_name"]:
-            self.folder /= self.launch["run_name"]
-        self.trackers = trackers.chosen(config.verl["trainer"]["logger"])
-        self.checkpoints = self.folder / "checkpoints"
-        self.host = host.look()
-        self._sizes: Sizes | None = None
-        self._warnings: tuple[str, ...] = ()
-
-    # ---- looking ---------------------------------------------------------------------------
-
-    def preview(self) -> Preview:
-        """What small files, folders and numbers show. Raises UserError without model or data."""
-        outlook = self.foresee()
-        if outlook.plan is None:
-            raise UserError(*outlook.problems)
-        return Preview(outlook.config, outlook.plan, outlook.resume, outlook.problems)
-
-    def foresee(self, rehearsed: bool = False) -> Outlook:
-        """All that is known, with every problem. `rehearsed`: the reward is tried as well."""
-        problems = early_problems(self.config)
-        can_count = not problems  # a size that is none leaves nothing to count with
-        model = _or_problems(problems, self.inputs.model)
-        look = _or_problems(problems, self._look)
-        spec = _or_problems(problems, self._reward)
-        resume = _or_problems(problems, lambda: self._resume(spec)) if can_count else None
-        _or_problems(problems, paths.temp_dir)
-        _or_problems(problems, lambda: folder.check_writable(self.folder))
-        problems += trackers.problems(self.trackers, os.environ)
-        known = Outlook(
-            self.config,
-            self.machine,
-            self.folder,
-            tuple(shlex.split(self.command)),
-            model=model,
-            look=look,
-            spec=spec,
-            resume=resume or Resume(None),
-        )
-        if look is not None and spec is not None:
-            problems += start_problems(spec, look.data_sources)
-            if rehearsed and not problems:
-                known = self._rehearsed(known, look, spec)
-                problems += stopping(known.rehearsal.findings) if known.rehearsal else []
-        if can_count:
-            known = self._counted(known, problems)
-        return replace(known, problems=tuple(dict.fromkeys(problems)))
-
-    def _look(self) -> Look:
-        train, val = self.inputs.sources()
-        look = quick_look(train)
-        raise_all([*look.problems, *(quick_look(val, 1000).problems if val else ())])
-        return look
-
-    def _reward(self) -> RewardSpec:
-        return reward_spec(self.config, self.folder)
-
-    def _rehearsed(self, known: Outlook, look: Look, spec: RewardSpec) -> Outlook:
-        rows = first_of_each(self.inputs.sources()[0], look.data_sources)
-        tried = rehearse(spec, rows)
-        return replace(known, rehearsal=tried, warnings=tuple(warnings(tried.findings)))
-
-    def _counted(self, known: Outlook, problems: list[str]) -> Outlook:
-        """With the plan, if model, data and reward are known; its problems are told in any case."""
-        model, look, spec = known.model, known.look, known.spec
-        rows = self._training_rows(look) if look else 1
-        exact = look.exact if look else False
-        # Memory is asked about last: it takes seconds, and what is mended first may change it.
-        sizes = self._sizes_of(model) if model and not problems else Sizes(None)
-        planned = self._plan(
-            model or UNKNOWN,
-            sizes,
-            rows,
-            exact,
-            words.looked_data(look, rows) if look else "",
-            spec,
-            look.data_sources if look else (),
-        )
-        problems += planned.plan.problems
-        if model is None or look is None or spec is None:
-            return known
-        found = [*planned.memory.findings, *self._guarded(planned, model, sizes)]
-        problems += stopping(found)
-        self._warnings = tuple(warnings(found))
-        return replace(
-            known,
-            config=planned.config,
-            plan=None if check_sources(spec, look.data_sources) else planned.plan,
-            facts=planned.facts,
-            memory=planned.memory,
-            warnings=(*known.warnings, *self._warnings),
-        )
-
-    def _sizes_of(self, model: Model) -> Sizes:
-        """Once: it may take a child process some seconds."""
-        if self._sizes is None:
-            self._sizes = sizes_of(model, self.inputs.critic_model())
-        return self._sizes
-
-    def _guarded(self, planned: Planned, model: Model, sizes: Sizes) -> list[Finding]:
-        return guards.findings(
-            Scene(
-                config=planned.config,
-                model=model,
-                machine=self.machine,
-                host=self.host,
-                folder=self.folder,
-                ray_cpus=planned.plan.ray_cpus,
-                ray_gpus=planned.plan.ray_gpus,
-                object_store_bytes=planned.plan.object_store_bytes,
-                env=os.environ,
-                shape=sizes.shape,
-                estimate=planned.memory.for_guards,
-            )
-        )
-
-    def _training_rows(self, look: Look) -> int:
-        good = look.rows - sum(look.dropped.values())
-        if self.inputs.sources()[1]:
-            return good
-        return max(0, good - (self.launch["val_size"] or default_val_size(good)))
-
-    def _plan(
-        self,
-        model: Model,
-        sizes: Sizes,
-        rows: int,
-        exact: bool,
-        about_data: str,
-        spec: RewardSpec | None,
-        data_sources: Iterable[str],
-    ) -> Planned:
-        """What is open is derived, then --fit auto decides, and what follows is derived again."""
-        facts = self._facts(model, rows, exact)
-        room = Room.of(self.machine, self.config.hardware, self.folder, self.host.shm_bytes)
-        config, chosen = fitted(fill(self.config, derive(self.config.verl, facts)), sizes, room)
-        if chosen.values:
-            config = fill(config, derive(config.verl, facts))
-        memory = expected(config, sizes, room, chosen)
-        reward = route(spec, Work.of(config.verl, data_sources)) if spec else ()
-        line = in_one_line(roles(config, spec))
-        more = (("roles", line), *((("memory", memory.line()),) if memory.line() else ()))
-        plan = make_plan(
-            config,
-            model,
-            facts,
-            (("data", about_data), *reward),
-            len(self.machine.gpus),
-            str(self.folder),
-            (*more, *(("fit", sentence) for sentence in memory.said)),
-            self._warnings,
-        )
-        return Planned(config, plan, facts, memory)
-
-    def _facts(self, model: Model, rows: int, exact: bool) -> Facts:
-        on_gpus = self.config.hardware == "gpu" and self.machine.gpus
-        cards = [gpu.memory_gib for gpu in self.machine.gpus] if on_gpus else []
-        return Facts(
-            hardware=self.config.hardware,
-            cores=self.machine.cores,
-            memory_gib=min(cards, default=self.machine.memory_gib),
-            train_rows=rows,
-            vocab_size=model.vocab_size,
-            model=model.name,
-            run_name=self.launch["run_name"] or self.folder.name,
-            checkpoints=str(self.checkpoints),
-            rows_exact=exact,
-            cached_values=model.cached_values,
-        )
-
-    def _resume(self, spec: RewardSpec | None, hashes: bool = False) -> Resume:
-        """Where to continue from. Raises UserError when that belongs to another run."""
-        wanted = self.launch["resume"]
-        if wanted == "never":
-            return Resume(None)
-        chosen = checkpoints.choose(self.checkpoints, wanted, hashes)
-        reward = {"reward": reward_identity(spec)} if spec else {}
-        folder.check_identity(self.folder, {**self.inputs.identity(), **reward})
-        if chosen.checkpoint:
-            verl = self.config.verl
-            keys = (*checkpoints.STRATEGIES, *checkpoints.MESHES)
-            settings = {key: get(verl, key) for key in keys}
-            checkpoints.check_ranks(chosen.checkpoint, ranks(verl), settings)
-        return chosen
-
-    # ---- acting ----------------------------------------------------------------------------
+class Start(Foresight):
+    """What is seen beforehand, and then done."""
 
     def print_config(self) -> int:
         print(to_yaml(self.preview().config), end="")
@@ -414,15 +186,3 @@ class Start:
             reward_gpus=self.launch["rm_gpus"],
             references=[asdict(row) for row in references],
         )
-
-
-Found = TypeVar("Found")
-
-
-def _or_problems(problems: list[str], question: Callable[[], Found]) -> Found | None:
-    """The answer, or None with the problems noted, so that all can be told at once."""
-    try:
-        return question()
-    except UserError as error:
-        problems += error.problems
-        return None
