@@ -249,16 +249,13 @@ def test_a_machine_that_lacks_something_is_told_what_to_type(
     assert typed in line.remedies[0]
 
 
-def test_a_gpu_run_without_gpus_is_bad_and_says_why(
-    patient: Patient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    bare = replace(patient, machine=replace(patient.machine, gpus=()), hardware="gpu")
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+def test_a_gpu_run_without_gpus_is_bad_and_says_why(patient: Patient) -> None:
+    bare = replace(patient, machine=replace(patient.machine, gpus=()), hardware="gpu", env={})
     assert look_at_machine(bare, quiet).seen.startswith("--hardware gpu, and nvidia-smi shows no")
     broken = replace(bare, host=replace(FINE, smi_error="driver/library version mismatch"))
     assert "driver/library version mismatch" in look_at_machine(broken, quiet).seen
-    hidden = replace(bare, host=replace(FINE, cards=(Card(0, "GPU-1", "H200", GIB, GIB),)))
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "7")
+    cards = replace(FINE, cards=(Card(0, "GPU-1", "H200", GIB, GIB),))
+    hidden = replace(bare, host=cards, env={"CUDA_VISIBLE_DEVICES": "7"})
     line = look_at_machine(hidden, quiet)
     assert (line.verdict, line.remedies) == (BAD, ("unset CUDA_VISIBLE_DEVICES",))
     assert line.seen.startswith("CUDA_VISIBLE_DEVICES=7 hides every GPU")

@@ -3,7 +3,6 @@
 look_at_machine(patient, say).seen    # "2 cores, 23.4 GiB of memory, no GPU; Python 3.11.2, Linux"
 """
 
-import os
 import platform
 import shutil
 
@@ -35,7 +34,7 @@ def _gpus(patient: Patient) -> Part:
     verdict = BAD if patient.on_gpus else LOOK
     if patient.host.smi_error:
         return Part(f"nvidia-smi fails: {patient.host.smi_error}", verdict, NO_GPU)
-    hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
+    hidden = patient.env.get("CUDA_VISIBLE_DEVICES")
     if patient.host.cards and (hidden or patient.on_gpus):  # empty: hidden on purpose
         return Part(f"CUDA_VISIBLE_DEVICES={hidden} hides every GPU", verdict, SHOW_GPUS)
     if patient.on_gpus:

@@ -9,7 +9,7 @@ driver        the process that owns the Ray cluster  environment   what every Ra
 shards        a checkpoint's weights, joined          lora          adapters, merged or alone
 hub_folder    weights in Hugging Face's layout        export        from the one to the other
 proof         exported is what was trained            rebuilt       the models it compares
-speaking      vLLM for a chat
+speaking      vLLM for a chat                         chosen        the platform verl has found
 
 Each file names the verl line that makes it necessary: a new verl version is one room's work.
 """

@@ -22,9 +22,9 @@ def _remotely(gpus: int) -> str:
     import ray
 
     def platform() -> str:
-        from verl.plugin.platform.platform_manager import get_platform
+        from verlaunch.engine import chosen
 
-        return get_platform().device_name
+        return chosen.platform_name()
 
     return ray.get(ray.remote(num_cpus=1, num_gpus=min(1, gpus))(platform).remote())
 

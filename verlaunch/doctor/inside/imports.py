@@ -31,14 +31,13 @@ def _import(name: str) -> dict[str, Any]:
 
 def _platform() -> dict[str, Any]:
     """What verl runs on, and whether it has loaded our plugin by its entry point."""
-    from verl.plugin.platform.platform_manager import PlatformRegistry, get_platform
+    from verlaunch.engine import chosen
 
-    # Ray's workers import verl, and verl hides what goes wrong (verl/__init__.py:68-72).
-    found: dict[str, Any] = {"by_entry_point": "cpu" in PlatformRegistry.registered_names()}
+    found: dict[str, Any] = {"by_entry_point": chosen.has_found_ours()}
     try:
         importlib.import_module("verlaunch.engine.plugin")
         importlib.import_module("verlaunch.engine.workers")
-        found["platform"] = get_platform().device_name
+        found["platform"] = chosen.platform_name()
     except Exception as error:
         traceback.print_exc()
         found["platform_error"] = first_line(error)

@@ -1,11 +1,12 @@
-"""Ranks that talk to each other, as a run's do: processes, a port on loopback, gloo or NCCL.
+"""Ranks that talk to each other, as a run's do: processes, gloo or NCCL.
 
 facts = spawned(measure, ranks=2, on_gpus=False, given={...})   # what rank 0 returned
+
+They meet by a file: a port that is free now may be another program's a moment later.
 """
 
 import json
 import os
-import socket
 import tempfile
 from collections.abc import Callable
 from datetime import timedelta
@@ -17,7 +18,7 @@ Work = Callable[[int, int, str, dict[str, Any]], dict[str, Any]]
 
 
 def _rank(
-    rank: int, ranks: int, port: int, on_gpus: bool, work: Work, given: dict[str, Any], out: str
+    rank: int, ranks: int, meeting: str, on_gpus: bool, work: Work, given: dict[str, Any], out: str
 ) -> None:
     import torch
     from torch import distributed
@@ -28,7 +29,7 @@ def _rank(
         torch.cuda.set_device(rank)
     distributed.init_process_group(
         "nccl" if on_gpus else "gloo",
-        init_method=f"tcp://127.0.0.1:{port}",
+        init_method=f"file://{meeting}",
         rank=rank,
         world_size=ranks,
         timeout=PATIENCE,
@@ -40,17 +41,11 @@ def _rank(
     distributed.destroy_process_group()
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def spawned(work: Work, ranks: int, on_gpus: bool, given: dict[str, Any]) -> dict[str, Any]:
     """`work` is a function of a module: it travels by name."""
     from torch.multiprocessing.spawn import spawn
 
     with tempfile.TemporaryDirectory() as folder:
-        out = os.path.join(folder, "rank0.json")
-        spawn(_rank, (ranks, _free_port(), on_gpus, work, given, out), nprocs=ranks)
+        out, meeting = os.path.join(folder, "rank0.json"), os.path.join(folder, "meeting")
+        spawn(_rank, (ranks, meeting, on_gpus, work, given, out), nprocs=ranks)
         return json.loads(Path(out).read_text())
