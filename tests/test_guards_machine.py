@@ -37,19 +37,7 @@ GIB, GB = 2**30, 10**9
 MODEL = Model("tiny", "Qwen2ForCausalLM", 260, 2048, None, heads=4, head_dim=32)
 ROOMY = {name: Room(10**12, 2 * 10**12, "ext4") for name in ("output", "temp", "cache")}
 HOST = Host(2**36, 65_536, None, 30.0, True, disks=ROOMY)
-MACHINES = (
-    busy,
-    disk,
-    driver,
-    gpus,
-    memory,
-    ports,
-    ray_clusters,
-    shm,
-    ulimits,
-    variables,
-    versions,
-)
+MACHINES = guards.GUARDS[guards.GUARDS.index(gpus) :]  # those of the configuration come before
 
 
 @functools.cache

@@ -22,12 +22,11 @@ from verlaunch.plan import (
     processes,
     row,
     steps_of,
-    uses_critic,
-    uses_reference,
 )
 from verlaunch.planning import memory
 from verlaunch.planning.memory import Memory, Room
 from verlaunch.planning.roles import in_one_line, roles
+from verlaunch.planning.uses import uses_critic, uses_reference
 
 MODEL = Model("tiny", "Qwen2ForCausalLM", 260, 2048, None, heads=4, head_dim=32)
 

@@ -23,7 +23,7 @@ from verlaunch.derive import get
 from verlaunch.errors import UserError
 from verlaunch.models import Model
 from verlaunch.paths import SAMPLES, cache_dir
-from verlaunch.plan import uses_critic
+from verlaunch.planning.uses import uses_critic
 from verlaunch.recipes import cpu_variants, default_recipe
 
 MODEL = "actor_rollout_ref.model.path"

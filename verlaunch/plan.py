@@ -43,7 +43,7 @@ LINE = 88
 Rows = tuple[tuple[str, str], ...]  # label, what a person reads
 
 __all__ = ["Plan", "Rows", "Steps", "batch_of", "differing", "make_plan", "processes", "row",
-           "steps_of", "uses_critic", "uses_reference"]  # fmt: skip
+           "steps_of"]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def _ray_cpus(verl: dict[str, Any]) -> int:
     return 3 * ranks(verl) + _storage_units(verl) + _rollout_workers(verl) + 6
 
 
-def _object_store_bytes(batch: Batch, length: int, memory_gib: float) -> int:
+def object_store_bytes(batch: Batch, length: int, memory_gib: float) -> int:
     """Room for some steps of rows (ids, masks, log-probs: about 100 bytes a token)."""
     wanted = 8 * batch.sequences * length * 100
     return int(min(max(wanted, 200 * 2**20), memory_gib * 2**30 * 0.2))
@@ -168,7 +168,7 @@ def make_plan(
         _ray_cpus(verl),
         ranks(verl) + config.launch["rm_gpus"],
         _rollout_workers(verl),
-        _object_store_bytes(batch, sequence_length(verl), facts.memory_gib),
+        object_store_bytes(batch, sequence_length(verl), facts.memory_gib),
         tuple(warnings),
     )
 

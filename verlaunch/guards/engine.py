@@ -18,7 +18,7 @@ from verlaunch.findings import Finding
 from verlaunch.guards import limits, pieces, schedule, vllm
 from verlaunch.guards.limits import follows, said
 from verlaunch.guards.scene import Scene
-from verlaunch.plan import uses_critic
+from verlaunch.planning.uses import uses_critic
 from verlaunch.values import closest
 
 MODEL = "actor_rollout_ref.model"

@@ -19,7 +19,7 @@ from verlaunch.findings import Finding
 from verlaunch.guards.limits import said
 from verlaunch.guards.scene import Scene
 from verlaunch.memory.shape import Shape
-from verlaunch.plan import uses_critic
+from verlaunch.planning.uses import uses_critic
 from verlaunch.values import closest
 
 MODEL = "actor_rollout_ref.model"

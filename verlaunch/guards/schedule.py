@@ -16,7 +16,7 @@ from verlaunch.findings import Finding
 from verlaunch.guards.limits import said
 from verlaunch.guards.scene import Scene
 from verlaunch.keys import yaml_word
-from verlaunch.plan import uses_critic, uses_reference
+from verlaunch.planning.uses import uses_critic, uses_reference
 from verlaunch.values import closest
 
 # Optimizers of torch.optim that take what verl hands them (workers/config/optimizer.py:229).

@@ -20,7 +20,7 @@ from verlaunch.guards.scene import Scene
 from verlaunch.guards.tokenizer import Vocabulary, vocabulary
 from verlaunch.guards.weights import critic_of
 from verlaunch.models import Model
-from verlaunch.plan import uses_critic
+from verlaunch.planning.uses import uses_critic
 
 FEW = 0.01  # of the ids: special tokens of a later model of the same family
 HEADS = "MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING_NAMES"

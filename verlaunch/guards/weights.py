@@ -20,7 +20,7 @@ from verlaunch.errors import UserError
 from verlaunch.findings import Finding
 from verlaunch.guards.scene import Scene
 from verlaunch.models import Model
-from verlaunch.plan import uses_critic
+from verlaunch.planning.uses import uses_critic
 
 # In the order in which transformers looks for them (modeling_utils.py).
 WHOLE = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin",

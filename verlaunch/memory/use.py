@@ -11,6 +11,8 @@ from typing import Any
 
 from verlaunch.checkpoints.retention import LEAST
 from verlaunch.derive import ACTOR, ROLLOUT, get, ranks, sequence_length
+from verlaunch.plan import batch_of, object_store_bytes
+from verlaunch.planning.uses import uses_critic, uses_reference
 
 Tree = dict[str, Any]
 BYTES = {
@@ -87,10 +89,6 @@ class Use:
     @classmethod
     def of(cls, verl: Tree, launch: Tree, hardware: str) -> "Use":
         """`verl`: with no number left open."""
-        # Not at the top: the plan imports this file to show what it finds.
-        from verlaunch.plan import _object_store_bytes, batch_of
-        from verlaunch.planning.uses import uses_critic, uses_reference
-
         batch, length = batch_of(verl), sequence_length(verl)
         tokens = _tokens(verl, ACTOR, f"{ACTOR}.ppo_max_token_len_per_gpu", batch.sequences)
         critic = _critic_tokens(verl, batch.sequences)
@@ -126,7 +124,7 @@ class Use:
             lora_rank=lora,
             lora_targets=_targets(get(verl, f"{MODEL}.target_modules")),
             reward_gpus=launch.get("rm_gpus") or 0,
-            object_store_bytes=_object_store_bytes(batch, length, float("inf")),
+            object_store_bytes=object_store_bytes(batch, length, float("inf")),
             rollout_workers=get(verl, f"{ROLLOUT}.agent.num_workers"),
             keep=max(LEAST, get(verl, "trainer.max_actor_ckpt_to_keep") or LEAST),
             critic_tokens=None if critic == tokens else critic,
