@@ -17,6 +17,7 @@ from verlaunch.checkpoints import (
     search,
     write_manifest,
 )
+from verlaunch.checkpoints.complete import missing, wait_for_all
 from verlaunch.checkpoints.manifest import SAVING
 
 WEIGHTS = "actor/model_world_size_1_rank_0.pt"
@@ -170,3 +171,24 @@ def test_the_manifest_is_plain_json_that_other_tools_can_check(tmp_path: Path) -
     facts = json.loads((saved(tmp_path, 20) / MANIFEST).read_text())
     assert facts["step"] == 20 and facts["ranks"] == 1
     assert facts["files"]["data.pt"]["bytes"] == 1
+
+
+def test_a_rank_whose_part_is_not_there_is_missed_by_its_file(tmp_path: Path) -> None:
+    folder = tmp_path / "global_step_4"
+    (folder / "actor").mkdir(parents=True)
+    for kind in ("model", "optim"):
+        (folder / "actor" / f"{kind}_world_size_2_rank_0.pt").touch()
+    (folder / "actor" / "optim_world_size_2_rank_1.pt").touch()
+    assert missing(folder) == ["actor/model_world_size_2_rank_1.pt"]
+    (folder / "actor" / "model_world_size_2_rank_1.pt").touch()
+    assert missing(folder) == []
+
+
+def test_a_checkpoint_without_a_rank_is_never_declared_complete(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("verlaunch.checkpoints.complete.PATIENCE_S", 0.0)
+    (tmp_path / "model_world_size_3_rank_1.pt").touch()
+    absent = "lacks model_world_size_3_rank_0.pt, model_world_size_3_rank_2.pt"
+    with pytest.raises(RuntimeError, match=absent):
+        wait_for_all(tmp_path)

@@ -7,6 +7,7 @@ Only folders named global_step_N are checkpoints. Needs no torch: shards are fil
 """
 
 from verlaunch.checkpoints.best import best, note_score
+from verlaunch.checkpoints.complete import wait_for_all
 from verlaunch.checkpoints.fitting import MESHES, STRATEGIES, check_ranks, fitting
 from verlaunch.checkpoints.manifest import (
     MANIFEST,
@@ -46,5 +47,6 @@ __all__ = [
     "search",
     "set_aside_after",
     "sweep",
+    "wait_for_all",
     "write_manifest",
 ]

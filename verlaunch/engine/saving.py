@@ -92,6 +92,7 @@ class Saving(PPOTrainerSync):
     def _write(self, folder: Path) -> None:
         checkpoints.begin(folder)
         super()._save_checkpoint()
+        checkpoints.wait_for_all(folder)
         (folder / reward_settings.STATE).write_text(json.dumps(self.reward_state))
         (folder / STATE).write_text(json.dumps(self.algorithm_state()))
         ranks = self.config.trainer.nnodes * self.config.trainer.n_gpus_per_node
