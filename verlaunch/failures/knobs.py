@@ -220,6 +220,13 @@ def _dividing_micro(run: Run) -> str | None:
     return " ".join(f"{role}_batch_size_per_gpu=1" for role in roles)
 
 
+def _network(run: Run) -> str:
+    if run.whole("trainer.nnodes") > 1:
+        return "--node_addr ADDRESS (on each machine, in another network that they share)"
+    loopback = "export GLOO_SOCKET_IFNAME=lo NCCL_SOCKET_IFNAME=lo"
+    return f"{loopback} (one machine with a VPN or many network cards)"
+
+
 KNOBS: dict[str, Callable[[Run], str | None]] = {
     "offload": _offload,
     "offload_less": _offload_less,
@@ -233,6 +240,7 @@ KNOBS: dict[str, Callable[[Run], str | None]] = {
     "model_length": _model_length,
     "kv_cache": _kv_cache,
     "shorter": _shorter,
+    "network": _network,
     "fitting_length": _fitting_length,
     "fewer_prompts": _fewer_prompts,
     "fewer_sequences": _fewer_sequences,

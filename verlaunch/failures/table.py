@@ -27,6 +27,8 @@ IN_WORDS = {
     "model_length": "`actor_rollout_ref.rollout.max_model_len` of prompt and response",
     "kv_cache": "on the CPU twice the `kv_cache_memory_bytes`",
     "shorter": "half of `--max_response_length`",
+    "network": "on one machine `export GLOO_SOCKET_IFNAME=lo NCCL_SOCKET_IFNAME=lo`, on several "
+    "`--node_addr ADDRESS` in another network",
     "fitting_length": "the `--max_response_length` that fits",
     "fewer_prompts": "half of `--batch_size`",
     "fewer_sequences": "half of `actor_rollout_ref.rollout.max_num_seqs`",
