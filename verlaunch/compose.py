@@ -24,7 +24,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from verlaunch import keys, overrides
 from verlaunch.errors import UserError, raise_all
-from verlaunch.flags import Request, load_table, refusal
+from verlaunch.flags import Request, load_table
 from verlaunch.paths import CONFIGS, verl_configs
 from verlaunch.recipes import Recipe, displaced, find_recipe, recipe_folder
 from verlaunch.values import allowed, fits
@@ -163,16 +163,20 @@ def _launch_problems(settings: Tree, launch: Tree) -> list[str]:
     return found
 
 
-def _unbuilt(settings: Tree, composed: Tree) -> list[str]:
-    values = keys.flatten(composed)
-    used = [
-        (flag, flag.keys[0]) for flag in load_table() if flag.until and flag.keys[0] in settings
-    ]
-    return [
-        refusal(flag, f"{key}={keys.yaml_word(values[key])} (--{flag.name})")
-        for flag, key in used
-        if values.get(key) not in (None, flag.harmless)
-    ]
+def _idle_note(given: frozenset[str], ours: Tree) -> tuple[str, ...]:
+    """About flags of several machines that were typed for one: variables were left out before."""
+    if ours["trainer"]["nnodes"] != 1:
+        return ()
+    usual = keys.flatten(_known()[1])
+    values = keys.flatten(ours)
+    typed = [flag for flag in load_table() if flag.needs and flag.keys[0] in given]
+    idle = [f"--{flag.name}" for flag in typed if values[flag.keys[0]] != usual[flag.keys[0]]]
+    if not idle:
+        return ()
+    return (
+        f"{', '.join(idle)} only count{'s' * (len(idle) == 1)} among several machines, and this "
+        "run has one. To use more, type --nnodes N on each of them.",
+    )
 
 
 def compose(request: Request, hardware: str) -> Config:
@@ -200,8 +204,9 @@ def compose(request: Request, hardware: str) -> Config:
     wrong, notes = _check(typed, recipe, ours, defaults)
     raise_all(problems + wrong)
     notes += tuple(_displaced_note(recipe, key) for key in gone)
-    launch = ours.pop("verlaunch")
     given = frozenset(flags) | frozenset(_settings(typed))
+    notes += _idle_note(given, ours)
+    launch = ours.pop("verlaunch")
     links = _plain(composed, resolve=False)
     recipe_keys = frozenset(recipe.settings)
     return Config(ours, launch, defaults, given, recipe_keys, hardware, recipe.name, notes, links)
@@ -213,7 +218,7 @@ def _check(
     settings = recipe.settings | _settings([override for override in typed if not override.delete])
     answers = [keys.check_dead(key, value, ours) for key, value in settings.items()]
     problems = [problem for problem, _ in answers if problem]
-    problems += _type_problems(settings, ours, defaults) + _unbuilt(settings, ours)
+    problems += _type_problems(settings, ours, defaults)
     problems += _launch_problems(settings, ours["verlaunch"])
     return problems, tuple(note for _, note in answers if note)
 

@@ -83,8 +83,7 @@ def _typed(flag: Flag) -> str:
 def _sentences(flag: Flag, default: str) -> str:
     parts = [f"default: {default}" if default else "", flag.env or ""]
     tail = "; ".join(part for part in parts if part)
-    unbuilt = " Not built yet." if flag.until else ""
-    return f"{flag.help}{unbuilt}" + (f" [{tail}]" if tail else "")
+    return flag.help + (f" [{tail}]" if tail else "")
 
 
 def _rows(flag: Flag, default: str) -> Iterator[str]:
@@ -126,8 +125,7 @@ def markdown_table(table: Sequence[Flag]) -> str:
         lines += ["|---|---|---|---|"]
         for flag in flags:
             env = f"`{flag.env}`" if flag.env else ""
-            what = flag.help + (" Not built yet." if flag.until else "")
-            cells = [f"`{_cell(_typed(flag))}`", env, _cell(words[flag.name]), _cell(what)]
+            cells = [f"`{_cell(_typed(flag))}`", env, _cell(words[flag.name]), _cell(flag.help)]
             lines.append(f"| {' | '.join(cells)} |")
         lines.append("")
     return "\n".join(lines)

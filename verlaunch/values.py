@@ -47,8 +47,6 @@ class Flag:
     above: float | None = None
     below: float | None = None
     unset: str | None = None
-    until: str | None = None
-    harmless: Any = None
     needs: str | None = None
     action: str | None = None
     bare: str | None = None
