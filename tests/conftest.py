@@ -3,15 +3,21 @@
 Heads of 32: vLLM's attention on the CPU takes no smaller size.
 """
 
+import contextlib
 import os
 import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import hypothesis
 import pytest
 
+from tests import hosts
+from tests.hosts import Hosts
+
 NO_HUB = "http://127.0.0.1:9"
+ON_MACHINES = ("needs", "network namespaces")
 SIZES: dict[str, Any] = {
     "hidden_size": 64,
     "intermediate_size": 128,
@@ -53,6 +59,31 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     hypothesis.settings.register_profile("any machine", deadline=None)
     hypothesis.settings.load_profile("any machine")
+
+
+@pytest.fixture
+def machines(record_property: Callable[[str, Any], None]) -> Iterator[Callable[[int], Hosts]]:
+    """`machines(2)`: two of them on this one, for the test that asks (tests/hosts.py)."""
+    record_property(*ON_MACHINES)
+    if why := hosts.why_not():
+        pytest.skip(f"no machines of our own: {why}")
+    with contextlib.ExitStack() as stack:
+        yield lambda number: stack.enter_context(Hosts(number))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Says whether the tests of several machines ran: a skip is easily overlooked."""
+    asked = {
+        (report.nodeid, report.when, report.outcome)
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        if ON_MACHINES in getattr(report, "user_properties", ())
+    }
+    ran = [nodeid for nodeid, when, outcome in asked if when == "call" and outcome != "skipped"]
+    if len({nodeid for nodeid, _, _ in asked}) > len(ran):
+        terminalreporter.write_line(f"network namespaces: not allowed here: {hosts.why_not()}")
+    elif ran:
+        terminalreporter.write_line(f"network namespaces: {len(ran)} tests ran")
 
 
 @pytest.fixture(scope="session")
