@@ -10,7 +10,7 @@ removed at the start, and is not counted here.
 
 from collections.abc import Iterator
 
-from verlaunch.derive import ROLLOUT, get, ranks
+from verlaunch.derive import ROLLOUT, get, ranks_here
 from verlaunch.disk import amount
 from verlaunch.findings import Finding
 from verlaunch.guards.scene import Scene
@@ -56,6 +56,6 @@ def check(scene: Scene) -> Iterator[Finding]:
 def _needed(scene: Scene) -> int:
     """The estimate's, or what can be said without one."""
     tp = get(scene.config.verl, f"{ROLLOUT}.tensor_model_parallel_size")
-    queues = QUEUE * (ranks(scene.config.verl) // tp) if tp > 1 else 0
+    queues = QUEUE * (max(1, ranks_here(scene.config.verl) // tp)) if tp > 1 else 0
     least = scene.object_store_bytes + queues
     return max(least, scene.estimate.shm if scene.estimate else 0)

@@ -8,7 +8,7 @@ starts (ray/_private/worker.py:1763). Left out on purpose: locked memory, which 
 
 from collections.abc import Iterator
 
-from verlaunch.derive import ranks
+from verlaunch.derive import ranks_here
 from verlaunch.findings import Finding
 from verlaunch.guards.scene import Scene
 from verlaunch.plan import processes
@@ -25,7 +25,7 @@ def check(scene: Scene) -> Iterator[Finding]:
     count = processes(scene.config.verl) + RAYS
     yield from _files(scene, FILES + FILES_EACH * count)
     yield from _threads(
-        scene, THREADS_EACH * count + scene.machine.cores * ranks(scene.config.verl)
+        scene, THREADS_EACH * count + scene.machine.cores * ranks_here(scene.config.verl)
     )
 
 

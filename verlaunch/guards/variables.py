@@ -8,6 +8,7 @@ Slurm sets those of AMD's cards beside NVIDIA's, and verl's workers stop at them
 
 from collections.abc import Iterator
 
+from verlaunch.derive import get
 from verlaunch.findings import Finding
 from verlaunch.guards.scene import Scene
 
@@ -17,6 +18,13 @@ SLOW = {
     "TORCH_DISTRIBUTED_DEBUG": "with DETAIL every collective is checked by another one",
 }
 OFF = ("", "0", "OFF", "INFO")
+# Right for one machine, where docs/failures.md advises some of them; no way from one to another.
+LONELY = {
+    "GLOO_SOCKET_IFNAME": ("lo",),
+    "NCCL_SOCKET_IFNAME": ("lo", "=lo"),
+    "VLLM_HOST_IP": ("127.0.0.1", "::1", "localhost"),
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": ("0", "false"),
+}
 
 
 def check(scene: Scene) -> Iterator[Finding]:
@@ -29,3 +37,9 @@ def check(scene: Scene) -> Iterator[Finding]:
     for name, why in SLOW.items():
         if scene.config.hardware == "gpu" and scene.env.get(name, "") not in OFF:
             yield Finding(f"{name} is set: {why}. Type: unset {name}", stops=False)
+    for name, alone in LONELY.items():
+        if get(scene.config.verl, "trainer.nnodes") > 1 and scene.env.get(name) in alone:
+            yield Finding(
+                f"{name}={scene.env[name]}: the machines of this run would not reach each other. "
+                f"Type: unset {name}"
+            )
