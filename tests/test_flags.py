@@ -98,9 +98,7 @@ def test_bounds_themselves_are_in_or_out_as_the_table_says(flag: Flag) -> None:
     inside = [bound for bound in (flag.min, flag.max) if bound is not None]
     outside = [bound for bound in (flag.above, flag.below) if bound is not None]
     for bound in inside:
-        unbuilt = flag.until and bound != flag.harmless
-        if not unbuilt:
-            assert parse([f"--{flag.name}={bound}"], {}, TABLE).values == {flag.name: bound}
+        assert parse([f"--{flag.name}={bound}"], {}, TABLE).values == {flag.name: bound}
     for bound in outside:
         problems_of([f"--{flag.name}={bound}"])
 
@@ -126,16 +124,36 @@ def test_a_choice_inside_a_list_is_checked() -> None:
     assert "Did you mean tensorboard?" in problem
 
 
-@pytest.mark.parametrize("flag", [flag for flag in TABLE if flag.until], ids=lambda flag: flag.name)
-def test_what_is_not_built_yet_says_so(flag: Flag) -> None:
-    value = flag.choices[0] if isinstance(flag.choices, tuple) else "2"
-    value = "true" if flag.type == "bool" else value
-    assert " is not built yet: " in problems_of([f"--{flag.name}={value}"])[0]
-
-
 def test_a_cluster_job_on_one_machine_is_no_mistake() -> None:
     env = {"MASTER_ADDR": "10.0.0.1", "NODE_RANK": "0", "NNODES": "1"}
     assert parse(["--use_api_reward", "false"], env, TABLE).action == "run"
+
+
+def test_what_a_cluster_has_set_for_its_own_use_is_no_mistake_on_one_machine() -> None:
+    env = {"MASTER_PORT": "tcp://10.0.0.7:80", "NODE_RANK": "second", "PORT_RANGE": "no"}
+    assert parse([], env, TABLE).values == {}
+    assert len(problems_of(["--nnodes", "2"], env)) == 2  # of port_range more is known later
+
+
+@pytest.mark.parametrize(
+    ("words", "env"),
+    [
+        (["--nnodes", "2"], {}),
+        ([], {"NNODES": "2"}),
+        (["trainer.nnodes=2"], {}),
+    ],
+)
+def test_with_several_machines_every_variable_of_theirs_counts(
+    words: list[str], env: dict[str, str]
+) -> None:
+    theirs = {flag.env: flag for flag in TABLE if flag.needs and flag.env}
+    said = {name: "2" for name in theirs}
+    values = parse(words, {**env, **said}, TABLE).values
+    assert {flag.name for flag in theirs.values()} <= values.keys()
+    assert {"node_rank", "master_addr", "master_port", "node_addr", "port_range", "token_file"} <= (
+        values.keys()
+    )
+    assert parse([], said, TABLE).values == {}
 
 
 @pytest.mark.parametrize("action", ["help", "version", "print_config", "dry_run"])

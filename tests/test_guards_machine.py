@@ -330,6 +330,19 @@ def test_variables_that_stop_or_slow_are_told(name: str, value: str, count: int)
     assert len(said(variables, scene(cards=(card(0),), env={name: value}))) == count
 
 
+def test_loopback_for_one_machine_stops_a_run_of_several() -> None:
+    env = {"GLOO_SOCKET_IFNAME": "lo", "NCCL_SOCKET_IFNAME": "eth0"}
+    assert said(variables, scene(env=env)) == []
+    finding = only(variables, scene("--nnodes", "2", env=env))
+    assert finding.stops and "GLOO_SOCKET_IFNAME=lo: the machines" in finding.text
+
+
+def test_the_token_is_asked_for_among_machines_whatever_is_set() -> None:
+    env = {"RAY_AUTH_MODE": "disabled"}
+    assert "could run code" in only(ray_clusters, scene(env=env)).text
+    assert "is not used" in only(ray_clusters, scene("--nnodes", "2", env=env)).text
+
+
 # ---- versions --------------------------------------------------------------------------------
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from verlaunch.algorithm import algorithm_problems
 from verlaunch.batch import plural
 from verlaunch.compose import Config
-from verlaunch.derive import ACTOR, REF, ROLLOUT, RULES, get, ranks, sequence_length
+from verlaunch.derive import ACTOR, REF, ROLLOUT, RULES, get, ranks, ranks_here, sequence_length
 from verlaunch.models import Model
 
 SIZES = (
@@ -67,6 +67,17 @@ def early_problems(config: Config) -> list[str]:
         if not _is_size(value) and not (value is None and key in OPEN):
             shown = "null" if value is None else value
             found.append(f"{key}={shown}: takes a whole number of at least 1.")
+    rank = config.launch["node_rank"]
+    if rank > 0 and get(config.verl, "trainer.nnodes") == 1:
+        found.append(
+            f"--node_rank {rank}: this run has one machine. Of several, say how many there are: "
+            "--nnodes N, the same on each. Of one, leave --node_rank out."
+        )
+    if rank > 0 and config.launch["ray_address"]:
+        found.append(
+            f"--node_rank {rank}: the machines of --ray_address are there already. Start the run "
+            "once, on one of them, without --node_rank; --nnodes N says how many of them it takes."
+        )
     typed = config.given | config.recipe_keys
     found += [
         f"{key} is set by the launcher. Use {flag}."
@@ -103,33 +114,44 @@ def fit_problems(config: Config, model: Model, gpus: int) -> list[str]:
     return found
 
 
+def own_cards(launch: dict[str, Any]) -> int:
+    """Of this machine, for the reward model alone: it lives on node 0."""
+    return launch["rm_gpus"] if launch["node_rank"] == 0 else 0
+
+
 def _card_problems(config: Config, gpus: int) -> list[str]:
     """Cards of the trainer, and of a reward model beside it."""
-    world, own, device = ranks(config.verl), config.launch["rm_gpus"], config.launch["rm_device"]
-    if own and device == "cpu":
-        return [f"--rm_gpus {own} and --rm_device cpu exclude each other. Leave one of them out."]
+    launch, here = config.launch, ranks_here(config.verl)
+    asked, own, device = launch["rm_gpus"], own_cards(launch), launch["rm_device"]
+    if asked and device == "cpu":
+        return [f"--rm_gpus {asked} and --rm_device cpu exclude each other. Leave one of them out."]
     if device == "cuda" and not gpus:
         return ["--rm_device cuda, but this machine shows no GPU (nvidia-smi). Leave it out."]
     if config.hardware == "cpu":
-        return [f"--rm_gpus {own}: on the CPU there are no GPUs. Leave it out."] if own else []
+        return [f"--rm_gpus {asked}: on the CPU there are no GPUs. Leave it out."] if asked else []
     there = f"this machine shows {plural(gpus, 'GPU')} (nvidia-smi, CUDA_VISIBLE_DEVICES)"
-    if gpus < world or gpus < 1:
+    if gpus < here or gpus < 1:
         where = "." if gpus else " on a machine with a GPU, or --hardware cpu."
-        return [f"--n_gpus {world}, but {there}. Use --n_gpus {gpus or 1}{where}"]
-    if gpus < world + own:
+        return [f"--n_gpus {here}, but {there}. Use --n_gpus {gpus or 1}{where}"]
+    if gpus < here + own:
         fits = f"--n_gpus {gpus - own}" if own < gpus else "--rm_gpus 0"
-        return [f"--n_gpus {world} and --rm_gpus {own} add up, but {there}. Use {fits}."]
+        return [f"--n_gpus {here} and --rm_gpus {own} add up, but {there}. Use {fits}."]
     return []
 
 
 def _replica_problems(verl: dict[str, Any], model: Model) -> list[str]:
-    world, tp = ranks(verl), get(verl, f"{ROLLOUT}.tensor_model_parallel_size")
-    fits = [d for d in range(1, world + 1) if world % d == 0 and not (model.heads or d) % d]
+    """A replica has GPUs of one machine, or all GPUs of several (verl/workers/rollout/replica.py,
+    gpus_per_replica_node)."""
+    world, here = ranks(verl), ranks_here(verl)
+    tp = get(verl, f"{ROLLOUT}.tensor_model_parallel_size")
+    parts = [d for d in range(1, world + 1) if world % d == 0 and 0 in (here % d, d % here)]
+    fits = [d for d in parts if not (model.heads or d) % d]
     if tp in fits:
         return []
     heads = f" and the {model.heads} attention heads of {model.name}" if model.heads else ""
+    nodes = f" on each of {world // here} machines" if world > here else ""
     use = " or ".join(map(str, fits))
-    return [f"--tp_size {tp} must divide --n_gpus {world}{heads}. Use --tp_size {use}."]
+    return [f"--tp_size {tp} must divide --n_gpus {here}{nodes}{heads}. Use --tp_size {use}."]
 
 
 def _length_problems(verl: dict[str, Any], model: Model) -> list[str]:

@@ -9,10 +9,12 @@ and exit code 2 (and as JSON for --dry_run json); so does a disk that is full or
 import errno
 import io
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
+from verlaunch.cluster import schedulers
 from verlaunch.errors import UserError
 from verlaunch.flags import Request, load_table, parse
 
@@ -29,9 +31,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _main(words)
     except UserError as error:
         return _told(error.problems, words)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stopped:  # with a number where it is not Ctrl-C: leading.py
         print("\nStopped before the run began.", file=sys.stderr)
-        return 130
+        return 128 + (stopped.args or (signal.SIGINT,))[0]
     except BrokenPipeError:  # verlaunch --help | head
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -63,7 +65,8 @@ def _told(problems: Sequence[str], words: Sequence[str]) -> int:
 
 
 def _main(words: list[str]) -> int:
-    request = parse(words, os.environ)
+    table = load_table()
+    request = parse(words, os.environ, table)
     if request.action == "version":
         from verlaunch import __version__
 
@@ -72,14 +75,18 @@ def _main(words: list[str]) -> int:
     if request.action == "help":
         from verlaunch.help import help_text
 
-        print(help_text(load_table()))
+        print(help_text(table))
         return 0
-    return _start(request, words)
+    env, notes = schedulers.mapped(os.environ, words)
+    for name in os.environ.keys() - env.keys():
+        del os.environ[name]  # what torchrun meant for one of its own would hang a process of ours
+    return _start(parse(words, env, table), words, notes)
 
 
-def _start(request: Request, words: list[str]) -> int:
+def _start(request: Request, words: list[str], notes: tuple[str, ...]) -> int:
     # Hydra and pyarrow take most of a second, which --help need not wait for.
     from verlaunch import machine
+    from verlaunch.cluster.member import Member
     from verlaunch.compose import compose
     from verlaunch.folder import command_line
     from verlaunch.inputs import tell_demo, with_demo
@@ -90,7 +97,11 @@ def _start(request: Request, words: list[str]) -> int:
     hardware = "gpu" if seen.gpus else "cpu"
     values = with_demo(request.values, request.overrides, hardware)
     config = tell_demo(compose(replace(request, values=values), hardware))
-    variables = {v: os.environ[v] for v in request.sources.values() if not v.startswith("--")}
+    config = replace(config, notes=(*notes, *config.notes))
+    # Those of a scheduler are left out: another day it gives other machines.
+    variables = {v: os.environ[v] for v in request.sources.values() if v in os.environ}
+    if request.action == "run" and config.launch["node_rank"] > 0:
+        return Member(config, seen, "").run()
     start = Start(config, seen, command_line(variables, [start_command(), *words]))
     if request.action == "print_config":
         return start.print_config()

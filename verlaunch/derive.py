@@ -63,6 +63,11 @@ def ranks(tree: Tree) -> int:
     return get(tree, "trainer.n_gpus_per_node") * get(tree, "trainer.nnodes")
 
 
+def ranks_here(tree: Tree) -> int:
+    """Of each machine."""
+    return int(get(tree, "trainer.n_gpus_per_node"))
+
+
 def sequence_length(tree: Tree) -> int:
     return get(tree, "data.max_prompt_length") + get(tree, "data.max_response_length")
 
@@ -82,7 +87,7 @@ def _mini_batch(tree: Tree, facts: Facts) -> int:
 def _tokens_that_fit(tree: Tree, facts: Facts) -> int:
     """A tenth of a rank's memory: fp32 logits, their softmax and its gradient per token."""
     bytes_per_token = facts.vocab_size * 12
-    sharing = ranks(tree) if facts.hardware == "cpu" else 1
+    sharing = ranks_here(tree) if facts.hardware == "cpu" else 1
     fitting = int(facts.memory_gib * 2**30 / 10 / bytes_per_token / sharing)
     return max(sequence_length(tree), min(16384, fitting))
 
@@ -159,7 +164,7 @@ def _kv_cache_bytes(tree: Tree, facts: Facts) -> int | None:
         return None
     sequence = get(tree, f"{ROLLOUT}.max_model_len") * facts.cached_values * 4
     wanted = sequence * get(tree, f"{ROLLOUT}.max_num_seqs")
-    room = int(facts.memory_gib * 2**30 / 10 / ranks(tree))
+    room = int(facts.memory_gib * 2**30 / 10 / ranks_here(tree))
     return max(64 * 2**20, 2 * sequence, min(wanted, room))
 
 

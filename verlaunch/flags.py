@@ -17,7 +17,7 @@ import yaml
 
 from verlaunch.errors import UserError, raise_all
 from verlaunch.paths import CONFIGS
-from verlaunch.values import WORDS, Flag, closest, read, said
+from verlaunch.values import WORDS, Flag, closest, read
 
 LONG_DASHES = ("\u2013", "\u2014")  # what text programs make of - and --
 DASHES = "-" + "".join(LONG_DASHES)
@@ -50,11 +50,6 @@ def _flag(group: str, row: dict[str, Any]) -> Flag:
     choices = row.get("choices")
     row = row | {"keys": tuple(row["keys"]), "group": group}
     return Flag(**row | {"choices": tuple(choices) if isinstance(choices, list) else choices})
-
-
-def refusal(flag: Flag, source: str) -> str:
-    """The one sentence for a flag that exists and has no body yet."""
-    return f"{source} is not built yet: {flag.until}."
 
 
 def _unknown(word: str, table: Sequence[Flag]) -> str:
@@ -165,21 +160,21 @@ def _values(given: Sequence[Given], problems: list[str]) -> tuple[dict[str, Any]
     return values, sources
 
 
-def _drop_idle(values: dict[str, Any], sources: dict[str, str], table: Sequence[Flag]) -> None:
-    """Clusters set MASTER_ADDR and the like for every job; one machine has no use for them."""
-    for flag in table:
-        from_env = sources.get(flag.name) == flag.env
-        if flag.needs and from_env and values.get(flag.needs, 1) <= 1:
-            values.pop(flag.name, None)
-            sources.pop(flag.name, None)
+def _without_idle(
+    given: list[Given], overrides: Sequence[str], table: Sequence[Flag]
+) -> list[Given]:
+    """Clusters set MASTER_ADDR and the like for every job; one machine has no use for them.
 
-
-def _unbuilt(values: dict[str, Any], sources: dict[str, str], table: Sequence[Flag]) -> list[str]:
-    used = [flag for flag in table if flag.until and flag.name in values]
+    They may hold anything: beside a service "master" of Kubernetes MASTER_PORT is tcp://10.0.0.7:80.
+    """
+    texts = {flag.name: text.strip() for flag, _, text in given}
+    typed = {word.partition("=")[0] for word in overrides}
+    above_1 = {flag.name for flag in table if texts.get(flag.name, "1") != "1"}
+    above_1 |= {flag.name for flag in table if typed & set(flag.keys)}
     return [
-        refusal(flag, said(sources[flag.name], str(values[flag.name])))
-        for flag in used
-        if values[flag.name] != flag.harmless
+        (flag, source, text)
+        for flag, source, text in given
+        if not flag.needs or source != flag.env or flag.needs in above_1
     ]
 
 
@@ -191,9 +186,9 @@ def parse(
     given, overrides, problems = _split(argv, table)
     if any(flag.action == "help" for flag, _, _ in given):
         return Request("help", {}, {}, ())
-    values, sources = _values(_from_env(env, table, given) + given, problems)
-    _drop_idle(values, sources, table)
-    raise_all(problems + _unbuilt(values, sources, table))
+    given = _without_idle(_from_env(env, table, given) + given, overrides, table)
+    values, sources = _values(given, problems)
+    raise_all(problems)
     actions = [flag.action or "" for flag in table if flag.action and values.get(flag.name)]
     forms = [str(values[flag.name]) for flag in table if flag.bare and values.get(flag.name)]
     values = {

@@ -17,6 +17,7 @@ from rewards.spec import RewardSpec
 from verlaunch import checkpoints, folder, guards, paths, trackers, words
 from verlaunch.checkpoints import Resume
 from verlaunch.checks import early_problems
+from verlaunch.cluster import place, tokens
 from verlaunch.compose import Config, fill
 from verlaunch.data import Look, quick_look
 from verlaunch.data.select import default_val_size
@@ -76,6 +77,7 @@ class Foresight:
         self.trackers = trackers.chosen(config.verl["trainer"]["logger"])
         self.checkpoints = self.folder / "checkpoints"
         self.host = host.look()
+        self.place: place.Place | None = None  # among several machines
         self._sizes: Sizes | None = None
         self._warnings: tuple[str, ...] = ()
 
@@ -94,6 +96,8 @@ class Foresight:
         look = _or_problems(problems, self._look)
         spec = _or_problems(problems, self._reward)
         resume = _or_problems(problems, lambda: self._resume(spec)) if can_count else None
+        _or_problems(problems, self._find_place)
+        _or_problems(problems, self._check_token)
         _or_problems(problems, paths.temp_dir)
         _or_problems(problems, lambda: folder.check_writable(self.folder))
         problems += trackers.problems(self.trackers, os.environ)
@@ -106,6 +110,7 @@ class Foresight:
             look=look,
             spec=spec,
             resume=resume or Resume(None),
+            place=self.place,
         )
         if look is not None and spec is not None:
             problems += start_problems(spec, look.data_sources)
@@ -115,6 +120,19 @@ class Foresight:
         if can_count:
             known = self._counted(known, problems)
         return replace(known, problems=tuple(dict.fromkeys(problems)))
+
+    def _is_several(self) -> bool:
+        """Whether machines come together for this run; a guest's are in their cluster already."""
+        return place.nodes_of(self.config) > 1 and not self.launch["ray_address"]
+
+    def _find_place(self) -> None:
+        """Raises UserError."""
+        self.place = place.of(self.config) if self._is_several() else None
+
+    def _check_token(self) -> None:
+        """Raises UserError where one is given that cannot be one."""
+        if self._is_several():
+            tokens.given(self.launch, os.environ)
 
     def _look(self) -> Look:
         train, val = self.inputs.sources()
@@ -209,7 +227,8 @@ class Foresight:
         memory = expected(config, sizes, room, chosen)
         reward = route(spec, Work.of(config.verl, data_sources)) if spec else ()
         line = in_one_line(roles(config, spec))
-        more = (("roles", line), *((("memory", memory.line()),) if memory.line() else ()))
+        nodes = (("nodes", str(self.place)),) if self.place else ()
+        more = (*nodes, ("roles", line), *((("memory", memory.line()),) if memory.line() else ()))
         plan = make_plan(
             config,
             model,

@@ -23,7 +23,7 @@ from verlaunch.batch import (
     plural,
     problems,
 )
-from verlaunch.checks import fit_problems
+from verlaunch.checks import fit_problems, own_cards
 from verlaunch.compose import Config, differences
 from verlaunch.derive import (
     ACTOR,
@@ -31,6 +31,7 @@ from verlaunch.derive import (
     Facts,
     get,
     ranks,
+    ranks_here,
     sequence_length,
     steps_per_epoch,
 )
@@ -123,8 +124,9 @@ def _storage_units(verl: dict[str, Any]) -> int:
 
 
 def _ray_cpus(verl: dict[str, Any]) -> int:
-    """Logical CPUs: verl asks for 3 per rank and 1 per actor, and waits for ever with fewer."""
-    return 3 * ranks(verl) + _storage_units(verl) + _rollout_workers(verl) + 6
+    """Logical CPUs of each machine: verl asks for 3 per rank and 1 per actor, and waits for ever
+    with fewer."""
+    return 3 * ranks_here(verl) + _storage_units(verl) + _rollout_workers(verl) + 6
 
 
 def object_store_bytes(batch: Batch, length: int, memory_gib: float) -> int:
@@ -166,7 +168,7 @@ def make_plan(
         batch,
         get(verl, "trainer.total_training_steps"),
         _ray_cpus(verl),
-        ranks(verl) + config.launch["rm_gpus"],
+        ranks_here(verl) + own_cards(config.launch),
         _rollout_workers(verl),
         object_store_bytes(batch, sequence_length(verl), facts.memory_gib),
         tuple(warnings),
@@ -198,7 +200,10 @@ def _length(steps: Steps) -> str:
 def _hardware(config: Config, gpus: int) -> str:
     world = ranks(config.verl)
     tp = get(config.verl, f"{ROLLOUT}.tensor_model_parallel_size")
-    what = f"{world} of {plural(gpus, 'GPU')}" if config.hardware == "gpu" else "CPU"
+    nodes = get(config.verl, "trainer.nnodes")
+    used = f"{ranks_here(config.verl)} of {plural(gpus, 'GPU')}"
+    what = used if config.hardware == "gpu" else "CPU"
+    what += f" {'on' if config.hardware == 'gpu' else 'of'} each of {nodes} nodes" * (nodes > 1)
     copies = plural(max(1, world // tp), "rollout replica")
     return f"{what}; {plural(world, 'FSDP rank')}, {copies}" + (f" of {tp} ranks" * (tp > 1))
 

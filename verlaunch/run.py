@@ -10,7 +10,6 @@ shown too, once each.
 
 import contextlib
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -21,8 +20,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from verlaunch import leftovers, processes
-from verlaunch.paths import temp_dir
+from verlaunch import guarded, processes
+from verlaunch.cluster.leading import Leading
 from verlaunch.record import FULL, STOP_AFTER_STEP, STOP_SOON
 from verlaunch.report.recorder import Recorder
 from verlaunch.screen import Screen
@@ -54,14 +53,20 @@ class Launch:
     reward_told: list[str] = field(default_factory=list)  # parts whose notes the user has seen
     reward_gpus: int = 0  # cards that the reward model has for itself
     references: list[dict[str, Any]] = field(default_factory=list)  # rewards.part.Row, answered
+    place: dict[str, Any] | None = None  # of several machines: cluster.leading.to_ray
+    ray_address: str = ""  # of a cluster that is not ours
 
 
 def run(
-    launch: Launch, screen: Screen, verbose: bool = False, driver: Sequence[str] = DRIVER
+    launch: Launch,
+    screen: Screen,
+    verbose: bool = False,
+    driver: Sequence[str] = DRIVER,
+    nodes: Leading | None = None,
 ) -> int:
     """Exit code: 0, 128 + the signal that asked to stop, else the driver's.
 
-    `driver` gets the path of launch.json.
+    `driver` gets the path of launch.json. `nodes`: the other machines of the run.
     """
     logs = Path(launch.record) / "logs"
     stop, full = logs / "stop", Path(launch.record) / FULL
@@ -73,14 +78,14 @@ def run(
     log.touch()
     view = View(screen, Path(launch.record), log, verbose, launch.config, launch.hardware)
     recorder = Recorder(Path(launch.record))
-    others = processes.adopted()  # before the run has any
+    env = nodes.environment() if nodes else {}
+    command = [*driver, str(facts.resolve())]
     with stop_signals() as asked:
-        guardian = _start([*driver, str(facts.resolve())], log, Path(launch.record))
         try:
-            watchdog = Watchdog(launch.hang_timeout_s)
-            _follow(view, recorder, guardian, asked, stop, watchdog, launch.grace_s)
+            with guarded.run(command, log, Path(launch.record), env) as guardian:
+                watchdog = Watchdog(launch.hang_timeout_s)
+                _follow(view, recorder, guardian, asked, stop, watchdog, launch.grace_s, nodes)
         finally:
-            _end(guardian, Path(launch.record), others)
             stop.unlink(missing_ok=True)
             full.unlink(missing_ok=True)
         code = view.conclude(guardian.returncode, asked[0] if asked else None)
@@ -102,20 +107,6 @@ def stop_signals() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-def _start(command: Sequence[str], log: Path, folder: Path) -> subprocess.Popen:
-    temp = temp_dir()
-    processes.become_subreaper()  # for what a killed guardian leaves
-    with log.open("ab") as out:
-        return subprocess.Popen(
-            [sys.executable, "-m", "verlaunch.guardian", str(temp / leftovers.OURS), *command],
-            stdin=subprocess.PIPE,  # its end of file tells the guardian that we are gone
-            stdout=out,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,  # a terminal's Ctrl-C is ours to handle
-            env={**os.environ, **leftovers.mark(folder)},
-        )
-
-
 def _follow(
     view: View,
     recorder: Recorder,
@@ -124,6 +115,7 @@ def _follow(
     stop: Path,
     watchdog: Watchdog,
     grace_s: float,
+    nodes: Leading | None,
 ) -> None:
     """Until the guardian has ended, or should be."""
     until = float("inf")
@@ -132,6 +124,12 @@ def _follow(
         due = len(asked) > told
         view.update()  # after the signal, so that it is known how far the run was
         recorder.update()
+        if nodes is not None:
+            passed_on = nodes.look()
+            asked += [] if asked else passed_on  # a scheduler tells every machine at once
+            if (trouble := nodes.trouble()) and not view.is_finished:
+                view.lost(trouble)
+                return
         watchdog.look(view.signs())
         if watchdog.is_hung:
             view.hung(watchdog.limit_s, stuck(processes.descendants(guardian.pid)))
@@ -166,14 +164,3 @@ def _request(stop: Path, text: str) -> None:
     """On a full disk an empty file, which asks to stop as well."""
     with contextlib.suppress(OSError):
         stop.write_text(text)
-
-
-def _end(guardian: subprocess.Popen, folder: Path, others: list[int]) -> None:
-    if guardian.poll() is None:
-        guardian.terminate()
-    guardian.wait()
-    assert guardian.stdin is not None
-    guardian.stdin.close()
-    # Nothing, unless the guardian was killed. What is below it has sessions that are not ours.
-    processes.end_all(lambda: [pid for pid in processes.adopted() if pid not in others])
-    leftovers.end(folder)

@@ -20,16 +20,21 @@ from rewards.part import Row
 from rewards.spec import to_dict
 from verlaunch import checkpoints, folder, trackers, training, words
 from verlaunch.checkpoints import Checkpoint, Resume
+from verlaunch.cluster.facts import Node
+from verlaunch.cluster.leading import Leading, leading, to_ray
+from verlaunch.cluster.place import Place
 from verlaunch.compose import Config, fill, for_verl, to_yaml
 from verlaunch.data import Prepared, first_rows
 from verlaunch.derive import ranks
-from verlaunch.errors import raise_all
+from verlaunch.errors import UserError, raise_all
 from verlaunch.findings import stopping
 from verlaunch.foresight import Foresight
 from verlaunch.inputs import CRITIC, MODEL, TEMPLATE
 from verlaunch.plan import Plan, row
 from verlaunch.planning.document import document
+from verlaunch.planning.nodes import rows as node_rows
 from verlaunch.planning.page import page
+from verlaunch.planning.uses import uses_critic
 from verlaunch.record import has_ended, has_step, rewind
 from verlaunch.rewarding.checks import check_sources
 from verlaunch.rewarding.identity import identity as reward_identity
@@ -67,14 +72,31 @@ class Start(Foresight):
         return 2 if outlook.problems else 0
 
     def run(self) -> int:
-        raise_all(self.preview().problems)
-        with folder.locked(self.folder) as left_behind:
-            if left_behind:
-                print(left_behind)
-            checkpoints.sweep(self.checkpoints)
-            return self._run_locked(self._resume(self._reward(), hashes=True))
+        screen = Screen(sys.stdout)
+        # Before anything else: the other machines hear of a mistake here as well.
+        with leading(self._place(), self.config, self.machine, self.folder, screen.say) as nodes:
+            raise_all(self.preview().problems)
+            with folder.locked(self.folder) as left_behind:
+                if left_behind:
+                    print(left_behind)
+                checkpoints.sweep(self.checkpoints)
+                chosen = self._resume(self._reward(), hashes=True)
+                code = self._run_locked(chosen, screen, nodes)
+            if nodes:
+                nodes.leader.code = code
+            return code
 
-    def _run_locked(self, chosen: Resume) -> int:
+    def _place(self) -> Place | None:
+        """None for a run of one machine, and where there is none, which `preview` tells."""
+        try:
+            self._find_place()
+            self._check_token()
+            folder.check_writable(self.folder)
+        except UserError:
+            return None
+        return self.place
+
+    def _run_locked(self, chosen: Resume, screen: Screen, nodes: Leading | None) -> int:
         resume = chosen.checkpoint
         if self.inputs.is_demo:
             print(words.DEMO)
@@ -110,11 +132,18 @@ class Start(Foresight):
             print(line)
         if resume is not None:
             resume = checkpoints.fitting(resume, ranks(config.verl), self.checkpoints)
+        if nodes:
+            nodes.gather(self._models(model_folder))
+            for pair in node_rows(config, spec, {one.rank: one.address for one in nodes.nodes}):
+                print(row(*pair), flush=True)
         again = self._validation(resume, config, plan.total_steps)
         config = fill(config, {**self._files(model_folder, prepared, resume), **again})
-        self._write_record(identity, config, resume)
+        self._write_record(identity, config, resume, nodes.nodes if nodes else ())
         launch = self._launch(config, plan, tryout, references)
-        code = run(launch, Screen(sys.stdout), self.launch["verbose"])
+        if nodes:
+            per_node = plan.ray_gpus - self.launch["rm_gpus"]
+            nodes.prepare_start(plan.ray_cpus, per_node, plan.object_store_bytes)
+        code = run(launch, screen, self.launch["verbose"], nodes=nodes)
         if code == 0:
             print(words.done(self.folder, self.inputs.is_demo))
         return code
@@ -133,6 +162,13 @@ class Start(Foresight):
             "trainer.resume_from_path": str(resume.path) if resume else None,
         }
 
+    def _models(self, model_folder: Path) -> dict[str, Path]:
+        """What every machine reads."""
+        models = {"model": model_folder}
+        if uses_critic(self.config.verl):
+            models["critic"] = self.inputs.critic_folder(model_folder)
+        return models
+
     def _has_ended(self, resume: Checkpoint, total_steps: int) -> bool:
         """Whether nothing is left to do, of what comes after the last checkpoint either."""
         exported = bool(self.launch["export"])
@@ -150,7 +186,11 @@ class Start(Foresight):
         return {"trainer.val_before_train": missing}
 
     def _write_record(
-        self, identity: dict[str, Any], config: Config, resume: Checkpoint | None
+        self,
+        identity: dict[str, Any],
+        config: Config,
+        resume: Checkpoint | None,
+        nodes: Sequence[Node],
     ) -> None:
         if self.launch["resume"] == "never" and (aside := folder.set_aside(self.folder)):
             print(f"Moved the earlier run to {aside}.")
@@ -160,8 +200,8 @@ class Start(Foresight):
                 print(f"Moved later checkpoints to {aside}; delete them when you like.")
             if self.launch["resume"] != "auto":
                 checkpoints.remember(self.checkpoints, self.launch["resume"], resume.step)
-        folder.write_facts(self.folder, identity, to_yaml(config), self.command)
-        folder.write_environment(self.folder, config.hardware, self.machine, config.recipe)
+        folder.write_facts(self.folder, identity, to_yaml(config), self.command, self.place)
+        folder.write_environment(self.folder, config.hardware, self.machine, config.recipe, nodes)
 
     def _launch(
         self, config: Config, plan: Plan, tryout: Tryout, references: Sequence[Row]
@@ -185,4 +225,6 @@ class Start(Foresight):
             reward_told=tryout.told,
             reward_gpus=self.launch["rm_gpus"],
             references=[asdict(row) for row in references],
+            place=to_ray(self.place) if self.place else None,
+            ray_address=self.launch["ray_address"] or "",
         )

@@ -93,6 +93,15 @@ class View:
         }
         self.waits_for = self._explanation(0)  # before the end of the run adds errors of its own
 
+    @property
+    def is_finished(self) -> bool:
+        """Whether nothing is left to do but to stop Ray."""
+        return "finished" in self.told
+
+    def lost(self, trouble: str) -> None:
+        """`trouble`: of another machine of the run, as the beginning of a sentence."""
+        self.told["failed"] = {"reason": f"{trouble}. {self._saved()}", "code": 1}
+
     def _event(self, event: dict[str, Any]) -> None:
         self.heard += 1
         kind = event["event"]

@@ -72,6 +72,14 @@ def of_run(folder: Path) -> list[str]:
     return found
 
 
+def wait_until_gone(folder: Path) -> None:
+    for _ in range(300):
+        if not of_run(folder):
+            return
+        time.sleep(0.2)
+    raise AssertionError(of_run(folder))
+
+
 class Started:
     """A run that goes on while the test watches it."""
 

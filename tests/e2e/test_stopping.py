@@ -12,7 +12,7 @@ import torch
 import yaml
 from torchdata.stateful_dataloader.sampler import RandomSampler
 
-from tests.e2e.conftest import Started, of_run
+from tests.e2e.conftest import Started, of_run, wait_until_gone
 from verlaunch.record import Tail
 
 pytestmark = pytest.mark.e2e
@@ -72,14 +72,6 @@ def wait_for_phase(run: Started, phase: str, step: int) -> None:
         assert run.process.poll() is None, run.screen()
         time.sleep(0.01)
     raise AssertionError(f"no {phase} of step {step}:\n{run.screen()}")
-
-
-def wait_until_gone(folder: Path) -> None:
-    for _ in range(300):
-        if not of_run(folder):
-            return
-        time.sleep(0.2)
-    raise AssertionError(of_run(folder))
 
 
 def rows_in_order(folder: Path, steps: int) -> list[dict[str, object]]:

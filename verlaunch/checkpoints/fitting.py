@@ -39,7 +39,8 @@ def check_ranks(found: Checkpoint, ranks: int, settings: Mapping[str, Any]) -> N
 def _only_by(found: Checkpoint, ranks: int, why: str) -> str:
     return (
         f"{found.path} was saved by {plural(found.ranks, 'rank')} and cannot be continued by "
-        f"{ranks}: {why} Use --n_gpus {found.ranks}, or --run_name NAME for a new run."
+        f"{ranks}: {why} Use --n_gpus {found.ranks} (of several machines as many in all), or "
+        "--run_name NAME for a new run."
     )
 
 
@@ -53,7 +54,7 @@ def fitting(found: Checkpoint, ranks: int, checkpoints: Path) -> Checkpoint:
         raise UserError(
             f"Continuing {found.path} on {plural(ranks, 'rank')} needs {disk.amount(needed)} for a "
             f"copy in {out.parent}, which has {disk.amount(free)} free. Make room, or use "
-            f"--n_gpus {found.ranks}."
+            f"--n_gpus {found.ranks} (of several machines as many in all)."
         )
     out.parent.mkdir(parents=True, exist_ok=True)
     command = [*COMMAND, str(found.path), str(out), str(ranks)]

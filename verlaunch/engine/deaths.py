@@ -88,9 +88,7 @@ class Deaths:
                 end_at_once()
 
     def _dead_child(self) -> tuple[str, int] | None:
-        for pid in processes.children(os.getpid()):
-            if pid not in self.children and (name := _system_name(pid)):
-                self.children[pid] = name
+        self.children.update(system_processes(os.getpid()))
         dead = ((name, pid) for pid, name in self.children.items() if processes.is_dead(pid))
         return next(dead, None)
 
@@ -100,10 +98,14 @@ class Deaths:
         if not ray.is_initialized():
             return None
         try:
-            actors = ray._private.state.state.actor_table(None, actor_state_name="DEAD").values()
+            # Only ours: a cluster that we are guests in has others'.
+            job = ray.JobID.from_hex(ray.get_runtime_context().get_job_id())
+            table = ray._private.state.state.actor_table(None, job, actor_state_name="DEAD")
         except Exception:
             return None  # the GCS does not answer: its own death is seen above
-        found = [actor for actor in actors if _class(actor) not in SPARED and _has_died(actor)]
+        found = [
+            actor for actor in table.values() if _class(actor) not in SPARED and _has_died(actor)
+        ]
         if not found:
             return None
         first = min(found, key=lambda actor: actor["EndTime"])  # the others may have followed it
@@ -130,6 +132,12 @@ def _has_died(actor: dict[str, Any]) -> bool:
     if not cause.HasField("actor_died_error_context"):
         return cause.HasField("oom_context")
     return ActorDiedErrorContext.Reason.Name(cause.actor_died_error_context.reason) in DIED
+
+
+def system_processes(parent: int) -> dict[int, str]:
+    """Ray's own processes below `parent`, by their process ids."""
+    named = {pid: _system_name(pid) for pid in processes.children(parent)}
+    return {pid: name for pid, name in named.items() if name}
 
 
 def _system_name(pid: int) -> str:

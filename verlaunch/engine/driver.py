@@ -2,29 +2,47 @@
 
     python -m verlaunch.engine.driver outputs/logs/launch.json
 
-The cluster has its own temporary folder, listens on loopback, has no dashboard and is never
-shared: verl's queue is a named actor, and a second run on the same cluster would attach to it.
+The cluster has its own temporary folder, has no dashboard and is never shared: verl's queue is a
+named actor, and a second run on the same cluster would attach to it. On one machine it listens on
+loopback; of several machines this one is the head, and the others join with the run's token.
 """
 
+import contextlib
 import json
 import os
 import secrets
 import sys
 import threading
+import time
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from rewards.part import CannotStart
 from rewards.spec import from_dict
 from verlaunch import trackers
-from verlaunch.engine import environment, heartbeat, reward_actor, reward_settings, shell
+from verlaunch.engine import (
+    environment,
+    guest,
+    heartbeat,
+    home,
+    ray_node,
+    reward_actor,
+    reward_settings,
+    shell,
+)
 from verlaunch.engine.deaths import Deaths, end_at_once
 from verlaunch.engine.runner import Runner
+from verlaunch.errors import UserError
 from verlaunch.record import Channel
 from verlaunch.watchdog import HEARTBEAT
 
 SHUTDOWN_S = 30.0
+POLL_S = 0.2
+GUEST_S = 180.0  # guest_check.ANSWER_S is a part of it
+NAMESPACE = "verlaunch"
+JOIN_S = 300.0  # from Ray's head to the last node; each of them has said that it is ready
 
 
 def ray_arguments(launch: dict[str, Any], temp_dir: str) -> dict[str, Any]:
@@ -35,7 +53,7 @@ def ray_arguments(launch: dict[str, Any], temp_dir: str) -> dict[str, Any]:
         "num_gpus": launch["ray_gpus"],
         "include_dashboard": False,
         "log_to_driver": True,
-        "namespace": "verlaunch",
+        "namespace": NAMESPACE,
         "object_store_memory": launch["object_store_bytes"],
         "_temp_dir": temp_dir,
         **launch.get("ray_init", {}),
@@ -51,8 +69,10 @@ def train(launch: dict[str, Any], temp_dir: str, channel: Channel) -> int:
 
     watch = Deaths(channel)
     try:
-        ray.init(**ray_arguments(launch, temp_dir))
+        _start_ray(launch, temp_dir, channel)
         code = _train(launch, channel)
+    except UserError as error:  # of a cluster that is not ours
+        code = _refused(channel, error)
     except Exception as error:
         traceback.print_exc()
         watch.tell_cause(error)
@@ -67,15 +87,75 @@ def train(launch: dict[str, Any], temp_dir: str, channel: Channel) -> int:
     return code
 
 
+def _refused(channel: Channel, error: UserError) -> int:
+    channel.event("failed", reason=" ".join(error.problems), code=2)
+    return 2
+
+
+def _start_ray(launch: dict[str, Any], temp_dir: str, channel: Channel) -> None:
+    import ray
+
+    if launch["ray_address"]:
+        with _bounded(channel, f"The Ray cluster at {launch['ray_address']} did not let us in"):
+            guest.join(launch)
+    elif launch["place"] is None:
+        ray.init(**ray_arguments(launch, temp_dir))
+    else:
+        _start_head(launch, temp_dir, channel)
+
+
+@contextlib.contextmanager
+def _bounded(channel: Channel, what: str) -> Iterator[None]:
+    """Ends the driver where Ray waits without end, as for a head that cannot reach this machine."""
+
+    def end() -> None:
+        channel.event("failed", reason=f"{what} within {GUEST_S:g} s.", code=2)
+        os._exit(2)
+
+    limit = threading.Timer(GUEST_S, end)
+    limit.daemon = True
+    limit.start()
+    try:
+        yield
+    finally:
+        limit.cancel()
+
+
+def _start_head(launch: dict[str, Any], temp_dir: str, channel: Channel) -> None:
+    """And waits for the other machines, which the event calls."""
+    import ray
+
+    place = launch["place"]
+    head = ray_node.start(
+        ray_node.RayNode(
+            address=place["address"],
+            cpus=launch["ray_cpus"],
+            gpus=launch["ray_gpus"],
+            object_store_bytes=launch["object_store_bytes"],
+            ports=tuple(place["ports"]) if place["ports"] else None,
+        ),
+        temp_dir,
+    )
+    ray.init(address=head.gcs_address, namespace=NAMESPACE, log_to_driver=True)
+    channel.event("head", address=head.gcs_address)
+    until = time.monotonic() + JOIN_S
+    while (there := sum(node["Alive"] for node in ray.nodes())) < place["nodes"]:
+        if time.monotonic() > until:
+            raise TimeoutError(f"{there} of {place['nodes']} nodes are in Ray's cluster")
+        time.sleep(POLL_S)
+
+
 def _train(launch: dict[str, Any], channel: Channel) -> int:
     import ray
     from ray.exceptions import RayTaskError
 
     config = launch["config"]
     reward_settings.put(config, launch["reward"], launch["reward_keys"])
-    runner = ray.remote(num_cpus=1)(Runner).remote()
-    reward, begun = _start_reward(launch)
-    shells = shell.start(launch["rollout_workers"], config["actor_rollout_ref"]["model"]["path"])
+    keys = guest.secrets(os.environ) if launch["ray_address"] else None
+    runner = ray.remote(num_cpus=1)(Runner).options(**home.options()).remote(keys)
+    reward, begun = _start_reward(launch, keys)
+    model = config["actor_rollout_ref"]["model"]["path"]
+    shells = shell.start(launch["rollout_workers"], model, keys)
     running = runner.run.remote(config, launch["training"], launch["record"], launch["export"])
     if begun is not None and begun in ray.wait([running, begun])[0]:
         try:
@@ -92,14 +172,14 @@ def _train(launch: dict[str, Any], channel: Channel) -> int:
     return 0
 
 
-def _start_reward(launch: dict[str, Any]) -> tuple[Any, Any]:
+def _start_reward(launch: dict[str, Any], keys: dict[str, str] | None) -> tuple[Any, Any]:
     """The reward actor and the promise of its start; None twice when responses score themselves."""
     if from_dict(launch["reward"]).is_local:
         return None, None
     gpus = launch["reward_gpus"]
     # One card of the run's is shared when it has none of its own.
     cards = None if gpus or launch["hardware"] == "cpu" else _first_card()
-    actor = reward_actor.start(launch["config"], gpus, cards)
+    actor = reward_actor.start(launch["config"], gpus, cards, keys)
     return actor, actor.begin.remote(launch["references"], launch["reward_told"])
 
 
@@ -114,13 +194,24 @@ def _of_trackers(launch: dict[str, Any]) -> dict[str, str]:
     return trackers.environment(names, folder, trackers.run_id(folder), os.environ)
 
 
+def _environment(launch: dict[str, Any]) -> dict[str, str]:
+    if launch["ray_address"]:
+        return guest.environment(launch, os.environ)
+    ours = environment.for_run(launch["hardware"], dict(os.environ), launch["place"])
+    if "RAY_AUTH_TOKEN" not in os.environ:  # else Ray keeps one in HOME
+        ours["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+    return ours
+
+
 def main(path: str) -> int:
     launch = json.loads(Path(path).read_text())
-    os.environ.update(environment.for_run(launch["hardware"], dict(os.environ)))
-    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # else Ray keeps one in HOME
+    channel = Channel(Path(launch["record"]))
+    try:
+        os.environ.update(_environment(launch))
+    except UserError as error:
+        return _refused(channel, error)
     os.environ.update(_of_trackers(launch))
     os.environ[heartbeat.VARIABLE] = str(Path(launch["record"]) / HEARTBEAT)
-    channel = Channel(Path(launch["record"]))
     channel.phase("starting ray")
     # Unix sockets have at most 107 characters, so this can't lie in the output folder. The guardian
     # makes it and removes it.

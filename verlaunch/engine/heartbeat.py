@@ -3,7 +3,8 @@
     beat()      # after a response, before a micro batch; at most once a second it costs anything
 
 The launcher's watchdog (watchdog.py) looks at the file's time. Every process of a run has its path
-from the driver, through the environment.
+from the driver, through the environment; of several machines those of node 0, with whose ranks the
+others keep step.
 """
 
 import contextlib

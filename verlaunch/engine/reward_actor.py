@@ -15,16 +15,20 @@ from typing import Any
 
 from rewards.build import build
 from rewards.part import CannotStart, Row
-from verlaunch.engine import reward_settings
+from verlaunch.engine import home, reward_settings
 
 NAME = "verlaunch-reward"
+CARDS_S = 60  # nothing else asks for any before
 CALLS_AT_ONCE = 100_000  # more than any step has responses: waiting is the limits' business
 
 
 class RewardActor:
     """Scores wait until `begin` has returned. `cards`: what CUDA shall show; None leaves it."""
 
-    def __init__(self, config: Mapping[str, Any], cards: str | None) -> None:
+    def __init__(
+        self, config: Mapping[str, Any], cards: str | None, secrets: Mapping[str, str] | None = None
+    ) -> None:
+        os.environ.update(secrets or {})  # see guest.py
         if cards is not None:
             os.environ["CUDA_VISIBLE_DEVICES"] = cards  # Ray hides every card from 0 GPUs
         settings = reward_settings.read(config)
@@ -59,9 +63,26 @@ def report(reward: Any) -> dict[str, Any]:
     return {"stop": reward.stop_reason(), "curves": reward.curves(), "state": reward.state()}
 
 
-def start(config: dict[str, Any], gpus: int, cards: str | None = None) -> Any:
+def start(
+    config: dict[str, Any],
+    gpus: int,
+    cards: str | None = None,
+    secrets: Mapping[str, str] | None = None,
+) -> Any:
     """The actor's handle, which keeps it alive. gpus: cards of its own."""
     import ray
 
     options = {"name": NAME, "max_concurrency": CALLS_AT_ONCE, "num_cpus": 0, "num_gpus": gpus}
-    return ray.remote(RewardActor).options(**options).remote(config, cards)
+    where = _own_cards(gpus) if gpus else home.options()
+    return ray.remote(RewardActor).options(**options, **where).remote(config, cards, secrets)
+
+
+def _own_cards(gpus: int) -> dict[str, Any]:
+    """Taken at once: verl's ranks would else fill this machine's cards, all of them."""
+    from ray.util.placement_group import placement_group
+    from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+
+    group = placement_group([{"GPU": gpus, home.resource(): 0.001}], strategy="STRICT_PACK")
+    if not group.wait(CARDS_S):
+        raise TimeoutError(f"Ray did not give the reward model its GPUs within {CARDS_S} s")
+    return {"scheduling_strategy": PlacementGroupSchedulingStrategy(group)}

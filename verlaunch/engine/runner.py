@@ -5,11 +5,13 @@ rest of the start.
 """
 
 import importlib
+import os
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from verlaunch.engine import router
+from verlaunch.engine import home, router
 
 ROLLOUT_SERVER = "verl.workers.rollout.vllm_rollout.vllm_async_server"
 
@@ -22,7 +24,13 @@ def _start_queue(config: Any) -> None:
 
 
 class Runner:
-    """`run` returns when training is over; what goes wrong in it is raised in the driver."""
+    """`run` returns when training is over; what goes wrong in it is raised in the driver.
+
+    `secrets`: variables that a cluster of others does not hand to its workers (guest.py).
+    """
+
+    def __init__(self, secrets: Mapping[str, str] | None = None) -> None:
+        os.environ.update(secrets or {})
 
     def run(
         self, config: dict[str, Any], training: dict[str, Any], record: str, export: str | None
@@ -30,6 +38,8 @@ class Runner:
         from omegaconf import OmegaConf
 
         config["actor_rollout_ref"]["rollout"]["router_config_path"] = str(router.CONFIG)
+        storage = config["transfer_queue"]["backend"]["SimpleStorage"]
+        storage["required_node_resource"] = home.resource()  # beside who reads it all
         tree = OmegaConf.create(config)
         queue = threading.Thread(target=_start_queue, args=(tree.transfer_queue,))
         queue.start()

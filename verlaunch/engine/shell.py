@@ -5,7 +5,11 @@ trainer; the rollout manager finds them by name and hands them their configurati
 module costs nothing.
 """
 
+import os
+from collections.abc import Mapping
 from typing import Any
+
+from verlaunch.engine import home
 
 
 def name_of(index: int) -> str:
@@ -15,7 +19,8 @@ def name_of(index: int) -> str:
 class RolloutShell:
     """Holds a `rollout.RolloutWorker`, in an asynchronous Ray actor."""
 
-    def __init__(self) -> None:
+    def __init__(self, secrets: Mapping[str, str] | None = None) -> None:
+        os.environ.update(secrets or {})  # see guest.py
         self.worker: Any = None
 
     async def load(self, model: str) -> None:
@@ -39,12 +44,13 @@ class RolloutShell:
         await self.worker.generate_sequences(batch)
 
 
-def start(count: int, model: str) -> list[Any]:
+def start(count: int, model: str, secrets: Mapping[str, str] | None = None) -> list[Any]:
     """Starts `count` shells for the model in this folder; their handles keep them alive."""
     import ray
 
+    here = home.options()
     shell = ray.remote(num_cpus=1)(RolloutShell)
-    shells = [shell.options(name=name_of(index)).remote() for index in range(count)]
+    shells = [shell.options(name=name_of(index), **here).remote(secrets) for index in range(count)]
     for handle in shells:
         handle.load.remote(model)
     return shells

@@ -1,0 +1,80 @@
+"""Ray's processes of one machine of a run, on an address that the other machines can reach.
+
+    node = start(RayNode(address="10.0.0.1", cpus=12, gpus=8, ...), temp_dir)
+    node.gcs_address     ->  "10.0.0.1:41001", for the other machines
+
+`ray.init(address="local")` would do the same for a head, but takes no ports, and `ray start` opens
+a server for remote clients beside it (ray/scripts/scripts.py, port 10001). No dashboard, no
+autoscaler, no client server. The processes are children of this one: engine/deaths.py watches them.
+
+Left out on purpose: ports of torch's rendezvous, gloo, NCCL and verl's queue. Each takes any that
+the kernel gives (net.ipv4.ip_local_port_range), and verl has no hook for a range: its worker group
+takes one, its trainer hands none on (verl/trainer/ppo/v1/trainer_base.py:309).
+"""
+
+import random
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+SINGLE = ("gcs_server_port", "node_manager_port", "object_manager_port", "runtime_env_agent_port",
+          "dashboard_agent_listen_port", "metrics_agent_port", "metrics_export_port")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class RayNode:
+    """gcs: of the head that it joins; None: it is the head. ports: first and last, None for the
+    kernel's choice."""
+
+    address: str
+    cpus: int
+    gpus: int
+    object_store_bytes: int
+    gcs: str | None = None
+    ports: tuple[int, int] | None = None
+
+
+def start(wanted: RayNode, temp_dir: str) -> Any:
+    """A `ray._private.node.Node`. Raises what Ray raises when the head cannot be reached."""
+    from ray._private.node import Node
+    from ray._private.parameter import RayParams
+
+    head = wanted.gcs is None
+    params = RayParams(
+        node_ip_address=wanted.address,
+        gcs_address=wanted.gcs,
+        num_cpus=wanted.cpus,
+        num_gpus=wanted.gpus,
+        object_store_memory=wanted.object_store_bytes,
+        include_dashboard=False,
+        temp_dir=temp_dir,
+        no_monitor=True,
+        **ports(wanted.address, wanted.ports),
+    )
+    return Node(params, head=head, shutdown_at_exit=True, spawn_reaper=False)
+
+
+def ports(address: str, within: tuple[int, int] | None) -> dict[str, Any]:
+    """Arguments of RayParams: free ports of the range, in a random order so that two runs on one
+    machine seldom choose the same; nothing without a range."""
+    if within is None:
+        return {"min_worker_port": 0, "max_worker_port": 0, "dashboard_agent_listen_port": 0}
+    every = list(range(within[0], within[1] + 1))
+    random.SystemRandom().shuffle(every)
+    free = _free(address, every)
+    chosen = {name: next(free) for name in SINGLE}
+    rest = sorted(set(every) - set(chosen.values()))
+    return {**chosen, "worker_port_list": ",".join(map(str, rest))}
+
+
+def _free(address: str, candidates: list[int]) -> Iterator[int]:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    for port in candidates:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            try:
+                probe.bind((address, port))
+            except OSError:
+                continue
+        yield port
+    raise OSError(f"no port is free among those of --port_range on {address}")
