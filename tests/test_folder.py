@@ -1,13 +1,18 @@
 """One run at a time in a folder, only ever the same one, and nothing of it is overwritten."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from verlaunch import folder
+from verlaunch.cluster import tokens
+from verlaunch.cluster.facts import Node
+from verlaunch.cluster.place import Place
 from verlaunch.errors import UserError
 from verlaunch.machine import Machine
 
@@ -116,3 +121,58 @@ def test_the_environment_is_written_for_a_later_reader(tmp_path: Path) -> None:
     written = json.loads((tmp_path / "environment.json").read_text())
     assert written["memory_gib"] == 23.4 and written["gpus"] == []
     assert written["versions"]["verl"] == "0.9.1"
+
+
+def node(rank: int, **more: Any) -> Node:
+    known = {"nodes": 2, "host": f"host{rank}", "pid": 1, "address": f"10.0.0.{rank + 1}",
+             "interface": "eth0", "cores": 96, "memory_gib": 1007.5, "gpus": ["NVIDIA Test"] * 8,
+             "versions": {}, "settings": {}}  # fmt: skip
+    return Node(rank, **{**known, **more})
+
+
+def test_the_machines_of_a_run_are_in_its_record_with_their_logs(tmp_path: Path) -> None:
+    folder.write_environment(tmp_path, "gpu", Machine(96, 1007.5), "train_sh", [node(0), node(1)])
+    written = json.loads((tmp_path / "environment.json").read_text())
+    assert written["nodes"][1] == {
+        "rank": 1, "host": "host1", "address": "10.0.0.2", "interface": "eth0", "cores": 96,
+        "memory_gib": 1007.5, "gpus": ["NVIDIA Test"] * 8, "log": "nodes/1/logs",
+    }  # fmt: skip
+    assert written["nodes"][0]["log"] == "logs"
+
+
+def test_starting_over_moves_the_nodes_logs_aside_but_not_the_token(tmp_path: Path) -> None:
+    with folder.locked(tmp_path):
+        facts(tmp_path, model="a")
+        (tmp_path / "nodes" / "1" / "logs").mkdir(parents=True)
+        token = tokens.made(tmp_path)
+        aside = folder.set_aside(tmp_path)
+        assert aside is not None and (aside / "nodes" / "1" / "logs").is_dir()
+        assert tokens.shared(tmp_path) == token
+        assert not list(aside.rglob(f"*{tokens.FILE.name}*"))
+
+
+LEADS = Place(0, 2, "10.0.0.1", 29500, "10.0.0.1", "eth0")
+
+
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        ({"NNODES": "2", "NODE_RANK": "0", "KL_COEF": "0"}, []),
+        ({"NNODES": "2", "KL_COEF": "0"}, ["--node_rank", "0"]),
+        ({"NNODES": "2", "KL_COEF": "0"}, ["--node-rank=0", "--lr", "1"]),
+    ],
+)
+@pytest.mark.parametrize("rank", [None, "1"])
+def test_command_sh_of_several_machines_takes_the_rank_of_each(
+    tmp_path: Path, variables: dict[str, str], words: list[str], rank: str | None
+) -> None:
+    program = "import os, sys; print(os.environ.get('NODE_RANK'), os.environ['KL_COEF'], sys.argv)"
+    command = folder.command_line(variables, [sys.executable, "-c", program, *words])
+    folder.write_facts(tmp_path, {}, "", command, LEADS)
+    script = tmp_path / "command.sh"
+    assert "#   NNODES=2 NODE_RANK=1 MASTER_ADDR=10.0.0.1 sh command.sh\n" in script.read_text()
+    env = {name: text for name, text in os.environ.items() if name != "NODE_RANK"}
+    env |= {"NODE_RANK": rank} if rank else {}
+    shown = subprocess.run([script], capture_output=True, text=True, env=env)
+    rest = [word for word in words if word in ("--lr", "1")]
+    assert shown.stdout == f"{rank} 0 {['-c', *rest]}\n"

@@ -246,6 +246,49 @@ def test_nodes_are_told_once() -> None:
     assert found["rollouts"] == "2 vLLM replicas of 4 GPUs: GPUs 0-3 of each of 2 nodes"
 
 
+def test_processes_of_several_machines_are_those_of_each() -> None:
+    found = placed("--n_gpus", "2", hardware="cpu", nodes=2)
+    assert found["actor"] == "4 FSDP shards: processes 0-1 of each of 2 nodes"
+    assert found["rollouts"] == "4 vLLM replicas: processes 0, 1 of each of 2 nodes"
+
+
+def test_the_hardware_is_told_of_each_machine() -> None:
+    flags = ("--n_gpus", "8", "--tp_size", "2", "--nnodes", "2")
+    hardware = dict(planned(*flags, hardware="gpu", gpus=8).rows)["hardware"]
+    assert hardware == (
+        "8 of 8 GPUs on each of 2 nodes; 16 FSDP ranks, 8 rollout replicas of 2 ranks"
+    )
+    hardware = dict(planned("--nnodes", "2").rows)["hardware"]
+    assert hardware == "CPU of each of 2 nodes; 2 FSDP ranks, 2 rollout replicas"
+
+
+def test_the_reward_models_own_gpus_are_asked_of_node_0_alone() -> None:
+    flags = ("--n_gpus", "8", "--nnodes", "2", "--reward_model", "a/b", "--rm_gpus", "2")
+    (problem,) = planned(*flags, hardware="gpu", gpus=8).problems
+    assert problem.startswith("--n_gpus 8 and --rm_gpus 2 add up")
+    assert planned(*flags, hardware="gpu", gpus=10).ray_gpus == 10
+    second = planned(*flags, "--node_rank", "1", hardware="gpu", gpus=8)
+    assert (second.problems, second.ray_gpus) == ((), 8)
+
+
+def test_a_replica_has_gpus_of_one_machine_or_all_gpus_of_several() -> None:
+    flags = ("--n_gpus", "2", "--nnodes", "2", "--tp_size")
+    assert planned(*flags, "2", hardware="gpu", gpus=2).problems == ()
+    assert planned(*flags, "4", hardware="gpu", gpus=2).problems == ()
+    three = ("--n_gpus", "3", "--nnodes", "2", "--batch_size", "36", "--mini_batch_size", "36")
+    (problem,) = planned(*three, "--tp_size", "2", hardware="gpu", gpus=3).problems
+    assert problem == (
+        "--tp_size 2 must divide --n_gpus 3 on each of 2 machines and the 4 attention heads of "
+        "tiny. Use --tp_size 1."
+    )
+
+
+def test_a_rank_among_one_machine_is_a_mistake() -> None:
+    (problem,) = early_problems(composed("--node_rank", "1"))
+    assert "--nnodes N" in problem
+    assert early_problems(composed("--node_rank", "1", "--nnodes", "2")) == []
+
+
 def test_a_role_that_is_not_there_is_not_told() -> None:
     assert placed("--adv_estimator", "grpo", "--rollout_n", "4", "--kl_coef", "0").keys() == {
         "actor", "rollouts",
@@ -264,8 +307,8 @@ def test_the_replicas_of_all_ranks_are_in_the_data() -> None:
     ("own", "where"),
     [
         ({}, "GPU 0, beside the trainer"),
-        ({"gpus": 1}, "GPU 2, its own"),
-        ({"gpus": 2}, "GPUs 2-3, its own"),
+        ({"gpus": 1}, "GPU 0, its own"),
+        ({"gpus": 2}, "GPUs 0-1, its own"),
         ({"device": "cpu"}, "the CPU"),
         ({"url": "http://127.0.0.1:8000"}, "a server of yours"),
     ],

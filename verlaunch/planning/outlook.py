@@ -11,6 +11,7 @@ from pathlib import Path
 
 from rewards.spec import RewardSpec
 from verlaunch.checkpoints import Resume
+from verlaunch.cluster.place import Place
 from verlaunch.compose import Config
 from verlaunch.data import Look
 from verlaunch.derive import Facts
@@ -25,7 +26,8 @@ from verlaunch.planning.rehearsal import Rehearsal
 class Outlook:
     """problems: each with the way out; the run starts when there are none. words: as typed.
 
-    rehearsal: of a dry run. config: with no number left open where there is a plan.
+    rehearsal: of a dry run. place: of this machine among several. config: with no number left
+    open where there is a plan.
     """
 
     config: Config
@@ -42,3 +44,9 @@ class Outlook:
     memory: Memory | None = None
     resume: Resume = field(default_factory=lambda: Resume(None))
     rehearsal: Rehearsal | None = None
+    place: Place | None = None
+
+    @property
+    def addresses(self) -> dict[int, str]:
+        """Of the machines of the run that are known, by rank."""
+        return {self.place.rank: self.place.address} if self.place else {}

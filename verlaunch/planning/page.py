@@ -14,7 +14,7 @@ from verlaunch.batch import plural
 from verlaunch.derive import ranks
 from verlaunch.doctor.scrub import without_logins
 from verlaunch.plan import Rows, Steps, differing, processes, row, steps_of
-from verlaunch.planning import memory
+from verlaunch.planning import memory, nodes
 from verlaunch.planning.outlook import Outlook
 from verlaunch.planning.rehearsal import Rehearsal
 from verlaunch.planning.roles import roles
@@ -49,9 +49,10 @@ def page(outlook: Outlook, verbose: bool = False) -> str:
     sections = [
         ("This would run:", tuple(brief)),
         ("Roles:", _roles(outlook)),
+        ("Nodes:", nodes.rows(outlook.config, outlook.spec, outlook.addresses)),
         ("Work:", _work(outlook)),
         ("Rewards, tried:", _tried(outlook.rehearsal)),
-        ("Memory, expected:", memory.rows(outlook.memory) if outlook.memory else ()),
+        (_memory_title(outlook), memory.rows(outlook.memory) if outlook.memory else ()),
     ]
     lines = [
         line
@@ -64,6 +65,11 @@ def page(outlook: Outlook, verbose: bool = False) -> str:
 
 def _roles(outlook: Outlook) -> Rows:
     return tuple((role.name, role.says) for role in roles(outlook.config, outlook.spec))
+
+
+def _memory_title(outlook: Outlook) -> str:
+    of_each = "; main memory and /dev/shm of each node" if outlook.place else ""
+    return f"Memory, expected{of_each}:"
 
 
 def _work(outlook: Outlook) -> Rows:

@@ -7,6 +7,7 @@ Plain data in the order in which it is shown.
 """
 
 import time
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -35,6 +36,7 @@ FILES = {
     "trackers/": "files of the trackers that --logger names",
     "judge_cache.sqlite": "what a judge has answered",
     "logs/": "events, and what every process printed",
+    "nodes/": "what the processes of the other machines printed, a folder each",
 }
 WHAT = {"model": "Model", "data": "Data", "reward": "Reward", "recipe": "Recipe",
         "hardware": "Hardware"}  # fmt: skip
@@ -153,10 +155,19 @@ def phases(summary: Summary) -> list[list[Any]]:
 def versions(history: History) -> list[list[str]]:
     environment = dict(history.environment)
     found = environment.pop("versions", None) or {}
+    machines = environment.pop("nodes", None) or []
     packages = [[name, str(version)] for name, version in found.items()]
-    return packages + [
-        [name.replace("_", " "), _words(value)] for name, value in environment.items() if value
-    ]
+    own = [[name.replace("_", " "), _words(value)] for name, value in environment.items() if value]
+    return [*packages, *own, *([f"node {one['rank']}", _machine(one)] for one in machines)]
+
+
+def _machine(node: dict[str, Any]) -> str:
+    """One of several: `b, 10.0.0.2 on eth0; 8 x NVIDIA H200, 96 cores, 1007.0 GiB; nodes/1/logs`"""
+    on = f" on {node['interface']}" if node["interface"] else ""
+    kinds = Counter(node["gpus"]).items()
+    has = [*(f"{count} x {name}" for name, count in kinds), f"{node['cores']} cores",
+           f"{node['memory_gib']} GiB"]  # fmt: skip
+    return f"{node['host']}, {node['address']}{on}; {', '.join(has)}; {node['log']}"
 
 
 def files(history: History) -> list[list[str]]:
