@@ -42,6 +42,7 @@ TOPICS = {
     "config": "verl's own settings",
     "reward": "Rewards",
     "machine": "Machines",
+    "cluster": "Several machines",
     "memory": "Memory",
 }
 CHINESE = Path(__file__).with_name("flags.zh-CN.yaml")

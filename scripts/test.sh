@@ -16,13 +16,14 @@ choose_set "$@"
 set_up "$HARDWARE_SET" test
 # Without a browser the tests of report.html are skipped, with the reason.
 command -v chromium google-chrome >/dev/null || system_package chromium "for the tests of the report"
+command -v ip >/dev/null || system_package iproute2 "for the tests of several machines"
 cd "$VERLAUNCH_ROOT"
 PATH=$VENV/bin:$PATH
 
 ruff check .
 ruff format --check .
 mypy
-shellcheck --external-sources train.sh scripts/*.sh .ci/run
+shellcheck --external-sources train.sh scripts/*.sh scripts/cluster/*.sh .ci/run
 # pytest fails as well when it finds no test.
 if (($#)); then
   exec python -m pytest "$@"

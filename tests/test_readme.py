@@ -37,9 +37,14 @@ from tests.papers import (
 from tests.wrong_inputs import type_here
 from verlaunch.flags import load_table
 
+SEVERAL = (
+    "N_GPUS=8 NNODES=2 NODE_RANK={} MASTER_ADDR=192.168.1.1 ./train.sh --output_dir /shared/outputs"
+)
 ELSEWHERE = {
     "git clone REPOSITORY verlaunch && cd verlaunch": "tests/test_bootstrap.py",  # needs a network
     "./train.sh": "tests/e2e/test_demo.py",
+    SEVERAL.format(0): "tests/e2e/test_cluster.py",
+    SEVERAL.format(1): "tests/e2e/test_cluster.py",
     "./scripts/test.sh": ".ci/run",
     './scripts/test.sh -m "not e2e"': ".ci/run",
     "./scripts/test.sh tests/test_flags.py -x": ".ci/run",

@@ -14,13 +14,16 @@ import json
 import os
 import shlex
 import shutil
+import socket
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
+import psutil
 import yaml
 
 from verlaunch import cli, machine
@@ -49,6 +52,7 @@ class Row:
     files: dict[str, str] = dataclasses.field(default_factory=dict)
     machine: dict[str, Any] = dataclasses.field(default_factory=dict)
     host: dict[str, Any] = dataclasses.field(default_factory=dict)
+    network: dict[str, list[str]] = dataclasses.field(default_factory=dict)
 
 
 def rows() -> list[Row]:
@@ -77,6 +81,16 @@ def _host(facts: dict[str, Any]) -> host.Host:
     if "disks" in facts:
         known["disks"] = {name: host.Room(**room) for name, room in facts["disks"].items()}
     return dataclasses.replace(host.look(), **{**roomy, **known})
+
+
+def _network(interfaces: dict[str, list[str]]) -> dict[str, list[Any]]:
+    """As psutil tells it; this machine's where a row says nothing."""
+    if not interfaces:
+        return psutil.net_if_addrs()
+    return {
+        name: [SimpleNamespace(family=socket.AF_INET, address=one) for one in addresses]
+        for name, addresses in {"lo": ["127.0.0.1"], **interfaces}.items()
+    }
 
 
 @contextlib.contextmanager
@@ -120,9 +134,11 @@ class Place:
             (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
             (self.folder / name).write_text(content, encoding="utf-8")
         seen, found = _machine(row.machine), _host(row.host)
+        network = _network(row.network)
         with (
             mock.patch.object(machine, "look", lambda: seen),
             mock.patch.object(host, "look", lambda: found),
+            mock.patch.object(psutil, "net_if_addrs", lambda: network),
         ):
             done = type_here(shlex.split(row.type), self.folder, self._environ(row.env))
         out, err = (text.replace(str(self.folder), "FOLDER") for text in (done.stdout, done.stderr))
@@ -135,4 +151,5 @@ class Place:
             for name, value in os.environ.items()
             if name not in variables and not name.endswith("_API_KEY")
         }
-        return {**kept, "VERLAUNCH_CACHE": str(self.cache), **env}
+        said = {"VERLAUNCH_CACHE": str(self.cache), "VERLAUNCH_START": "./train.sh"}
+        return {**kept, **said, **env}
