@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from verlaunch.guardian import in_plain_path
+
 TOKEN = "a-token-of-others-0123456789abcdef"
 # Ends when its standard input does, however the test has ended.
 HEAD = """
@@ -37,7 +39,7 @@ def cluster(cpus: int, gpus: int) -> Iterator[Cluster]:
     temp = tempfile.mkdtemp(prefix="ray-", dir="/tmp")  # unix sockets have short paths
     settings = {**ALONE, "RAY_AUTH_MODE": "token", "RAY_USAGE_STATS_ENABLED": "0"}
     head = subprocess.Popen(
-        [sys.executable, "-c", HEAD, str(cpus), str(gpus), temp],
+        [in_plain_path(sys.executable, temp), "-c", HEAD, str(cpus), str(gpus), temp],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
