@@ -25,7 +25,7 @@ from verlaunch.cluster.leading import Leading, leading, to_ray
 from verlaunch.cluster.place import Place
 from verlaunch.compose import Config, fill, for_verl, to_yaml
 from verlaunch.data import Prepared, first_rows
-from verlaunch.derive import ranks
+from verlaunch.derive import ranks, ranks_here
 from verlaunch.errors import UserError, raise_all
 from verlaunch.findings import stopping
 from verlaunch.foresight import Foresight
@@ -141,8 +141,8 @@ class Start(Foresight):
         self._write_record(identity, config, resume, nodes.nodes if nodes else ())
         launch = self._launch(config, plan, tryout, references)
         if nodes:
-            per_node = plan.ray_gpus - self.launch["rm_gpus"]
-            nodes.prepare_start(plan.ray_cpus, per_node, plan.object_store_bytes)
+            here = ranks_here(config.verl)
+            nodes.prepare_start(plan.ray_cpus, here, plan.object_store_bytes)
         code = run(launch, screen, self.launch["verbose"], nodes=nodes)
         if code == 0:
             print(words.done(self.folder, self.inputs.is_demo))
