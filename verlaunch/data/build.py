@@ -104,7 +104,7 @@ def _masks_of_two(train: Pool, val: Pool, settings: Settings) -> tuple[select.Ma
 def _write(pool: Pool, mask: select.Mask, to: Path, split: str, labels: Counter[str]) -> None:
     writer = None
     at = written = 0
-    with pq.ParquetFile(pool.path) as file:
+    with pq.ParquetFile(pool.path, pre_buffer=False) as file:  # else it is all kept in memory
         for batch in file.iter_batches(batch_size=ROW_GROUP):
             part = pa.table(batch).filter(pa.array(mask[at : at + len(batch)]))
             at += len(batch)
@@ -143,7 +143,7 @@ def _meta(
 
 
 def _example(file: Path, meter: Meter | None) -> str:
-    with pq.ParquetFile(file) as parquet:
+    with pq.ParquetFile(file, pre_buffer=False) as parquet:
         batch = next(parquet.iter_batches(batch_size=1, columns=["prompt"]))
     prompt = batch.to_pylist()[0]["prompt"]
     return (meter.render([prompt])[0] or "") if meter else plain(prompt)

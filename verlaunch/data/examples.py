@@ -25,7 +25,7 @@ class Example:
 def first_rows(file: Path, per_label: int = 32) -> Iterator[Example]:
     """The first `per_label` rows of each `data_source`, wherever in the file its rows begin."""
     seen: Counter[str] = Counter()
-    with pq.ParquetFile(file) as parquet:
+    with pq.ParquetFile(file, pre_buffer=False) as parquet:
         for batch in parquet.iter_batches():
             wanted = []
             for number, label in enumerate(batch["data_source"].to_pylist()):

@@ -97,7 +97,7 @@ def _parquet_rows(path: Path) -> Iterator[dict[str, Any]]:
     if path.stat().st_size == 0:
         raise UserError(f"{path} is empty.")
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, pre_buffer=False) as file:  # else all is kept in memory
             for batch in file.iter_batches(batch_size=BATCH):
                 yield from batch.to_pylist()
     except pa.ArrowException as error:
