@@ -12,7 +12,7 @@ from rewards.part import Row
 from rewards.spec import RULES, ModelSpec, PartSpec, RewardSpec, RuleSpec, from_dict
 from tests.judge_servers import JudgeServer
 from tests.reward_models import make
-from verlaunch import checkpoints, foresight, inputs, start
+from verlaunch import checkpoints, early, foresight, inputs, start
 from verlaunch.compose import compose
 from verlaunch.data import sources
 from verlaunch.errors import UserError
@@ -79,6 +79,7 @@ def bench(tmp_path: Path, tiny_qwen2: Path, cache: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("VERLAUNCH_CACHE", str(cache))
     driver = (sys.executable, "-c", DRIVER)
     monkeypatch.setattr(start, "run", functools.partial(run, driver=driver))
+    monkeypatch.setattr(early, "pays", lambda *_: False)  # it would start verl's driver
     # The pictures of each run would take most of the time; test_report_recorder.py draws them.
     monkeypatch.setattr(Recorder, "_draw", lambda recorder: None)
     return Bench(tmp_path, tiny_qwen2)

@@ -22,6 +22,7 @@ from typing import Any
 
 from verlaunch import guarded, processes
 from verlaunch.cluster.leading import Leading
+from verlaunch.early import Early, new_log
 from verlaunch.record import FULL, STOP_AFTER_STEP, STOP_SOON
 from verlaunch.report.recorder import Recorder
 from verlaunch.screen import Screen
@@ -63,10 +64,12 @@ def run(
     verbose: bool = False,
     driver: Sequence[str] = DRIVER,
     nodes: Leading | None = None,
+    begun: Early | None = None,
 ) -> int:
     """Exit code: 0, 128 + the signal that asked to stop, else the driver's.
 
-    `driver` gets the path of launch.json. `nodes`: the other machines of the run.
+    `driver` gets the path of launch.json. `nodes`: the other machines of the run. `begun`: what
+    stands in the driver's place, from earlier.
     """
     logs = Path(launch.record) / "logs"
     stop, full = logs / "stop", Path(launch.record) / FULL
@@ -74,15 +77,16 @@ def run(
     full.unlink(missing_ok=True)
     facts = logs / "launch.json"
     facts.write_text(json.dumps(asdict(launch)))
-    log = logs / time.strftime("train-%Y%m%d-%H%M%S.log")
-    log.touch()
+    log = begun.log if begun else new_log(Path(launch.record))
     view = View(screen, Path(launch.record), log, verbose, launch.config, launch.hardware)
     recorder = Recorder(Path(launch.record))
     env = nodes.environment() if nodes else {}
     command = [*driver, str(facts.resolve())]
     with stop_signals() as asked:
         try:
-            with guarded.run(command, log, Path(launch.record), env) as guardian:
+            with (
+                begun.train(facts) if begun else guarded.run(command, log, Path(launch.record), env)
+            ) as guardian:
                 watchdog = Watchdog(launch.hang_timeout_s)
                 _follow(view, recorder, guardian, asked, stop, watchdog, launch.grace_s, nodes)
         finally:

@@ -18,7 +18,7 @@ from omegaconf import OmegaConf
 
 from rewards.part import Row
 from rewards.spec import to_dict
-from verlaunch import checkpoints, folder, trackers, training, words
+from verlaunch import checkpoints, early, folder, trackers, training, words
 from verlaunch.checkpoints import Checkpoint, Resume
 from verlaunch.cluster.facts import Node
 from verlaunch.cluster.leading import Leading, leading, to_ray
@@ -26,6 +26,7 @@ from verlaunch.cluster.place import Place
 from verlaunch.compose import Config, fill, for_verl, to_yaml
 from verlaunch.data import Prepared, first_rows
 from verlaunch.derive import ranks, ranks_here
+from verlaunch.early import Early
 from verlaunch.errors import UserError, raise_all
 from verlaunch.findings import stopping
 from verlaunch.foresight import Foresight
@@ -81,7 +82,9 @@ class Start(Foresight):
                     print(left_behind)
                 checkpoints.sweep(self.checkpoints)
                 chosen = self._resume(self._reward(), hashes=True)
-                code = self._run_locked(chosen, screen, nodes)
+                moves = self.launch["resume"] == "never"  # the folder's logs, later on
+                with contextlib.nullcontext() if moves else self._begin(nodes) as begun:
+                    code = self._run_locked(chosen, screen, nodes, begun)
             if nodes:
                 nodes.leader.code = code
             return code
@@ -96,7 +99,14 @@ class Start(Foresight):
             return None
         return self.place
 
-    def _run_locked(self, chosen: Resume, screen: Screen, nodes: Leading | None) -> int:
+    def _begin(self, nodes: Leading | None) -> contextlib.AbstractContextManager[Early | None]:
+        if not early.pays(self.config.hardware, self.launch, nodes is None):
+            return contextlib.nullcontext()
+        return early.start(self.folder)
+
+    def _run_locked(
+        self, chosen: Resume, screen: Screen, nodes: Leading | None, begun: Early | None
+    ) -> int:
         resume = chosen.checkpoint
         if self.inputs.is_demo:
             print(words.DEMO)
@@ -143,7 +153,8 @@ class Start(Foresight):
         if nodes:
             here = ranks_here(config.verl)
             nodes.prepare_start(plan.ray_cpus, here, plan.object_store_bytes)
-        code = run(launch, screen, self.launch["verbose"], nodes=nodes)
+        with contextlib.nullcontext(begun) if begun else self._begin(nodes) as begun:
+            code = run(launch, screen, self.launch["verbose"], nodes=nodes, begun=begun)
         if code == 0:
             print(words.done(self.folder, self.inputs.is_demo))
         return code

@@ -31,6 +31,7 @@ from verlaunch.engine import (
     reward_actor,
     reward_settings,
     shell,
+    zygote,
 )
 from verlaunch.engine.deaths import Deaths, end_at_once
 from verlaunch.engine.runner import Runner
@@ -93,13 +94,11 @@ def _refused(channel: Channel, error: UserError) -> int:
 
 
 def _start_ray(launch: dict[str, Any], temp_dir: str, channel: Channel) -> None:
-    import ray
-
     if launch["ray_address"]:
         with _bounded(channel, f"The Ray cluster at {launch['ray_address']} did not let us in"):
             guest.join(launch)
     elif launch["place"] is None:
-        ray.init(**ray_arguments(launch, temp_dir))
+        _start_alone(launch, temp_dir)
     else:
         _start_head(launch, temp_dir, channel)
 
@@ -119,6 +118,24 @@ def _bounded(channel: Channel, what: str) -> Iterator[None]:
         yield
     finally:
         limit.cancel()
+
+
+def _start_alone(launch: dict[str, Any], temp_dir: str) -> None:
+    import ray
+
+    node = ray_node.start(
+        ray_node.RayNode(
+            address=ray_node.LOOPBACK,
+            cpus=launch["ray_cpus"],
+            gpus=launch["ray_gpus"],
+            object_store_bytes=launch["object_store_bytes"],
+            setup_worker=zygote.client(temp_dir),
+            log_monitor=False,
+        ),
+        temp_dir,
+    )
+    ray_node.publish_logs(node)
+    ray.init(address=node.gcs_address, namespace=NAMESPACE, log_to_driver=True)
 
 
 def _start_head(launch: dict[str, Any], temp_dir: str, channel: Channel) -> None:

@@ -12,8 +12,10 @@ the kernel gives (net.ipv4.ip_local_port_range), and verl has no hook for a rang
 takes one, its trainer hands none on (verl/trainer/ppo/v1/trainer_base.py:309).
 """
 
+import logging
 import random
 import socket
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -21,11 +23,14 @@ from typing import Any
 SINGLE = ("gcs_server_port", "node_manager_port", "object_manager_port", "runtime_env_agent_port",
           "dashboard_agent_listen_port", "metrics_agent_port", "metrics_export_port")  # fmt: skip
 
+LOOPBACK = "127.0.0.1"
+
 
 @dataclass(frozen=True)
 class RayNode:
     """gcs: of the head that it joins; None: it is the head. ports: first and last, None for the
-    kernel's choice."""
+    kernel's choice. setup_worker: a script of ours that starts workers, None for Ray's.
+    log_monitor: as a process; else see publish_logs."""
 
     address: str
     cpus: int
@@ -33,12 +38,20 @@ class RayNode:
     object_store_bytes: int
     gcs: str | None = None
     ports: tuple[int, int] | None = None
+    setup_worker: str | None = None
+    log_monitor: bool = True
 
 
 def start(wanted: RayNode, temp_dir: str) -> Any:
     """A `ray._private.node.Node`. Raises what Ray raises when the head cannot be reached."""
     from ray._private.node import Node
     from ray._private.parameter import RayParams
+
+    class WithoutDashboard(Node):
+        """Ray starts that process even for include_dashboard=False, and waits until it is up."""
+
+        def start_api_server(self, **_: Any) -> None:
+            return None
 
     head = wanted.gcs is None
     params = RayParams(
@@ -50,9 +63,22 @@ def start(wanted: RayNode, temp_dir: str) -> Any:
         include_dashboard=False,
         temp_dir=temp_dir,
         no_monitor=True,
+        setup_worker_path=wanted.setup_worker,
+        include_log_monitor=wanted.log_monitor,
         **ports(wanted.address, wanted.ports),
     )
-    return Node(params, head=head, shutdown_at_exit=True, spawn_reaper=False)
+    return WithoutDashboard(params, head=head, shutdown_at_exit=True, spawn_reaper=False)
+
+
+def publish_logs(node: Any) -> None:
+    """Ray's log monitor, which brings workers' lines to the driver, as a thread of this process."""
+    from ray._private.log_monitor import LogMonitor, is_proc_alive
+
+    monitor = LogMonitor(
+        node.node_ip_address, node.get_logs_dir_path(), node.get_gcs_client(), is_proc_alive
+    )
+    logging.getLogger(monitor.__module__).setLevel(logging.WARNING)
+    threading.Thread(target=monitor.run, daemon=True, name="log monitor").start()
 
 
 def ports(address: str, within: tuple[int, int] | None) -> dict[str, Any]:
