@@ -38,16 +38,13 @@ SETTINGS = [*SIZES, "--save_freq", "2", "--test_freq", "8"]
 # Processes by a word of their command line; the first that fits counts.
 KINDS = {
     "guardian": "verlaunch.guardian",
-    "driver": "verlaunch.engine.driver",
+    "driver": "verlaunch.engine.zygote",  # of which it is a fork
     "trainer": "ray::Runner",
     "training worker": "ray::WorkerDict",
     "rollout worker": "ray::RolloutShell",
-    "vLLM server": "ray::vLLMHttpServer",
-    "queue": "ray::TransferQueueController",
-    "queue's storage": "ray::SimpleStorageUnit",
+    "vLLM server": "ray::Server",
     "raylet": "raylet/raylet",
     "gcs_server": "gcs_server",
-    "log monitor": "log_monitor.py",
 }
 LAUNCHER, BOTH = "launcher", "launcher and guardian"
 # How often each phase is hit, of 20 kills; a start costs as much time as all the rest.

@@ -24,7 +24,7 @@ def nested(rows: list[list[float]], dtype: Any) -> Any:
 
 
 def batch_of(rows: dict[str, list[list[float]]], **settings: Any) -> Any:
-    """What verl's queue hands to a worker (trainer/ppo/v1/agent_loop_tq.py:186-201)."""
+    """What the trainer hands to a worker (trainer/ppo/v1/agent_loop_tq.py:186-201)."""
     import torch
     from tensordict import TensorDict
     from verl.utils import tensordict_utils as tu

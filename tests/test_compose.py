@@ -140,6 +140,8 @@ def test_a_key_can_be_deleted() -> None:
         (["trainer.use_v1=false"], "V1 trainer"),
         (["trainer.v1.trainer_mode=sync"], "of its own"),
         (["algorithm.use_pf_ppo=true"], "wrong samples"),
+        (["transfer_queue.backend.SimpleStorage.total_storage_size=10"], "no queue is started"),
+        (["actor_rollout_ref.rollout.router_config_path=my.yaml"], "no load balancer is started"),
         (["custom_reward_function.path=x.py"], "--reward_fn"),
         (["trainer.total_epochs=three"], "takes a number"),
         (["data.shuffle=perhaps"], "takes true or false"),

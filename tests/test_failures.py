@@ -52,7 +52,6 @@ GPU = {
     },
     "critic": {"model": {"enable_gradient_checkpointing": True}},
     "trainer": {"n_gpus_per_node": 4},
-    "transfer_queue": {"backend": {"SimpleStorage": {"total_storage_size": 100000}}},
 }  # fmt: skip
 OOM = RECORDED / "cuda_oom_critic.txt"
 

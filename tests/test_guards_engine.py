@@ -50,7 +50,6 @@ STOPPED = [
     (f"{R}.engine_kwargs.vllm.max_model_len=16", f"Use {R}.max_model_len=16."),
     (f"{R}.engine_kwargs.vllm.worker_extension_cls=a.b", "the run needs it"),
     (f"{R}.agent.agent_loop_config_path=none.yaml", "no such file"),
-    ("transfer_queue.backend.SimpleStorage.total_storage_size=10", "a step puts"),
     ("data.gen_batch_size=7", "must divide --batch_size"),
     ("data.custom_cls.path=none.py", "data.custom_cls.name is not set"),
     ("trainer.val_before_train=false trainer.val_only=true", "it would train"),

@@ -410,3 +410,10 @@ def test_limits_grow_with_the_ranks() -> None:
     few = {"open_files": 420, "processes": 800}
     assert said(ulimits, scene(**few)) == []
     assert len(said(ulimits, scene("--n_gpus", "4", **few))) == 2
+
+
+def test_what_a_bundle_left_out_on_purpose_is_not_missing(tmp_path: Path) -> None:
+    stamp = tmp_path / "stamp"
+    stamp.write_text("set gpu\nbundle 12ab\nleft out flashinfer-python\nleft out opencv_python\n")
+    assert versions.left_out(stamp) == {"flashinfer-python", "opencv-python"}
+    assert versions.left_out(tmp_path / "none") == set()

@@ -46,7 +46,8 @@ named = [a["name"] for a in ray.util.list_named_actors(all_namespaces=True)]
 groups = [g for g in ray.util.placement_group_table().values() if g["state"] != "REMOVED"]
 print(json.dumps({"actors": len(actors), "named": named, "groups": len(groups)}))
 """
-QUEUE = (
+# Another verl job, as far as its queue tells of it (transfer_queue/interface.py:200).
+VERL = (
     """
 import ray, time
 ray.init(address=ADDRESS, log_to_driver=False)
@@ -205,17 +206,16 @@ def test_no_room_and_a_model_that_is_not_there_are_told_at_once(
     wait_until_clean(others)
 
 
-def test_somebody_elses_queue_keeps_us_out(others: Cluster, tmp_path: Path) -> None:
-    queue = start([f"ADDRESS = {others.address!r}\n{QUEUE}"], others, **others.alone)
+def test_somebody_elses_verl_job_goes_on_beside_us(others: Cluster, tmp_path: Path) -> None:
+    theirs = start([f"ADDRESS = {others.address!r}\n{VERL}"], others, **others.alone)
     try:
-        wait_for(queue, "in")
+        wait_for(theirs, "in")
         code, text = told(as_guest(launch(others, tmp_path)), others)
-        assert code == 2
-        assert "A verl job that verlaunch did not start trains in this Ray cluster" in text
+        assert code == 0, text
         assert look(others)["named"] == ["TransferQueueController"]
     finally:
-        queue.kill()
-        queue.wait()
+        theirs.kill()
+        theirs.wait()
 
 
 def test_the_cluster_is_the_one_that_this_machine_belongs_to(others: Cluster) -> None:

@@ -160,8 +160,9 @@ def limit_between(kls: list[float]) -> float:
 @pytest.mark.parametrize(
     ("ranks", "words"),
     [(1, ("actor_rollout_ref.actor.ppo_max_token_len_per_gpu=1024",)),
+     (1, ("actor_rollout_ref.actor.ppo_max_token_len_per_gpu=24",)),
      (2, ("actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu=1",))],
-    ids=["one rank, packed by tokens", "two ranks, micro batches of one row"],
+    ids=["one rank, all tokens at once", "one rank, cut by tokens", "two ranks, rows one by one"],
 )  # fmt: skip
 def test_an_update_with_an_early_stop_is_the_one_of_float64(
     exact: Trained, tiny_llama: Path, ranks: int, words: tuple[str, ...]

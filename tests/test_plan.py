@@ -66,7 +66,9 @@ def test_the_text_says_what_will_run() -> None:
 
 
 def test_processes_are_counted_beside_rays_own() -> None:
-    assert processes(filled()[0].verl) == 11
+    # launcher, guardian, driver, trainer, rollout worker, vLLM's server and engine, and the ranks
+    assert processes(filled()[0].verl) == 7 + 1
+    assert processes(filled("--n_gpus", "2")[0].verl) == 7 + 2 + 2
 
 
 def test_steps_count_the_validations_and_checkpoints_of_the_last_step() -> None:
@@ -85,8 +87,8 @@ def test_a_plan_without_problems_has_none() -> None:
 
 
 def test_ray_gets_the_logical_cpus_that_verl_waits_for() -> None:
-    # 3 per rank, 1 per storage unit and rollout worker, and some for the trainer and the queue
-    assert planned("--n_gpus", "2").ray_cpus >= 3 * 2 + 1 + 1 + 3
+    # 3 per rank, 1 for the trainer and each rollout worker, and 1 for a server to be placed
+    assert planned("--n_gpus", "2").ray_cpus >= 3 * 2 + 1 + 1 + 1
     assert planned("--n_gpus", "2").ray_gpus == 2
 
 

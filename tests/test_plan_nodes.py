@@ -9,7 +9,7 @@ from verlaunch.planning.nodes import facts, nodes, rows
 
 RM = RewardSpec((PartSpec("rm_score", ModelSpec("a/b", gpus=2)),), {"rm_score": 1.0})
 KNOWN = {0: "10.0.0.9", 1: "10.0.0.10"}
-LEADS = "leads: Ray's head, trainer, queue, rollout workers, reward"
+LEADS = "leads: Ray's head, trainer, rollout workers, reward"
 
 
 def of(*flags: str, hardware: str = "gpu") -> Config:
@@ -53,7 +53,7 @@ def test_numbers_follow_the_text_of_the_addresses_once_all_are_known() -> None:
 
 def test_the_head_of_another_cluster_is_not_on_our_node_0() -> None:
     guest = classic("--ray_address", "auto")
-    assert dict(rows(guest, None))["node 0"].startswith("leads: trainer, queue, ")
+    assert dict(rows(guest, None))["node 0"].startswith("leads: trainer, rollout workers, ")
 
 
 def test_the_map_of_many_machines_is_short() -> None:

@@ -67,6 +67,17 @@ def test_a_reward_that_died_is_told_instead(
         sample(watched(buffer, nothing, leave))
 
 
+def test_what_comes_during_a_wait_is_handed_out(
+    buffer: ReplayBuffer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replay_buffer, "tq", queue(a="finished", b="running"))
+
+    def receive() -> None:
+        monkeypatch.setattr(replay_buffer, "tq", queue(a="finished", b="finished"))
+
+    assert sample(watched(buffer, receive, leave)) == ["a_0_0", "b_0_0"]
+
+
 def test_a_wait_can_be_left(buffer: ReplayBuffer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(replay_buffer, "tq", queue(a="finished", b="running"))
     with pytest.raises(Left):

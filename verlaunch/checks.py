@@ -40,7 +40,6 @@ SIZES = (
     "trainer.total_epochs",
     "trainer.total_training_steps",
     "trainer.save_freq",
-    "transfer_queue.backend.SimpleStorage.num_data_storage_units",
 )
 # Worked out when null, or they follow such a key.
 OPEN = {key for key, _ in RULES} | {key for key in SIZES if "batch_size" in key}

@@ -41,6 +41,7 @@ from verlaunch.planning.uses import uses_critic, uses_reference
 
 LABEL = 12  # characters
 LINE = 88
+SERVERS_AT_ONCE = 2  # vLLM's, that find a CPU at the same time; the others come after them
 Rows = tuple[tuple[str, str], ...]  # label, what a person reads
 
 __all__ = ["Plan", "Rows", "Steps", "batch_of", "differing", "make_plan", "processes", "row",
@@ -111,22 +112,18 @@ def batch_of(verl: dict[str, Any]) -> Batch:
 def processes(verl: dict[str, Any]) -> int:
     """Python processes of ours and verl's beside Ray's own: what memory goes to."""
     replicas = ranks(verl) // get(verl, f"{ROLLOUT}.tensor_model_parallel_size")
-    fixed = 3 + 3  # launcher, guardian, driver; trainer, queue, router
-    return fixed + ranks(verl) + 2 * replicas + _rollout_workers(verl) + _storage_units(verl)
+    fixed = 3 + 1  # launcher, guardian, driver; trainer
+    return fixed + ranks(verl) + 2 * replicas + _rollout_workers(verl)
 
 
 def _rollout_workers(verl: dict[str, Any]) -> int:
     return get(verl, f"{ROLLOUT}.agent.num_workers")
 
 
-def _storage_units(verl: dict[str, Any]) -> int:
-    return get(verl, "transfer_queue.backend.SimpleStorage.num_data_storage_units")
-
-
 def _ray_cpus(verl: dict[str, Any]) -> int:
-    """Logical CPUs of each machine: verl asks for 3 per rank and 1 per actor, and waits for ever
-    with fewer."""
-    return 3 * ranks_here(verl) + _storage_units(verl) + _rollout_workers(verl) + 6
+    """Logical CPUs of each machine: verl asks for 3 per rank, and waits for ever with fewer; the
+    trainer and each rollout worker have 1, and so has a vLLM server until it is placed."""
+    return 3 * ranks_here(verl) + _rollout_workers(verl) + 1 + SERVERS_AT_ONCE
 
 
 def object_store_bytes(batch: Batch, length: int, memory_gib: float) -> int:

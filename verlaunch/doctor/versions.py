@@ -5,11 +5,11 @@ look_at_versions(patient, say).seen    # "all 197 packages as in locks/cpu.txt"
 
 from verlaunch.doctor.line import BAD, LOOK, OK, Line
 from verlaunch.doctor.patient import Patient, Say
-from verlaunch.guards.versions import CORE, SHOWN, differing, installed, is_ours, lock_pins
+from verlaunch.guards.versions import CORE, SHOWN, differing, expected, installed, is_ours
 
 
 def look_at_versions(patient: Patient, say: Say) -> Line:
-    pins, lock = lock_pins(patient.hardware), f"locks/{patient.hardware}.txt"
+    pins, lock = expected(patient.hardware), f"locks/{patient.hardware}.txt"
     if not pins:
         return Line("versions", OK, "installed without a checkout: there is no lock here")
     told = differing(pins, installed())

@@ -39,9 +39,7 @@ ACTORS = {
     "Runner": "trainer",
     "WorkerDict": "training worker",
     "RolloutShell": "rollout worker",
-    "vLLMHttpServer": "vLLM server",
-    "TransferQueueController": "queue",
-    "SimpleStorageUnit": "queue's storage",
+    "Server": "vLLM server",
 }
 # Its death is answered by the trainer, which saves and says more (Trainer._ask_reward).
 SPARED = ("RewardActor",)

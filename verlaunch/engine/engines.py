@@ -25,7 +25,7 @@ from verl.utils.device import get_device_name
 from verl.workers.engine import EngineRegistry
 from verl.workers.engine.fsdp.transformer_impl import FSDPEngineWithLMHead, FSDPEngineWithValueHead
 
-from verlaunch.engine import heartbeat
+from verlaunch.engine import heartbeat, shortcuts, threads
 from verlaunch.engine.writing import WholeSaves
 
 BACKENDS = ["fsdp", "fsdp2"]
@@ -90,8 +90,12 @@ class _AnyDevice(WholeSaves):
     def forward_backward_batch(
         self, data: TensorDict, loss_function: Any, forward_only: bool = False
     ) -> Any:
+        threads.use_for_training(self.model_config)
+        data = without_texts(data)
+        if shortcuts.fits_at_once(data, self.get_data_parallel_size()):  # type: ignore[attr-defined]
+            shortcuts.mark_whole(data)
         return super().forward_backward_batch(  # type: ignore[misc]
-            without_texts(data), loss_function, forward_only
+            data, loss_function, forward_only
         )
 
     def forward_step(self, micro_batch: TensorDict, *args: Any, **kwargs: Any) -> Any:

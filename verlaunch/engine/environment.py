@@ -6,6 +6,7 @@ imported without torch. Nothing secret belongs here: Ray prints runtime environm
 
 import os
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ PRIVATE = {
     "RAY_enable_metrics_collection": "0",
     "RAY_DEDUP_LOGS": "0",
     "RAY_prestart_worker_first_driver": "0",  # workers for a dozen logical CPUs that nobody uses
+    "RAY_num_workers_soft_limit": "0",  # verl's one-time tasks would each leave a worker behind
     # Ray's dashboard process runs even where there is none, and shows its metrics to everybody;
     # with a port that is none it gives that up (ray/dashboard/head.py:361).
     "DASHBOARD_METRIC_PORT": "-1",
@@ -47,9 +49,18 @@ CPU = {
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",
     # With "uni" below vLLM keeps its worker inside EngineCore: one process less per replica.
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+    # vLLM compiles the count of likelier tokens (v1/sample/ops/logprobs.py): with gcc, 20 s in the
+    # first generation on a new machine, for a sum.
+    "TORCHDYNAMO_DISABLE": "1",
+    # Threads that wait for each other by spinning, libgomp's way, take the cores away from those
+    # they wait for as soon as anything else runs: 1.5 s a step became 2 to 5 s.
+    "OMP_WAIT_POLICY": "PASSIVE",
     "MALLOC_ARENA_MAX": "2",
     "MALLOC_TRIM_THRESHOLD_": "100000",
 }
+# Without its package vLLM would still ask flashinfer whether it samples, and end
+# (v1/sample/ops/topk_topp_sampler.py).
+WITHOUT_FLASHINFER = {"VLLM_USE_FLASHINFER_SAMPLER": "0"}
 CPU_ALONE = {"GLOO_SOCKET_IFNAME": "lo", "VLLM_HOST_IP": "127.0.0.1"}
 
 
@@ -64,6 +75,10 @@ def _network(hardware: str, place: Mapping[str, Any] | None) -> dict[str, str]:
     return found
 
 
+def _gpu() -> dict[str, str]:
+    return {} if find_spec("flashinfer") else WITHOUT_FLASHINFER
+
+
 def for_run(
     hardware: str, inherited: Mapping[str, str], place: Mapping[str, Any] | None = None
 ) -> dict[str, str]:
@@ -71,7 +86,8 @@ def for_run(
 
     `place`: address and interface of this machine in a run of several; None for one machine.
     """
-    ours = {**VERL, **PRIVATE, **(CPU if hardware == "cpu" else {}), **_network(hardware, place)}
+    of_hardware = CPU if hardware == "cpu" else _gpu()
+    ours = {**VERL, **PRIVATE, **of_hardware, **_network(hardware, place)}
     added = {name: value for name, value in ours.items() if name not in inherited}
     if place is not None:  # else whoever reaches a port of Ray's runs code on all machines
         added["RAY_AUTH_MODE"] = "token"

@@ -6,10 +6,10 @@
     ray.shutdown()                                        # ends what is ours, and nothing else
 
 Everything of ours belongs to this driver's job, in a namespace of its own: when the driver ends in
-any way, Ray ends it. verl's queue has one name in a whole cluster (transfer_queue/interface.py,
-line 200), so two verl runs would share it: a named actor, ours as well, keeps the place. Variables
-that Ray shows to everybody (runtime environments) carry nothing secret. Left out on purpose: Ray's
-own settings, which are the cluster's.
+any way, Ray ends it. Two runs that start together would find the same GPUs free, and verl wait for
+ever for those that the other has taken: a named actor keeps the place for one. Variables that Ray
+shows to everybody (runtime environments) carry nothing secret. Left out on purpose: Ray's own
+settings, which are the cluster's, and other verl jobs, which share nothing with ours.
 """
 
 import getpass
@@ -30,7 +30,6 @@ from verlaunch.engine import guest_check, heartbeat, home
 from verlaunch.errors import UserError, raise_all
 
 PLACE, NAMESPACE = "verlaunch-place", "verlaunch"  # of the actor that keeps the place
-QUEUE = "TransferQueueController"
 ANSWER_S, POLL_S = 5.0, 0.5
 FREED_S = 8.0  # a run that has just ended leaves its place some seconds later
 CONNECT_TRIES = "3"  # one a second; Ray's own 20 are for heads that are still starting
@@ -66,7 +65,7 @@ class Who:
 
 
 class Place:
-    """The one place for verl in a cluster; taken while this actor lives."""
+    """The one place for a run in a cluster; taken while this actor lives."""
 
     def __init__(self, who: dict[str, Any]) -> None:
         self.who = who
@@ -190,10 +189,6 @@ def _take_place(folder: Path) -> None:
             if time.monotonic() > until:
                 raise UserError(_taken("Another run")) from None
             time.sleep(POLL_S)
-    while _queue_is_there():
-        if time.monotonic() > until:
-            raise UserError(_taken("A verl job that verlaunch did not start"))
-        time.sleep(POLL_S)
 
 
 def _taken_by() -> Who | None:
@@ -208,15 +203,8 @@ def _taken_by() -> Who | None:
         return None
 
 
-def _queue_is_there() -> bool:
-    import ray
-
-    named = ray.util.list_named_actors(all_namespaces=True)
-    return any(actor["name"] == QUEUE for actor in named)
-
-
 def _taken(who: str) -> str:
     return (
-        f"{who} trains in this Ray cluster, and verl's queue has room for one run in each. Wait "
+        f"{who} trains in this Ray cluster, which takes one run of verlaunch at a time. Wait "
         "until it has ended, or leave --ray_address out: then this run has a cluster of its own."
     )

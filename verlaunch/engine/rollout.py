@@ -1,19 +1,21 @@
 """Agent loops as verl has them, with fewer messages per response.
 
 For each response stock verl pays four Ray calls (acquire a server, generate, release it, score) and
-three writes to its queue: about 15 ms whatever the response's length. Here a response costs one Ray
-call (generate); servers are chosen in this process, the reward manager lives in this process, and
-finished responses are written together, every few milliseconds, while the others are still being
-generated.
+three writes to its queue: about 15 ms whatever the response's length. Here a batch's requests go to
+vLLM together (client.py), the reward manager lives in this process, and a batch's rows go to the
+trainer's table (queue.py) as the answer to the call that asked for them.
 """
 
 import asyncio
 import logging
 from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import ray
-import transfer_queue as tq
+import transfer_queue
+from tensordict import TensorDict
 from verl.experimental.agent_loop.agent_loop import (
     AgentLoopBase,
     AgentLoopOutput,
@@ -23,81 +25,75 @@ from verl.experimental.agent_loop.agent_loop import (
 from verl.experimental.agent_loop.single_turn_agent_loop import SingleTurnAgentLoop
 from verl.trainer.ppo.reward import load_reward_manager
 from verl.trainer.ppo.v1.agent_loop_tq import AgentLoopManagerTQ, AgentLoopWorkerTQ
-from verl.utils.tensordict_utils import list_of_dict_to_tensordict
-from verl.workers.rollout.llm_server import LLMServerClient
 
-from verlaunch.engine import heartbeat, memory, shell
+from verlaunch.engine import heartbeat, memory, queue, shell
+from verlaunch.engine.packing import packed, unpacked
 from verlaunch.engine.reward_manager import RewardManager, extra_info
+from verlaunch.engine.table import columns_of
 
 logger = logging.getLogger(__name__)
 
-FLUSH_INTERVAL_S = 0.02
 
+@dataclass(frozen=True)
+class Parcel:
+    """Rows on their way to the trainer's table."""
 
-class DirectClient(LLMServerClient):
-    """Knows every rollout server and takes the one with the fewest of our requests in flight."""
-
-    def __init__(self, config: Any, load_balancer_handle: Any, servers: dict[str, Any]) -> None:
-        super().__init__(config, load_balancer_handle)
-        self.servers = servers
-        self.in_flight = dict.fromkeys(servers, 0)
-
-    async def _acquire_server(self, request_id: str, **extra: Any) -> tuple[str, Any]:
-        server = min(self.in_flight, key=self.in_flight.__getitem__)
-        self.in_flight[server] += 1
-        return server, self.servers[server]
-
-    def _release_server(self, server_id: str, request_id: str | None = None) -> None:
-        self.in_flight[server_id] -= 1
+    partition: str
+    keys: list[str]
+    columns: dict[str, Any]
+    tags: list[dict[str, Any]]
 
 
 class Outbox:
-    """Collects rows for the queue and writes what has gathered since the last write in one go."""
+    """The rows of one batch, until all are there. Every key stands for one row, or for a prompt,
+    which has a status and no fields."""
 
     def __init__(self) -> None:
-        self.waiting: list[tuple[str, str, dict[str, Any], dict[str, Any], asyncio.Future]] = []
-        self.flusher: asyncio.Task | None = None
+        self.rows: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = []
 
-    async def put(self, partition: str, key: str, fields: dict[str, Any], tag: dict) -> None:
-        """Returns when the row is in the queue."""
-        written = asyncio.get_running_loop().create_future()
-        self.waiting.append((partition, key, fields, tag, written))
-        if self.flusher is None or self.flusher.done():
-            self.flusher = asyncio.create_task(self._flush())
-        await written
+    def put(self, partition: str, key: str, fields: Mapping[str, Any], tag: dict) -> None:
+        self.rows.append((partition, key, dict(fields), tag))
 
-    async def _flush(self) -> None:
-        await asyncio.sleep(FLUSH_INTERVAL_S)
-        while self.waiting:
-            rows, self.waiting = self.waiting, []
-            # One write per partition and set of fields: rows of one write share their columns.
-            groups: dict[tuple, list] = defaultdict(list)
-            for row in rows:
-                groups[(row[0], tuple(sorted(row[2])))].append(row)
-            for (partition, names), group in groups.items():
-                await self._write(partition, bool(names), group)
-
-    async def _write(self, partition: str, has_fields: bool, group: list) -> None:
-        keys = [row[1] for row in group]
-        tags = [row[3] for row in group]
-        try:
-            fields = list_of_dict_to_tensordict([row[2] for row in group]) if has_fields else None
-            await tq.async_kv_batch_put(keys=keys, partition_id=partition, fields=fields, tags=tags)
-        except Exception as error:
-            for row in group:
-                row[4].set_exception(error)
-        else:
-            for row in group:
-                row[4].set_result(None)
+    def parcels(self) -> list[Parcel]:
+        """Rows with the same fields together: they share their columns."""
+        groups: dict[tuple, list] = defaultdict(list)
+        for row in self.rows:
+            groups[(row[0], tuple(sorted(row[2])))].append(row)
+        return [
+            Parcel(
+                partition,
+                [row[1] for row in group],
+                {name: packed(c) for name, c in columns_of([row[2] for row in group]).items()},
+                [row[3] for row in group],
+            )
+            for (partition, _), group in groups.items()
+        ]
 
 
 class RolloutWorker(AgentLoopWorkerTQ.__ray_actor_class__):  # type: ignore[name-defined]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
+        queue.install()  # verl's worker opens the queue
+        transfer_queue.async_kv_batch_put = self._take
         super().__init__(*args, **kwargs)
         self.manager: RewardManager = load_reward_manager(self.config, self.tokenizer)
         self.outbox = Outbox()
         self.single_turn: AgentLoopBase | None = None
         memory.freeze()
+
+    async def generate_sequences(self, batch: TensorDict) -> list[Parcel]:
+        """The rows of all prompts' responses, and of each prompt whether it is finished."""
+        self.outbox = outbox = Outbox()
+        await super().generate_sequences(batch)
+        await asyncio.gather(*self.background_tasks)
+        return outbox.parcels()
+
+    async def _take(
+        self, keys: list[str], fields: TensorDict, tags: list[dict], partition_id: str
+    ) -> None:
+        """What verl's own agent loops, of several turns, write to the queue."""
+        for i, key in enumerate(keys):
+            row = {name: column[i] for name, column in fields.items()}
+            self.outbox.put(partition_id, key, row, tags[i])
 
     async def _run_prompt(
         self, prompt: dict, sampling_params: dict, trajectory: dict, trace: bool = False
@@ -120,7 +116,7 @@ class RolloutWorker(AgentLoopWorkerTQ.__ray_actor_class__):  # type: ignore[name
         for error in errors:
             logger.error("a response could not be made", exc_info=error)
         status = "failure" if errors else "finished"
-        await self.outbox.put("val" if validate else "train", uid, {}, {"status": status})
+        self.outbox.put("val" if validate else "train", uid, {}, {"status": status})
 
     async def _run_agent_loop(
         self, sampling_params: dict, trajectory: dict, *, agent_name: str, **kwargs: Any
@@ -168,7 +164,7 @@ class RolloutWorker(AgentLoopWorkerTQ.__ray_actor_class__):  # type: ignore[name
     async def _agent_loop_postprocess(
         self, output: AgentLoopOutput | list[AgentLoopOutput], validate: bool, **kwargs: Any
     ) -> None:
-        """verl's own rows, caught on their way to the queue and written together with others."""
+        """verl's own rows, made without its detours for images and distillation."""
         outputs = output if isinstance(output, list) else [output]
         plain = len(outputs) == 1 and not outputs[0].multi_modal_data
         if not plain or self.distillation_enabled:
@@ -177,7 +173,7 @@ class RolloutWorker(AgentLoopWorkerTQ.__ray_actor_class__):  # type: ignore[name
         await self._compute_score(outputs, kwargs, validate)
         heartbeat.beat()
         key, fields, tag = row_of(outputs[0], kwargs)
-        await self.outbox.put("val" if validate else "train", key, fields, tag)
+        self.outbox.put("val" if validate else "train", key, fields, tag)
 
 
 def row_of(output: AgentLoopOutput, kwargs: dict[str, Any]) -> tuple[str, dict, dict]:
@@ -211,8 +207,25 @@ def row_of(output: AgentLoopOutput, kwargs: dict[str, Any]) -> tuple[str, dict, 
 class RolloutManager(AgentLoopManagerTQ):
     """Named by `rollout.agent.agent_loop_manager_class`; uses the shells of the driver."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.asked: list[ray.ObjectRef] = []
+
     async def _init_agent_loop_workers(self) -> None:
         count = self.rollout_config.agent.num_workers
         self.agent_loop_workers = [ray.get_actor(shell.name_of(index)) for index in range(count)]
         rest = (self.config, self.llm_client, self.teacher_client, self.reward_loop_worker_handles)
         await asyncio.gather(*[worker.begin.remote(*rest) for worker in self.agent_loop_workers])
+
+    def generate_sequences(self, prompts: TensorDict) -> None:
+        """Asks the workers, and returns at once; `receive` has their answers."""
+        chunks = prompts.chunk(len(self.agent_loop_workers))
+        pairs = zip(self.agent_loop_workers, chunks, strict=False)
+        self.asked += [worker.generate_sequences.remote(chunk) for worker, chunk in pairs]
+
+    def receive(self, timeout_s: float) -> None:
+        """Puts answers into the trainer's table, as soon as there is one."""
+        done, self.asked = ray.wait(self.asked, timeout=timeout_s)
+        for parcel in (parcel for answer in ray.get(done) for parcel in answer):
+            columns = {name: unpacked(column) for name, column in parcel.columns.items()}
+            queue.TABLE.put(parcel.keys, parcel.partition, columns, parcel.tags)

@@ -4,23 +4,29 @@ The driver names this class without paying for verl's import; the actor pays, in
 rest of the start.
 """
 
-import importlib
 import os
 import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from verlaunch.engine import home, router
 
-ROLLOUT_SERVER = "verl.workers.rollout.vllm_rollout.vllm_async_server"
+def _replica() -> type:
+    from verlaunch.engine.server import Replica
+
+    return Replica
 
 
-def _start_queue(config: Any) -> None:
-    """verl's queue in its own processes, early; verl's own call then finds it."""
-    import transfer_queue
+def _serve() -> None:
+    """Our rollout servers in the place of verl's, and no load balancer: verl starts one in a
+    process that imports all of verl (0.6 GiB), and has a key for another one, but none for none
+    (workers/rollout/router.py:397). Our clients choose servers themselves."""
+    from verl.workers.rollout import replica, router
 
-    transfer_queue.init(config)
+    replica.RolloutReplicaRegistry.register("vllm", _replica)
+    router.get_router_handle = lambda **_: None
+    # Needed when the servers start; imported while the training ranks import what they need.
+    threading.Thread(target=_replica).start()
 
 
 class Runner:
@@ -37,17 +43,13 @@ class Runner:
     ) -> None:
         from omegaconf import OmegaConf
 
-        config["actor_rollout_ref"]["rollout"]["router_config_path"] = str(router.CONFIG)
-        storage = config["transfer_queue"]["backend"]["SimpleStorage"]
-        storage["required_node_resource"] = home.resource()  # beside who reads it all
         tree = OmegaConf.create(config)
-        queue = threading.Thread(target=_start_queue, args=(tree.transfer_queue,))
-        queue.start()
         from verl.plugin.platform.platform_manager import PlatformRegistry
         from verl.trainer.main_ppo import TaskRunnerV1
         from verl.trainer.ppo.utils import need_critic, need_reference_policy
         from verl.utils.config import validate_config
 
+        from verlaunch.engine import queue, shortcuts
         from verlaunch.engine.patience import PatientChannel
         from verlaunch.engine.trainer import Trainer
         from verlaunch.record import STOP_SOON
@@ -59,9 +61,9 @@ class Runner:
         Trainer.training = TrainerSettings(**training)
         channel.phase("loading models")
         validate_config(tree, need_reference_policy(tree), need_critic(tree))
-        queue.join()
-        # Needed when the rollout servers start; imported while the training ranks import theirs.
-        threading.Thread(target=importlib.import_module, args=(ROLLOUT_SERVER,)).start()
+        queue.install()
+        shortcuts.install()
+        _serve()
         task = TaskRunnerV1.__ray_actor_class__()
         task.run(tree)
         trainer = task.trainer

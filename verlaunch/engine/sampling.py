@@ -1,6 +1,6 @@
-"""verl's replay buffer, which polls for a step's responses, made to poll often and to be stopped.
+"""verl's replay buffer, which polls for a step's responses, made to await them and to be stopped.
 
-    buffer = watched(super()._build_replay_buffer(), at_poll=..., at_failure=...)
+    buffer = watched(super()._build_replay_buffer(), wait=..., at_failure=...)
 
 verl sleeps 2.0 s between two polls, without a key (trainer/ppo/v1/replay_buffer.py:144), has no
 way out of the loop (:409), and takes a prompt whose responses failed for a finished one, so that a
@@ -12,23 +12,20 @@ from typing import Any
 
 from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
 
-POLL_INTERVAL_S = 0.05
-
 
 class RowsLost(Exception):
     """The rollout failed for some prompts; the log says above how."""
 
 
 def watched(
-    buffer: ReplayBuffer, at_poll: Callable[[], None], at_failure: Callable[[], None]
+    buffer: ReplayBuffer, wait: Callable[[], None], at_failure: Callable[[], None]
 ) -> ReplayBuffer:
-    """Both may raise. at_poll: before each wait; at_failure: before RowsLost is raised."""
-    buffer.poll_interval = POLL_INTERVAL_S
-    wait, sample = buffer._wait_for_next_poll, buffer.sample
+    """Both may raise. wait: between two polls; at_failure: before RowsLost is raised."""
+    sample = buffer.sample
 
-    def wait_or_stop(*arguments: Any) -> float:
-        at_poll()
-        return wait(*arguments)
+    def wait_or_stop(partition_id: str, last_debug_time: float) -> float:
+        wait()
+        return last_debug_time
 
     def whole_sample(global_steps: int, partition_id: str, batch_size: int) -> Any:
         try:

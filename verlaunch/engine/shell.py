@@ -40,8 +40,8 @@ class RolloutShell:
     async def report(self) -> dict[str, Any] | None:
         return self.worker.manager.report()
 
-    async def generate_sequences(self, batch: Any) -> None:
-        await self.worker.generate_sequences(batch)
+    async def generate_sequences(self, batch: Any) -> list[Any]:
+        return await self.worker.generate_sequences(batch)
 
 
 def start(count: int, model: str, secrets: Mapping[str, str] | None = None) -> list[Any]:

@@ -26,16 +26,17 @@ from verl.trainer.ppo.v1.trainer_base import register_trainer
 
 from rewards.curves import means
 from verlaunch.alerts import Alerts
-from verlaunch.engine import memory, reward_actor, samples, sampling, shell, tracking
+from verlaunch.engine import memory, queue, reward_actor, samples, sampling, shell, tracking
 from verlaunch.engine.algorithm import Algorithm
+from verlaunch.engine.client import DirectClient
 from verlaunch.engine.epochs import Epochs
 from verlaunch.engine.patience import PatientChannel
-from verlaunch.engine.rollout import DirectClient
 from verlaunch.engine.workers import ActorRolloutRef, Training
 from verlaunch.record import STOP_SOON, Tail, has_step, numbers
 from verlaunch.training import TrainerSettings
 
 UNLOGGED = "metrics"  # in a checkpoint's state
+POLL_INTERVAL_S = 0.2  # between two looks for a request to stop
 
 
 class _StopTraining(Exception):
@@ -63,12 +64,13 @@ class Trainer(Algorithm, Epochs):
 
     def _build_replay_buffer(self) -> ReplayBuffer:
         buffer = super()._build_replay_buffer()
-        return sampling.watched(buffer, self._stop_when_told, self._stop_when_unscored)
+        return sampling.watched(buffer, self._wait_for_rows, self._stop_when_unscored)
 
-    def _stop_when_told(self) -> None:
+    def _wait_for_rows(self) -> None:
         """A rollout is given up when there is little time: its batch comes again."""
         if self.channel.stop_requested() == STOP_SOON:
             self._leave_rollout()
+        self.agent_loop_manager.receive(POLL_INTERVAL_S)
 
     def _stop_when_unscored(self) -> None:
         self._ask_reward()
@@ -93,6 +95,9 @@ class Trainer(Algorithm, Epochs):
         return manager.get_client(client_cls=DirectClient, servers=servers)
 
     def on_init_end(self) -> None:
+        for group in ("actor_rollout_wg", "critic_wg", "ref_policy_wg"):
+            if hasattr(self, group):
+                setattr(self, group, queue.Handed(getattr(self, group)))
         super().on_init_end()
         self.updated_step = self.global_steps
         memory.freeze()
@@ -160,6 +165,25 @@ class Trainer(Algorithm, Epochs):
     def on_train_end(self) -> None:
         self.global_steps = self.updated_step  # verl has counted on
         self._save_last()
+
+    def _compute_old_log_prob(self, batch: KVBatchMeta, metrics: dict[str, Any]) -> KVBatchMeta:
+        """Policy, reference and critic read the same rows, one after the other in the same
+        processes: all are asked at once, and none waits for what the trainer makes of another's
+        answer. What they are told is what verl tells them (trainer_base.py:1650,1695,1724)."""
+        info = {
+            "calculate_entropy": False,
+            "compute_loss": False,
+            "temperature": self.config.actor_rollout_ref.rollout.temperature,
+        }
+        if not self.config.algorithm.rollout_correction.bypass_mode:
+            self.actor_rollout_wg.send(
+                "compute_log_prob", batch, info | {"calculate_entropy": True}
+            )
+        if self.use_reference_policy and not self.ref_in_actor:
+            self.ref_policy_wg.send("compute_ref_log_prob", batch, info)
+        if self.use_critic:
+            self.critic_wg.send("infer_batch", batch, info)
+        return super()._compute_old_log_prob(batch, metrics)
 
     def _compute_metrics(
         self, batch: KVBatchMeta, metrics: dict[str, Any], *args: Any, **kwargs: Any

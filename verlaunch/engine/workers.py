@@ -20,7 +20,7 @@ from verl.utils.device import get_device_name
 from verl.utils.distributed import initialize_global_process_group_ray
 from verl.workers.engine_workers import ActorRolloutRefWorker, TrainingWorker, TrainingWorkerConfig
 
-from verlaunch.engine import engines, memory
+from verlaunch.engine import engines, memory, shortcuts
 from verlaunch.engine.engines import as_if
 from verlaunch.engine.updates import Updates
 
@@ -36,9 +36,12 @@ on_all_ranks = register(
 class Training(TrainingWorker):
     """One rank of the critic, or of the actor or reference inside `ActorRolloutRef`."""
 
+    short = True  # what verl does for nothing is left out; see shortcuts.py
     updates: Updates | None = None  # while the actor is updated
 
     def __init__(self, config: TrainingWorkerConfig) -> None:
+        if self.short:
+            shortcuts.install()
         if get_device_name() == "cpu":
             initialize_global_process_group_ray(None, backend="cpu:gloo")
         super().__init__(config)
@@ -84,3 +87,14 @@ class ActorRolloutRef(ActorRolloutRefWorker):
     def init_model(self) -> None:
         super().init_model()
         memory.freeze()
+
+    # Both as verl's, but for who waits: see Trainer._compute_old_log_prob.
+    @register(
+        dispatch_mode=make_nd_compute_dataproto_dispatch_fn(mesh_name="actor"), blocking=False
+    )
+    def compute_log_prob(self, data: TensorDict) -> TensorDict | None:
+        return super().compute_log_prob(data)
+
+    @register(dispatch_mode=make_nd_compute_dataproto_dispatch_fn(mesh_name="ref"), blocking=False)
+    def compute_ref_log_prob(self, data: TensorDict) -> TensorDict | None:
+        return super().compute_ref_log_prob(data)

@@ -20,7 +20,6 @@ BUDGET = f"{ACTOR}.ppo_max_token_len_per_gpu"
 MICRO = f"{ACTOR}.ppo_micro_batch_size_per_gpu"
 CHECKPOINTING = "model.enable_gradient_checkpointing"
 KV_BYTES = f"{ROLLOUT}.engine_kwargs.vllm.kv_cache_memory_bytes"
-STORAGE = "transfer_queue.backend.SimpleStorage.total_storage_size"
 
 
 @dataclass(frozen=True)
@@ -201,11 +200,6 @@ def _sdpa(run: Run) -> str | None:
     return f"+{key}=sdpa +critic.model.override_config.attn_implementation=sdpa"
 
 
-def _storage(run: Run) -> str | None:
-    now = run.whole(STORAGE)
-    return f"{STORAGE}={2 * now}" if now else None
-
-
 def _all_linear(run: Run) -> str | None:
     if get(run.config, "actor_rollout_ref.model.target_modules") == "all-linear":
         return None
@@ -249,7 +243,6 @@ KNOBS: dict[str, Callable[[Run], str | None]] = {
     "rate_down": _rate_down,
     "eager": _eager,
     "sdpa": _sdpa,
-    "storage": _storage,
     "all_linear": _all_linear,
     "dividing_micro": _dividing_micro,
 }

@@ -37,7 +37,6 @@ IN_WORDS = {
     "rate_down": "a tenth of `--lr`",
     "eager": "`actor_rollout_ref.rollout.enforce_eager=true`",
     "sdpa": "`attn_implementation=sdpa` for policy and critic",
-    "storage": "twice the `total_storage_size` of the queue",
     "all_linear": "`actor_rollout_ref.model.target_modules=all-linear`",
     "dividing_micro": "micro batches of 1",
 }

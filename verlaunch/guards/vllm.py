@@ -1,4 +1,4 @@
-"""What vLLM and verl's queue between it and the trainer cannot do with a configuration.
+"""What vLLM, and verl's rollouts with it, cannot do with a configuration.
 
     [finding.text for finding in problems(scene)]
     ->  ["actor_rollout_ref.rollout.engine_kwargs.vllm.swap_space=4: this vLLM has no argument
@@ -37,7 +37,7 @@ SOURCES = {
 def problems(scene: Scene) -> Iterator[Finding]:
     yield from _replicas(scene)
     yield from _vllm(scene)
-    yield from _queue(scene)
+    yield from _prompts_at_once(scene)
 
 
 def _replicas(scene: Scene) -> Iterator[Finding]:
@@ -116,16 +116,9 @@ def _fields(file: Path, classes: tuple[str, ...]) -> Iterator[str]:
             yield from (f.target.id for f in found if isinstance(f.target, ast.Name))
 
 
-def _queue(scene: Scene) -> Iterator[Finding]:
-    """Rows that verl's queue holds at once: those of a step (storage/simple_storage.py:202)."""
+def _prompts_at_once(scene: Scene) -> Iterator[Finding]:
+    """A step asks for its prompts in portions of one size."""
     verl = scene.config.verl
-    key = "transfer_queue.backend.SimpleStorage.total_storage_size"
-    rows = get(verl, "data.train_batch_size") * (get(verl, f"{ROLLOUT}.n") + 1)
-    if get(verl, key) < rows:
-        yield Finding(
-            f"{said(verl, key)} rows, and a step puts {rows} into the queue (each prompt and its "
-            f"responses). Leave it out, or use {key}={2 * rows}."
-        )
     wanted = get(verl, "data.gen_batch_size")
     if wanted and get(verl, "data.train_batch_size") % wanted:
         yield Finding(

@@ -28,9 +28,8 @@ class Programs:
     """
 
     launcher: int  # with the guardian and the driver
-    ray: int  # its servers, the workers that it keeps ready, and our router
+    ray: int  # its servers, and the workers that it keeps ready
     trainer: int
-    queue: int  # verl's TransferQueue: its controller and one storage unit
     rollout_worker: int  # each
     training: int  # each rank
     server: int  # vLLM's, each replica
@@ -39,13 +38,23 @@ class Programs:
 
 PROGRAMS = Programs(
     launcher=410 * MIB,
-    ray=930 * MIB,
+    ray=400 * MIB,
     trainer=548 * MIB,
-    queue=545 * MIB,
     rollout_worker=536 * MIB,
     training=550 * MIB,
     server=541 * MIB,
     engine=520 * MIB,
+)
+# On one machine the processes of a CPU run are forked from one that has imported everything
+# (engine/zygote.py); what they share is counted with the trainer. Seen 2026-11-22.
+FORKED = Programs(
+    launcher=700 * MIB,
+    ray=330 * MIB,
+    trainer=600 * MIB,
+    rollout_worker=150 * MIB,
+    training=110 * MIB,
+    server=40 * MIB,
+    engine=260 * MIB,
 )
 # Numbers per token and layer that a forward pass keeps for its backward pass, as transformers
 # computes them with sdpa: three of the hidden size per norm (its input, scaled, weighted), queries,
@@ -99,13 +108,14 @@ def _replicas(use: Use) -> int:
 
 def _programs(use: Use) -> tuple[Part, ...]:
     engines = 1 if use.tp == 1 else 1 + use.tp  # see derive.py on the executor
+    seen = FORKED if use.nodes == 1 else PROGRAMS
     return (
-        Part("launcher", PROGRAMS.launcher),
-        Part("Ray", PROGRAMS.ray),
-        Part("trainer and its queue", PROGRAMS.trainer + PROGRAMS.queue),
-        Part("rollout workers", use.rollout_workers * PROGRAMS.rollout_worker),
-        Part("training workers", _node(PROGRAMS.training, use)),
-        Part("vLLM", _replicas(use) * (PROGRAMS.server + engines * PROGRAMS.engine)),
+        Part("launcher", seen.launcher),
+        Part("Ray", seen.ray),
+        Part("trainer", seen.trainer),
+        Part("rollout workers", use.rollout_workers * seen.rollout_worker),
+        Part("training workers", _node(seen.training, use)),
+        Part("vLLM", _replicas(use) * (seen.server + engines * seen.engine)),
     )
 
 

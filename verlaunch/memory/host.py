@@ -43,7 +43,7 @@ def _base(use: Use) -> tuple[Part, ...]:
     # On a card vLLM has a process for the engine and one per rank, on the CPU one for both.
     engines = ranks * (seen.training + seen.engine + 2 * CUDA)
     engines += replicas * (seen.server + seen.engine)
-    rest = seen.launcher + seen.ray + seen.trainer + seen.queue
+    rest = seen.launcher + seen.ray + seen.trainer
     return (
         Part("processes", engines + rest + use.rollout_workers * seen.rollout_worker),
         Part("Ray's object store", use.object_store_bytes),

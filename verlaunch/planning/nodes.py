@@ -2,7 +2,7 @@
 
     for label, text in rows(config, spec, {0: "10.0.0.1", 1: "10.0.0.2"}):
         print(label, text)
-    # node 0   10.0.0.1; leads: Ray's head, trainer, queue, rollout workers, reward; GPUs 1-8:
+    # node 0   10.0.0.1; leads: Ray's head, trainer, rollout workers, reward; GPUs 1-8:
     #          FSDP ranks 0-7 of actor and critic, vLLM replicas 0-3 of 2 GPUs; GPU 0: rm_score
     #          alone; main memory: reference
     # node 1   10.0.0.2; GPUs 0-7: FSDP ranks 8-15 of actor and critic, ...
@@ -26,7 +26,7 @@ from verlaunch.planning.uses import reference_in_actor, uses_critic, uses_refere
 
 MOST, FIRST = 8, 3  # nodes that all have a row, and those that have one of more nodes
 HEAD = "Ray's head"
-HOME = ("trainer", "queue", "rollout workers", "reward")  # engine/home.py
+HOME = ("trainer", "rollout workers", "reward")  # engine/home.py
 
 
 @dataclass(frozen=True)
