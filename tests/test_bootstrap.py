@@ -48,6 +48,7 @@ def build_editable(folder, config_settings=None, metadata_directory=None):
         for path, text in files.items():
             wheel.writestr(path, text)
     return name
+build_wheel = build_editable
 """
 
 

@@ -1,0 +1,231 @@
+"""The steps of scripts/offline_bundle.sh that are more than a call of pip.
+
+    python bundle.py plan DIR --lock locks/gpu.txt --hardware gpu --python 3.12   # DIR/pins.txt
+    python bundle.py pack DIR --piece_mib 56   # DIR/wheels -> bundle.json and part-001, ...
+    python bundle.py unpack DIR                # verified, joined: DIR/wheels, DIR/pins.txt
+    python bundle.py needed DIR                # what this Python's environment lacks of them
+
+Exit code 2 and one message for what the user can mend.
+"""
+
+import argparse
+import hashlib
+import shutil
+import sys
+import tarfile
+from dataclasses import replace
+from pathlib import Path
+from typing import IO, cast
+
+import manifest as manifests
+from manifest import Manifest
+from pieces import BLOCK, MIB, Reader, Writer, problems, sha256_of
+from pins import choose, is_good, normal, read_freeze
+from refusal import Refused
+
+OURS = "bundle.json bundle.json.new pins.txt needed.txt make.log install.log wheels built"
+
+
+def plan(arguments: argparse.Namespace) -> None:
+    folder: Path = arguments.folder
+    _refuse_strangers(folder)
+    have = read_freeze(arguments.have) if arguments.have else {}
+    chosen = choose(arguments.lock, arguments.python, have, arguments.minimal)
+    manifest = Manifest(
+        hardware=arguments.hardware,
+        python=arguments.python,
+        glibc=arguments.glibc,
+        lock_sha256=sha256_of(arguments.lock),
+        pins=chosen.pins,
+        on_target=chosen.on_target,
+        left_out=chosen.left_out,
+    )
+    _keep_what_fits(folder, manifest)
+    manifests.write(folder, manifest)
+    _write_pins(folder, chosen.pins)
+    said = f"{len(chosen.pins)} packages of {arguments.lock.name} for Python {arguments.python}"
+    if have:
+        said += f", {len(chosen.on_target)} are on the target"
+    if arguments.minimal:
+        said += f", {len(chosen.left_out)} left out as text-only"
+    print(f"{said}.")
+
+
+def _refuse_strangers(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in folder.iterdir():
+        if path.name not in OURS.split() and not path.name.startswith("part-"):
+            raise Refused(f"{folder} holds other files ({path.name}). Name a new or empty folder.")
+
+
+def _keep_what_fits(folder: Path, planned: Manifest) -> None:
+    """Wheels of an earlier make for the same machine and lock; everything else goes."""
+    try:
+        before = manifests.read(folder)
+    except Refused:
+        before = None
+    wheels = folder / "wheels"
+    same = ("hardware", "python", "glibc", "lock_sha256")
+    if before is None or any(getattr(before, key) != getattr(planned, key) for key in same):
+        shutil.rmtree(wheels, ignore_errors=True)
+    wheels.mkdir(exist_ok=True)
+    for path in wheels.iterdir():
+        name, version = name_and_version(path.name)
+        if path.suffix != ".whl" or not is_good(version, planned.pins.get(name, "")):
+            path.unlink()
+    for path in folder.glob("part-*"):
+        path.unlink()
+
+
+def name_and_version(wheel: str) -> tuple[str, str]:
+    """("nvidia-cublas", "13.1.0.3") for nvidia_cublas-13.1.0.3-py3-none-any.whl."""
+    words = wheel.split("-")
+    return normal(words[0]), words[1] if len(words) > 1 else ""
+
+
+def _write_pins(folder: Path, pins: dict[str, str]) -> None:
+    lines = [f"{name}=={version}\n" for name, version in sorted(pins.items())]
+    (folder / "pins.txt").write_text("".join(lines), encoding="utf-8")
+
+
+def pack(arguments: argparse.Namespace) -> None:
+    folder: Path = arguments.folder
+    manifest = manifests.read(folder)
+    files = sorted((folder / "wheels").glob("*.whl"))
+    found = dict(name_and_version(path.name) for path in files)
+    absent = [n for n, pin in manifest.pins.items() if not is_good(found.get(n, ""), pin)]
+    if absent:
+        raise Refused(f"No wheel came for {', '.join(absent)}. See {folder / 'make.log'}.")
+    manifest = replace(manifest, wheels={path.name: sha256_of(path) for path in files})
+    manifest = replace(manifest, id=manifests.id_of(manifest))
+    size = sum(path.stat().st_size for path in files)
+    held = f"{len(files)} wheels, {size / MIB:.0f} MiB"
+    if arguments.piece_mib:
+        manifest = _split(folder, manifest, files, arguments.piece_mib * MIB)
+        held += f", in {len(manifest.pieces)} pieces of at most {arguments.piece_mib} MiB"
+        shutil.rmtree(folder / "wheels")
+    manifests.write(folder, manifest)
+    print(f"Bundle {manifest.id}: {held}.")
+
+
+def _split(folder: Path, manifest: Manifest, files: list[Path], piece_bytes: int) -> Manifest:
+    with (
+        Writer(folder, manifest.id, piece_bytes) as writer,
+        tarfile.open(fileobj=cast(IO[bytes], writer), mode="w|") as tar,
+    ):
+        for path in files:
+            tar.add(path, arcname=path.name)
+    return replace(manifest, pieces=writer.pieces, stream_sha256=writer.sha256)
+
+
+def unpack(arguments: argparse.Namespace) -> None:
+    """Every wheel is hashed, joined from the pieces first where it is not there yet."""
+    folder: Path = arguments.folder
+    manifest = manifests.read(folder)
+    if not manifest.id:
+        raise Refused(f"The bundle in {folder} is unfinished: its make was interrupted. Repeat it.")
+    wrong = _wrong_wheels(folder, manifest)
+    if wrong and manifest.pieces:
+        _join(folder, manifest)
+    elif wrong:
+        raise Refused(*_told(folder, wrong))
+    _write_pins(folder, manifest.pins)
+    came = f"{len(manifest.pieces)} pieces, " if manifest.pieces else ""
+    print(f"Bundle {manifest.id}: {came}{len(manifest.wheels)} wheels, each with its SHA-256.")
+
+
+def _told(folder: Path, wrong: list[str]) -> list[str]:
+    return [
+        f"The bundle in {folder} did not arrive whole:",
+        *(f"  {line}" for line in wrong),
+        "Copy what is named again from where the bundle was made.",
+    ]
+
+
+def _wrong_wheels(folder: Path, manifest: Manifest) -> list[str]:
+    wrong = []
+    for name, digest in manifest.wheels.items():
+        path = folder / "wheels" / name
+        if not path.is_file():
+            wrong.append(f"wheels/{name} is missing")
+        elif sha256_of(path) != digest:
+            wrong.append(f"wheels/{name} is damaged: its SHA-256 is another")
+    return wrong
+
+
+def _join(folder: Path, manifest: Manifest) -> None:
+    if wrong := problems(folder, manifest.id, manifest.pieces):
+        raise Refused(*_told(folder, wrong))
+    wheels = folder / "wheels"
+    wheels.mkdir(exist_ok=True)
+    reader = Reader(folder, manifest.pieces)
+    with tarfile.open(fileobj=cast(IO[bytes], reader), mode="r|") as tar:
+        for member in tar:
+            content = tar.extractfile(member)
+            if content is None or member.name not in manifest.wheels:
+                raise Refused(f"The pieces in {folder} hold {member.name}, no wheel of theirs.")
+            digest = hashlib.sha256()
+            with (wheels / f"{member.name}.new").open("wb") as file:
+                while block := content.read(BLOCK):
+                    digest.update(block)
+                    file.write(block)
+            if digest.hexdigest() != manifest.wheels[member.name]:
+                raise Refused(f"{member.name} came out of the pieces with another SHA-256.")
+            (wheels / f"{member.name}.new").replace(wheels / member.name)
+    while reader.read(BLOCK):
+        pass  # the end of a tar is padding
+    if reader.sha256 != manifest.stream_sha256:
+        raise Refused(f"The pieces in {folder} do not join to what was sent: copy them again.")
+
+
+def needed(arguments: argparse.Namespace) -> None:
+    """Prints the pins that this interpreter's path lacks; refuses where --have promised more."""
+    from importlib.metadata import distributions
+
+    manifest = manifests.read(arguments.folder)
+    there: dict[str, str] = {}
+    for one in distributions():
+        if name := one.metadata["Name"]:
+            there.setdefault(normal(name), one.version)
+    lacking = [
+        f"{name} {version}"
+        for name, version in manifest.on_target.items()
+        if (version and there.get(name) != version)
+    ]
+    if lacking:
+        raise Refused(
+            f"The bundle was made with --have for a machine that has {', '.join(lacking)};",
+            f"{sys.executable} has not. Name the Python that does (PYTHON=/path/to/python3 or "
+            "--python_exe), or make the bundle without --have.",
+        )
+    for name, pin in sorted(manifest.pins.items()):
+        if not is_good(there.get(name, ""), pin):
+            print(f"{name}=={pin}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    steps = parser.add_subparsers(dest="step", required=True)
+    for step in (plan, pack, unpack, needed):
+        one = steps.add_parser(step.__name__)
+        one.add_argument("folder", type=Path)
+        one.set_defaults(run=step)
+        if step is plan:
+            one.add_argument("--lock", type=Path, required=True)
+            one.add_argument("--hardware", required=True)
+            one.add_argument("--python", required=True)
+            one.add_argument("--glibc", required=True)
+            one.add_argument("--minimal", action="store_true")
+            one.add_argument("--have", type=Path)
+        if step is pack:
+            one.add_argument("--piece_mib", type=int, default=0)
+    arguments = parser.parse_args()
+    try:
+        arguments.run(arguments)
+    except Refused as refusal:
+        print(*refusal.args, sep="\n", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()
