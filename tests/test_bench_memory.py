@@ -142,11 +142,10 @@ def test_memory_in_use_per_card_is_read(
     ("command", "role"),
     [
         ("ray::WorkerDict.actor_rollout_compute_log_prob", "training worker"),
-        ("ray::vLLMHttpServer.generate", "vLLM"),
+        ("ray::Server.submit", "vLLM"),
         ("VLLM::EngineCore", "vLLM"),
         ("ray::Runner.run", "trainer"),
         ("ray::RolloutShell.load", "rollout worker"),
-        ("ray::SimpleStorageUnit", "queue"),
         ("/venv/bin/python -m verlaunch --steps 2", "launcher"),
         ("/venv/bin/python -m verlaunch.engine.driver out/launch.json", "launcher"),
         ("/site-packages/ray/core/src/ray/raylet/raylet --store", "Ray"),

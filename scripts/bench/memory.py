@@ -55,10 +55,9 @@ SIZES = {
 # Words in a process's command line -> its role; the first that fits.
 ROLES = (
     ("training worker", ("WorkerDict", "ActorRollout", "ray::Training")),
-    ("vLLM", ("vLLM", "VLLM", "EngineCore")),
+    ("vLLM", ("ray::Server", "VLLM", "EngineCore")),
     ("trainer", ("ray::Runner",)),
     ("rollout worker", ("RolloutShell",)),
-    ("queue", ("TransferQueue", "SimpleStorage")),
     ("reward", ("RewardActor",)),
     ("launcher", ("verlaunch.guardian", "verlaunch.engine.driver", "-m verlaunch")),
     ("Ray", ("ray",)),

@@ -5,23 +5,24 @@
 
 Ours: `ModelPart.score`, all responses arriving one by one and at once, as rollouts send them. By
 hand: the same conversations, tokenized, sorted by length, cut into batches of the same number of
-tokens, and run by transformers. Both in this process, in turns: the ratio is the median of those of
-the rounds, so that a busy machine is not counted against either. The goal is 0.9.
+tokens, and run by transformers. Both in this process, in turns, the other one first each time: the
+ratio is the median of those of the rounds, so that a busy machine is not counted against either.
+The goal is 0.9.
 The model (Llama, about 10 M parameters) is made here. Left out: vLLM, which batches by itself.
 """
 
 import argparse
 import asyncio
-import json
 import random
-import statistics
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from contest import Cell, Table, machine, median, versions, write_json
 from transformers import LlamaConfig, LlamaForSequenceClassification, PreTrainedTokenizerBase
 
 from rewards.models.part import ModelPart
@@ -31,7 +32,7 @@ from rewards.part import Row
 from rewards.spec import ModelSpec
 from verlaunch.demo.tokenizer import make_tokenizer
 
-REQUESTS, ROUNDS, GOAL = 256, 5, 0.9
+REQUESTS, ROUNDS = 256, 6
 SHORTEST, LONGEST = 10, 160  # characters of a response; the tokenizer writes one token per byte
 CLOSE = {"cpu": 1e-3, "cuda": 1e-1}  # between the two ways; bfloat16 on a card
 WORDS = ("the", "river", "runs", "slowly", "past", "old", "stones", "towards", "a", "grey", "sea")
@@ -56,10 +57,10 @@ def make_model(folder: Path) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def make_rows() -> list[Row]:
+def make_rows(count: int) -> list[Row]:
     dice = random.Random(0)
     rows = []
-    for i in range(REQUESTS):
+    for i in range(count):
         length = dice.randint(SHORTEST, LONGEST)
         response = " ".join(dice.choices(WORDS, k=length))[:length]
         prompt = {"role": "user", "content": f"Question {i}: what does the river do?"}
@@ -117,66 +118,85 @@ async def ours(part: ModelPart, rows: Sequence[Row]) -> list[float]:
     return [result["score"] for result in found]
 
 
-async def measure(folder: Path, tokenizer: Any, device: str) -> dict[str, Any]:
-    max_tokens = CPU_TOKENS if device == "cpu" else CUDA_TOKENS
-    rows, hand = make_rows(), ByHand(folder, tokenizer, device, max_tokens)
+@dataclass
+class Measured:
+    seconds: dict[str, list[float]]  # by contestant, one per round
+    difference: float  # the largest between two scores of the same row
+    curves: dict[str, float]
+
+
+async def measure(
+    folder: Path, tokenizer: Any, device: str, rows: list[Row], rounds: int
+) -> Measured:
+    hand = ByHand(folder, tokenizer, device, batch_tokens(device))
     part = ModelPart(
         ModelSpec(str(folder), device=device.partition(":")[0], backend="transformers")
     )
     await part.start()
     difference = _largest(await ours(part, rows), hand.score(rows))  # warms both up as well
     assert difference < CLOSE[device.partition(":")[0]], f"scores differ by {difference}"
-    seconds: dict[str, list[float]] = {"ours": [], "by_hand": []}
-    for _ in range(ROUNDS):
-        began = time.perf_counter()
-        await ours(part, rows)
-        middle = time.perf_counter()
-        hand.score(rows)
-        seconds["ours"].append(middle - began)
-        seconds["by_hand"].append(time.perf_counter() - middle)
+    seconds: dict[str, list[float]] = {"ours": [], "by hand": []}
+    for number in range(rounds):
+        for name in list(seconds)[:: -1 if number % 2 else 1]:
+            began = time.perf_counter()
+            if name == "ours":
+                await ours(part, rows)
+            else:
+                hand.score(rows)
+            seconds[name].append(time.perf_counter() - began)
     curves = part.curves()
     await part.close()
-    return _report(seconds, device, max_tokens, difference) | {"curves": curves}
+    return Measured(seconds, difference, curves)
+
+
+def batch_tokens(device: str) -> int:
+    return CPU_TOKENS if device == "cpu" else CUDA_TOKENS
 
 
 def _largest(a: Sequence[float], b: Sequence[float]) -> float:
     return max(abs(x - y) for x, y in zip(a, b, strict=True))
 
 
-def _report(
-    seconds: dict[str, list[float]], device: str, max_tokens: int, difference: float
-) -> dict[str, Any]:
-    rounds = zip(seconds["by_hand"], seconds["ours"], strict=True)
-    ratios = [by_hand / our for by_hand, our in rounds]
-    per_s = {name: REQUESTS / statistics.median(each) for name, each in seconds.items()}
-    return {
-        "device": device,
-        "requests": REQUESTS,
-        "batch_tokens": max_tokens,
-        "threads": threads(),
-        "ours_per_s": round(per_s["ours"], 1),
-        "by_hand_per_s": round(per_s["by_hand"], 1),
-        "ratio": round(statistics.median(ratios), 3),
-        "ratios": [round(ratio, 3) for ratio in ratios],
-        "largest_difference": difference,
+def table_of(found: Measured, requests: int) -> Table:
+    hand = found.seconds["by hand"]
+    ratio = {
+        name: median([theirs / its for theirs, its in zip(hand, each, strict=True)])
+        for name, each in found.seconds.items()
     }
+    rows: list[list[Cell]] = [
+        [name, requests, round(requests / median(each), 1), round(ratio[name], 3)]
+        for name, each in found.seconds.items()
+    ]
+    return Table(("name", "requests", "per s", "x by hand"), rows)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
+    parser.add_argument("--requests", type=int, default=REQUESTS)
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--json", type=Path, help="write the figures there as well")
     options = parser.parse_args()
     torch.set_num_threads(threads())
+    rows = make_rows(options.requests)
     with tempfile.TemporaryDirectory() as folder:
         tokenizer = make_model(Path(folder))
         device = devices(options.device, 0)[0]
-        found = asyncio.run(measure(Path(folder), tokenizer, device))
-    text = json.dumps(found, indent=2)
-    print(text)
-    print(f"ours / by hand: {found['ratio']:.2f} (goal {GOAL})")
-    if options.json:
-        options.json.write_text(text + "\n", encoding="utf-8")
+        found = asyncio.run(measure(Path(folder), tokenizer, device, rows, options.rounds))
+    print(machine())
+    table = table_of(found, options.requests)
+    print(table.text())
+    write_json(
+        options.json,
+        table,
+        versions=versions("torch", "transformers"),
+        device=device,
+        batch_tokens=batch_tokens(device),
+        threads=threads(),
+        seconds=found.seconds,
+        largest_difference=found.difference,
+        curves=found.curves,
+    )
 
 
 if __name__ == "__main__":

@@ -1,235 +1,273 @@
 #!/usr/bin/env python3
-"""Seconds per PPO step, seconds to the first one, memory and processes: ours against stock verl.
+"""Seconds per PPO step, seconds to the end of the first one, memory and processes: a contest.
 
-    .venv/bin/python scripts/bench/step.py --prompts 128 --steps 12 --json step.json
+    .venv/bin/python scripts/bench/step.py                                   # the CPU demo's model
+    .venv/bin/python scripts/bench/step.py --model 10M --response_tokens 64 --exact --steps 6
+    .venv/bin/python scripts/bench/step.py --contestants ours,trl --trl_python ~/env-trl/bin/python
 
-Both run the same model, data, sizes and platform, in turn. "stock" is verl's own sync trainer,
-replay buffer, agent loops, reward manager and process counts (8 storage units, 8 reward workers,
-8 agent workers); only the training workers are ours: verl's cannot open a process group on a CPU.
-Medians leave out the first step. Memory is the sum of resident memory over all processes of a run,
-sampled twice a second: shared pages count once per process.
+Contestants take turns, on one model, the same rows and sizes, one PPO epoch and one mini batch:
+
+- ours: the launcher, as a user starts it;
+- stock: verl's own sync trainer, queue, replay buffer, agent loops, reward manager and process
+  counts on the configuration of ours (scripts/gpu_check/stock.py says what it needs on a CPU);
+- plain: one process with PyTorch and transformers (plain_ppo.py);
+- trl: TRL's last PPO trainer, in an environment of its own (trl_ppo.py says how to make it).
+
+Medians leave out the first step. rss is the sum over all processes, in which shared pages count
+once per process; pss counts them once. "outside" is what no part of a step's clock has.
 """
-
-from __future__ import annotations  # Ray ships StockRunner without the names in its annotations
 
 import argparse
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
+BENCH = Path(__file__).resolve().parent
+ROOT = BENCH.parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "scripts"), str(BENCH)]
+from contest import GIB, Meter, Table, in_turn, machine, median, versions, write_json  # noqa: E402
 
-ROOT = Path(__file__).resolve().parents[2]
-STOCK_COUNTS = 8
 PARTS = ("gen", "old_log_prob", "ref", "values", "adv", "update_critic", "update_actor")
+CONTESTANTS = ("ours", "stock", "plain", "trl")
+HEADINGS = ("name", "s/step", "best", "end of step 1, s", "rss, GiB", "pss, GiB", "processes")
+SAMPLE_S = 0.5
+Steps = list[dict[str, Any]]
 
 
 @dataclass
 class Result:
-    name: str
-    first_step_s: float  # from the start of the command to the end of step 1
-    step_s: float  # median
+    step_s: float  # median without the first
+    best_s: float
+    first_step_s: float  # from the start of the command
     parts_s: dict[str, float]  # medians
-    peak_rss_gib: float
+    rss: int
+    pss: int
     processes: int
 
 
-class Meter(threading.Thread):
-    """Peak resident memory and process count of a process and all below it."""
-
-    def __init__(self, pid: int) -> None:
-        super().__init__(daemon=True)
-        self.root = psutil.Process(pid)
-        self.peak_bytes = self.processes = 0
-        self.done = threading.Event()
-
-    def run(self) -> None:
-        while not self.done.wait(0.5):
-            sizes = [rss for p in self._all() if (rss := self._rss(p))]
-            self.peak_bytes = max(self.peak_bytes, sum(sizes))
-            self.processes = max(self.processes, len(sizes))
-
-    def _all(self) -> list[psutil.Process]:
-        try:
-            return [self.root, *self.root.children(recursive=True)]
-        except psutil.NoSuchProcess:
-            return []
-
-    @staticmethod
-    def _rss(process: psutil.Process) -> int:
-        try:
-            return process.memory_info().rss
-        except psutil.Error:
-            return 0
+def timed(found: list[float]) -> tuple[float, float]:
+    later = found[1:] or found
+    return median(later), min(later)
 
 
-def measured(name: str, command: list[str], folder: Path, env: dict[str, str]) -> Result:
-    start = time.time()
-    with (folder.parent / f"{name}.log").open("w") as log:
+def watched(command: Sequence[str], log: Path, steps_of: Any, env: dict[str, str]) -> Result:
+    """steps_of(): the steps so far, as dicts of verl's timing keys. The end of the first is seen
+    within 0.05 s."""
+    began, first = time.time(), 0.0
+    with log.open("w") as out:
         process = subprocess.Popen(
-            command, env=env, stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT
+            command, env=env, stdin=subprocess.PIPE, stdout=out, stderr=subprocess.STDOUT
         )
-        meter = Meter(process.pid)
+        meter = Meter(process.pid, SAMPLE_S)
         meter.start()
-        code = process.wait()
+        while process.poll() is None:
+            if not first and steps_of():
+                first = time.time() - began
+            time.sleep(0.05)
     meter.done.set()
-    if code:
-        raise SystemExit(f"{name} ended with {code}; see {log.name}")
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    steps = [line for line in lines if "timing_s/step" in line]
-
-    def median(key: str) -> float:
-        return round(statistics.median(step[key] for step in steps[1:] if key in step), 3)
-
-    return Result(
-        name,
-        round(steps[0]["time"] - start, 1),
-        median("timing_s/step"),
-        {part: median(f"timing_s/{part}") for part in PARTS if f"timing_s/{part}" in steps[-1]},
-        round(meter.peak_bytes / 2**30, 2),
-        meter.processes,
-    )
+    meter.join()
+    steps: Steps = steps_of()
+    if process.returncode or not steps:
+        raise SystemExit(f"{command[-1]} ended with {process.returncode}; see {log}")
+    middle, best = timed([step["timing_s/step"] for step in steps])
+    names = [name for name in steps[-1] if name.startswith("timing_s/")]
+    parts = {name[9:]: timed([s[name] for s in steps if name in s])[0] for name in names}
+    parts.pop("step")
+    parts["outside"] = middle - sum(parts.values())
+    return Result(middle, best, first, parts, meter.rss, meter.pss, meter.processes)
 
 
-def ours(args: argparse.Namespace, folder: Path) -> Result:
-    words = [
-        sys.executable, "-m", "verlaunch", "--hardware", "cpu", "--recipe", "cpu_demo",
-        "--output_dir", str(folder), "--steps", str(args.steps),
-        "--mini_batch_size", str(args.mini or args.prompts),
-        "--ppo_epochs", "1", "--critic_epochs", "1",
-        f"data.train_batch_size={args.prompts}", "trainer.test_freq=100000",
-        "verlaunch.export=false", *args.overrides,
-    ]  # fmt: skip
-    return measured("ours", [*words, *data_words(args, folder)], folder, dict(os.environ))
+class Contest:
+    """The contestants on one model; each round writes below `folder`."""
+
+    def __init__(self, args: argparse.Namespace, folder: Path) -> None:
+        self.args, self.folder, self.round = args, folder, 0
+        self.model = self._model()
+        self.rows = folder / "rows.json"
+        sums = [(a, b) for a in range(max(10, args.prompts)) for b in range(10)]
+        rows = [
+            {"prompt": f"{a}+{b}=", "ground_truth": str(a + b), "data_source": "math_reasoning"}
+            for a, b in sums
+        ]
+        self.rows.write_text(json.dumps(rows))
+
+    def _model(self) -> Path:
+        name = self.args.model
+        if name == "demo":
+            from verlaunch.demo.model import cached_model
+            from verlaunch.paths import cache_dir
+
+            return cached_model(cache_dir(), 1, print)
+        if Path(name).is_dir():
+            return Path(name)
+        from models import make
+
+        return make(name, self.folder / f"model-{name}")
+
+    def _new(self, name: str) -> Path:
+        self.round += 1
+        return self.folder / f"{name}-{self.round}"
+
+    def ours(self) -> Result:
+        folder = self._new("ours")
+        return watched(self.words(folder), folder.with_suffix(".log"), _steps(folder), _env())
+
+    def words(self, folder: Path) -> list[str]:
+        args = self.args
+        return [
+            sys.executable, "-m", "verlaunch", "--hardware", "cpu", "--recipe", "cpu_demo",
+            "--model", str(self.model), "--data", str(self.rows),
+            "--output_dir", str(folder), "--steps", str(args.steps),
+            "--mini_batch_size", str(args.prompts), "--ppo_epochs", "1", "--critic_epochs", "1",
+            "--max_response_length", str(args.response_tokens),
+            f"data.train_batch_size={args.prompts}", "trainer.test_freq=100000",
+            "trainer.save_freq=100000", "verlaunch.export=false",
+            f"actor_rollout_ref.rollout.ignore_eos={str(args.exact).lower()}", *args.overrides,
+        ]  # fmt: skip
+
+    def stock(self) -> Result:
+        """On the configuration of ours, which is composed and checked, and not run."""
+        from gpu_check import stock
+
+        folder = self._new("stock")
+        planned = folder.with_name(f"{folder.name}-plan")
+        with folder.with_suffix(".plan").open("w") as log:
+            run = subprocess.Popen(self.words(planned), env=_env(), stdout=log, stderr=log)
+            launch = planned / "logs" / "launch.json"
+            while not launch.is_file() and run.poll() is None:
+                time.sleep(0.1)
+            time.sleep(0.5)
+            run.terminate()
+            run.wait()
+        command, added = stock.prepare(launch, folder)
+        guardian = [sys.executable, "-m", "verlaunch.guardian", "/tmp/verlaunch-"]
+        log_file = folder.with_suffix(".log")
+        env = {**_env(), **added}
+        return watched([*guardian, *command], log_file, _stock_steps(folder / stock.METRICS), env)
+
+    def plain(self) -> Result:
+        return self._rival("plain", sys.executable)
+
+    def trl(self) -> Result:
+        return self._rival("trl", self.args.trl_python)
+
+    def _rival(self, name: str, python: str) -> Result:
+        out, args = self._new(name).with_suffix(".json"), self.args
+        words = [
+            python, str(BENCH / f"{name}_ppo.py"), "--model", str(self.model),
+            "--data", str(self.rows), "--prompts", str(args.prompts),
+            "--response_tokens", str(args.response_tokens), "--steps", str(args.steps),
+            "--json", str(out), *(["--exact"] if args.exact else []),
+        ]  # fmt: skip
+        return watched(words, out.with_suffix(".log"), _rival_steps(out), _env())
 
 
-def data_words(args: argparse.Namespace, folder: Path) -> list[str]:
-    """The demo's problems, repeated so that a batch of any size can be drawn, and its model."""
-    from verlaunch.demo.model import cached_model
-    from verlaunch.paths import cache_dir
-
-    rows = [
-        {"prompt": f"{a}+{b}=", "ground_truth": str(a + b), "data_source": "math_reasoning"}
-        for a in range(max(10, args.prompts))
-        for b in range(10)
-    ]
-    file = folder.parent / "rows.json"
-    file.write_text(json.dumps(rows))
-    return ["--data", str(file), "--model", str(cached_model(cache_dir(), 1, print))]
+def _env() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *_path()])}
 
 
-def stock(args: argparse.Namespace, ours_folder: Path, folder: Path) -> Result:
-    launch = json.loads((ours_folder / "logs" / "launch.json").read_text())
-    config = launch["config"]
-    config["trainer"].update(default_local_dir=str(folder / "checkpoints"), resume_mode="disable")
-    config["trainer"]["v1"]["trainer_mode"] = "stock_on_cpu"
-    config["reward"]["num_workers"] = STOCK_COUNTS
-    config["reward"]["custom_reward_function"]["path"] = "pkg://rewards.rules.math_reasoning"
-    rollout = config["actor_rollout_ref"]["rollout"]
-    rollout["agent"].update(num_workers=STOCK_COUNTS, agent_loop_manager_class=None)
-    rollout["engine_kwargs"]["vllm"].pop("distributed_executor_backend", None)
-    storage = config["transfer_queue"]["backend"]["SimpleStorage"]
-    storage["num_data_storage_units"] = STOCK_COUNTS
-    launch.update(record=str(folder), export=None, rollout_workers=0)
-    launch["ray_cpus"] += 4 * STOCK_COUNTS
-    folder.mkdir(parents=True)
-    (folder / "launch.json").write_text(json.dumps(launch))
-    guardian = [sys.executable, "-m", "verlaunch.guardian", "/tmp/verlaunch-"]
-    driver = [sys.executable, str(Path(__file__)), "--stock_driver", str(folder / "launch.json")]
-    env = {**os.environ, "VLLM_ENABLE_V1_MULTIPROCESSING": "1", "PYTHONPATH": str(ROOT)}
-    return measured("stock", [*guardian, *driver], folder, env)
+def _path() -> list[str]:
+    return list(filter(None, [os.environ.get("PYTHONPATH")]))
 
 
-class StockRunner:
-    """verl's own TaskRunner, with a trainer that only knows how to start on a CPU."""
-
-    def run(self, config: dict[str, Any], record: str) -> None:
-        import ray
-        from omegaconf import OmegaConf
-        from verl.trainer.main_ppo import TaskRunnerV1
-        from verl.trainer.ppo.utils import Role
-        from verl.trainer.ppo.v1.trainer_base import register_trainer
-        from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
-
-        from verlaunch.engine.workers import ActorRolloutRef, Training
-        from verlaunch.record import Channel
-
-        @register_trainer("stock_on_cpu")
-        class Stock(PPOTrainerSync):
-            def __init__(self, config: Any) -> None:
-                config.trainer.v1.trainer_mode = "sync"
-                super().__init__(config)
-
-            def _init_resource_pool_mgr(self) -> None:
-                super()._init_resource_pool_mgr()
-                for role in self.role_worker_mapping:
-                    worker = Training if role == Role.Critic else ActorRolloutRef
-                    self.role_worker_mapping[role] = ray.remote(worker)
-
-            def on_validate_begin(self) -> None:
-                self.logger.logger["bench"] = Channel(Path(record))
-
-        TaskRunnerV1.__ray_actor_class__().run(OmegaConf.create(config))
+def _lines(file: Path) -> Steps:
+    try:
+        text = file.read_text()
+    except OSError:
+        return []
+    return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
 
 
-def stock_driver(path: str) -> None:
-    from verlaunch.engine import driver, environment
-
-    launch = json.loads(Path(path).read_text())
-    os.environ.update(environment.for_run("cpu", dict(os.environ)))
-    import ray  # reads its switches from the environment when it is imported
-
-    ray.init(**driver.ray_arguments(launch, os.environ["VERLAUNCH_TEMP"]))
-    runner = ray.remote(num_cpus=1)(StockRunner).remote()
-    ray.get(runner.run.remote(launch["config"], launch["record"]))
-    ray.shutdown()
+def _steps(folder: Path) -> Any:
+    return lambda: [line for line in _lines(folder / "metrics.jsonl") if "timing_s/step" in line]
 
 
-def show(results: list[Result]) -> None:
-    print(f"{'':8}{'s/step':>8}{'first step':>12}{'peak RSS':>11}{'processes':>11}  parts")
-    for r in results:
-        parts = " ".join(f"{name} {value:.2f}" for name, value in r.parts_s.items())
-        print(
-            f"{r.name:8}{r.step_s:8.2f}{r.first_step_s:10.1f} s{r.peak_rss_gib:7.2f} GiB"
-            f"{r.processes:11d}  {parts}"
-        )
-    if len(results) == 2:
-        a, b = results
-        print(
-            f"ours/stock: step {a.step_s / b.step_s:.2f}x, first step "
-            f"{a.first_step_s / b.first_step_s:.2f}x, memory {a.peak_rss_gib / b.peak_rss_gib:.2f}x"
-        )
+def _stock_steps(file: Path) -> Any:
+    """verl's own file: {"step": 1, "data": {...}}."""
+    return lambda: [s["data"] for s in _lines(file) if "timing_s/step" in s["data"]]
+
+
+def _rival_steps(file: Path) -> Any:
+    def steps() -> Steps:
+        try:
+            told = json.loads(file.read_text())
+        except (OSError, ValueError):  # not there, or being written
+            return []
+        columns = {f"timing_s/{part}": values for part, values in told["parts_s"].items()}
+        columns["timing_s/step"] = told["step_s"]
+        return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+    return steps
+
+
+def of(results: list[Result], name: str) -> float:
+    return median([getattr(result, name) for result in results])
+
+
+def row(name: str, found: list[Result]) -> tuple[str | float, ...]:
+    memory = (of(found, "rss") / GIB, of(found, "pss") / GIB)
+    times = (of(found, "step_s"), of(found, "best_s"), of(found, "first_step_s"))
+    return (name, *times, *memory, of(found, "processes"))
+
+
+def ratios(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Of the first contestant to each of the others."""
+    first, *others = rows
+    divided = [[a / b for a, b in zip(first[1:], other[1:], strict=True)] for other in others]
+    return [(f"{first[0]} / {o[0]}", *d) for o, d in zip(others, divided, strict=True)]
+
+
+def parts_of(found: dict[str, list[Result]]) -> list[str]:
+    lines = []
+    for name, results in found.items():
+        medians = {part: median([r.parts_s[part] for r in results]) for part in results[0].parts_s}
+        told = "  ".join(f"{part} {value:.3f}" for part, value in medians.items())
+        lines.append(f"{name:6} {told}")
+    return lines
+
+
+def parsed() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", default="demo", help="demo, 0.3M, 10M, 100M or a folder")
+    parser.add_argument("--prompts", type=int, default=128, help="per step")
+    parser.add_argument("--response_tokens", type=int, default=8)
+    parser.add_argument("--exact", action="store_true", help="no response ends before that")
+    parser.add_argument("--steps", type=int, default=12)
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--contestants", default="ours,stock,plain", help=", ".join(CONTESTANTS))
+    parser.add_argument("--trl_python", help="of an environment with TRL")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("overrides", nargs="*", help="key=value for ours and stock")
+    args = parser.parse_args()
+    args.contestants = args.contestants.split(",")
+    if unknown := set(args.contestants) - set(CONTESTANTS):
+        parser.error(f"--contestants has {sorted(unknown)}; allowed: {', '.join(CONTESTANTS)}")
+    if "trl" in args.contestants and not args.trl_python:
+        parser.error("trl needs --trl_python; trl_ppo.py says how to make its environment")
+    return args
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--prompts", type=int, default=128)
-    parser.add_argument("--mini", type=int, help="prompts per mini batch; default: all of them")
-    parser.add_argument("--steps", type=int, default=12)
-    parser.add_argument("--only", choices=("ours",), help="leave stock verl out")
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--stock_driver", help=argparse.SUPPRESS)
-    parser.add_argument("overrides", nargs="*", help="key=value for both")
-    args = parser.parse_args()
-    if args.stock_driver:
-        stock_driver(args.stock_driver)
-        return
+    args = parsed()
     folder = Path(tempfile.mkdtemp(prefix="bench-step-"))
-    print(f"{os.cpu_count()} cores, {psutil.virtual_memory().total / 2**30:.0f} GiB; {folder}")
-    results = [ours(args, folder / "ours")]
-    if not args.only:
-        results.append(stock(args, folder / "ours", folder / "stock"))
-    show(results)
-    if args.json:
-        args.json.write_text(json.dumps([asdict(result) for result in results], indent=1))
+    print(f"{machine()}; {folder}", flush=True)
+    contest = Contest(args, folder)
+    runs = {name: getattr(contest, name) for name in args.contestants}
+    found = in_turn(runs, args.rounds)
+    rows = [row(name, results) for name, results in found.items()]
+    table = Table(HEADINGS, rows)
+    print(table.text(), *parts_of(found), sep="\n")
+    if len(rows) > 1:
+        print(Table(HEADINGS, ratios(rows)).text())
+    parts = {name: [result.parts_s for result in results] for name, results in found.items()}
+    write_json(args.json, table, parts_s=parts, versions=versions("torch", "verl", "ray"))
 
 
 if __name__ == "__main__":

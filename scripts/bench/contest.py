@@ -1,0 +1,200 @@
+"""What every contest here shares: the machine, turns, child processes watched, a table, JSON.
+
+    runs = in_turn({"ours": run_ours, "theirs": run_theirs}, rounds=3)
+    table = Table(("name", "s"), [(name, median(found)) for name, found in runs.items()])
+    print(table.text())
+    write_json(Path("out.json"), table, seed=0)
+
+Contestants take turns and each round begins with another one, so that a machine that slows down
+slows all of them. Left out on purpose: any judgement; nothing here asserts on time.
+"""
+
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any, TypeVar
+
+import psutil
+
+GIB, MIB = 2**30, 2**20
+SAMPLE_S = 0.1
+Found = TypeVar("Found")
+Cell = str | int | float | None
+
+
+def machine() -> str:
+    """ "2 cores AMD EPYC, 24 GiB, no GPU": what a figure has to be read beside."""
+    cores = len(os.sched_getaffinity(0))
+    memory = f"{psutil.virtual_memory().total / GIB:.0f} GiB"
+    return ", ".join((f"{cores} cores {_processor()}", memory, _gpus()))
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return named[0] if named else platform.machine()
+
+
+def _gpus() -> str:
+    command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+    try:
+        names = subprocess.run(command, capture_output=True, text=True, timeout=20).stdout.split(
+            "\n"
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        names = []
+    cards = [name.strip() for name in names if name.strip()]
+    return f"{len(cards)} x {cards[0]}" if cards else "no GPU"
+
+
+def versions(*packages: str) -> dict[str, str]:
+    """Of those that are installed here."""
+    found = {"python": platform.python_version()}
+    for package in packages:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def median(values: Sequence[float]) -> float:
+    return statistics.median(values)
+
+
+def in_turn(contestants: Mapping[str, Callable[[], Found]], rounds: int) -> dict[str, list[Found]]:
+    """Calls each of them once per round; who begins moves on by one from round to round."""
+    names = list(contestants)
+    found: dict[str, list[Found]] = {name: [] for name in names}
+    for number in range(rounds):
+        first = number % len(names)
+        for name in names[first:] + names[:first]:
+            found[name].append(contestants[name]())
+    return found
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Of a process and all below it. rss counts shared pages once per process, pss once in all,
+    uss not at all; each is the highest sum seen, sampled."""
+
+    code: int
+    seconds: float  # from start to end
+    rss: int
+    pss: int
+    uss: int
+    processes: int
+
+
+class Meter(threading.Thread):
+    """Samples a process tree until `done` is set. The tree is `pid` and all its descendants."""
+
+    def __init__(self, pid: int, every_s: float = SAMPLE_S) -> None:
+        super().__init__(daemon=True)
+        self.root, self.every_s = psutil.Process(pid), every_s
+        self.rss = self.pss = self.uss = self.processes = 0
+        self.done = threading.Event()
+
+    def run(self) -> None:
+        while True:
+            sizes = [size for process in self._tree() if (size := _sizes(process))]
+            sums = [sum(column) for column in zip(*sizes, strict=True)] or [0, 0, 0]
+            self.rss, self.pss = max(self.rss, sums[0]), max(self.pss, sums[1])
+            self.uss, self.processes = max(self.uss, sums[2]), max(self.processes, len(sizes))
+            if self.done.wait(self.every_s):
+                return
+
+    def _tree(self) -> list[psutil.Process]:
+        try:
+            return [self.root, *self.root.children(recursive=True)]
+        except psutil.NoSuchProcess:
+            return []
+
+
+def _sizes(process: psutil.Process) -> tuple[int, int, int] | None:
+    """(rss, pss, uss) in bytes; None when it is gone."""
+    try:
+        memory = process.memory_full_info()
+    except psutil.Error:
+        return None
+    return (memory.rss, memory.pss, memory.uss) if memory.rss else None
+
+
+def child(command: Sequence[str], every_s: float = SAMPLE_S, **options: Any) -> Usage:
+    """Runs a command to its end and watches it. options: for Popen (env, stdout, cwd).
+
+    A sample of a process with gigabytes takes milliseconds: with many, choose a longer `every_s`.
+    """
+    began = time.perf_counter()
+    process = subprocess.Popen(command, **options)
+    meter = Meter(process.pid, every_s)
+    meter.start()
+    code = process.wait()
+    seconds = time.perf_counter() - began
+    meter.done.set()
+    meter.join()
+    return Usage(code, seconds, meter.rss, meter.pss, meter.uss, meter.processes)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Headings and rows of plain values; a number is shown with three digits that count."""
+
+    headings: tuple[str, ...]
+    rows: Sequence[Sequence[Cell]]
+
+    def text(self) -> str:
+        """For a terminal: the first column to the left, the others to the right."""
+        lines = [self.headings, *([_shown(cell) for cell in row] for row in self.rows)]
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        return "\n".join(_line(line, widths) for line in lines)
+
+    def markdown(self) -> str:
+        lines = [self.headings, ["---"] * len(self.headings), *map(_all_shown, self.rows)]
+        return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+    def records(self) -> list[dict[str, Cell]]:
+        return [dict(zip(self.headings, row, strict=True)) for row in self.rows]
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    padded = [f"{cell:>{width}}" for cell, width in zip(cells[1:], widths[1:], strict=True)]
+    return "  ".join([f"{cells[0]:{widths[0]}}", *padded]).rstrip()
+
+
+def _all_shown(row: Sequence[Cell]) -> list[str]:
+    return [_shown(cell) for cell in row]
+
+
+def _shown(cell: Cell) -> str:
+    if cell is None:
+        return "-"
+    if not isinstance(cell, float):
+        return f"{cell}"
+    return f"{cell:,.0f}" if abs(cell) >= 100 else f"{cell:.3g}"
+
+
+def write_json(path: Path | None, table: Table, **facts: Any) -> None:
+    """machine, date, command, `facts` and the table's rows; nothing when `path` is None."""
+    if path is None:
+        return
+    found = {
+        "machine": machine(),
+        "date": time.strftime("%Y-%m-%d"),
+        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        **facts,
+        "rows": table.records(),
+    }
+    path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
