@@ -25,7 +25,9 @@ from verlaunch.checkpoints import note_score, write_manifest
 
 ROOT = Path(__file__).resolve().parent.parent
 READMES = ("README.md", "README.zh-CN.md")
-PAGES = tuple(f"docs/{page}.md" for page in ("plan", "memory", "cluster", "failures", "mistakes"))
+PAGES = tuple(
+    f"docs/{page}.md" for page in ("plan", "memory", "cluster", "gpu", "failures", "mistakes")
+)
 PAPERS = (*READMES, "CONTRIBUTING.md", "rewards/README.md", "data/README.md", *PAGES)
 
 # tests have no network

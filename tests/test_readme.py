@@ -50,6 +50,13 @@ ELSEWHERE = {
     "./scripts/test.sh tests/test_flags.py -x": ".ci/run",
     ".venv/bin/python scripts/doctor.py": "tests/test_doctor.py",  # a minute
     ".venv/bin/python scripts/bench/memory.py --hardware gpu": "tests/test_bench_memory.py",
+    "scripts/gpu_check.sh": "tests/e2e/test_gpu_check.py",  # needs a GPU; its CPU mode runs there
+    "scripts/gpu_check.sh --hardware cpu": "tests/e2e/test_gpu_check.py",
+    # needs a package index
+    "scripts/offline_bundle.sh make DIR --hardware gpu --python 3.12": (
+        "tests/test_offline_bundle.py"
+    ),
+    "scripts/offline_bundle.sh install DIR": "tests/test_offline_bundle.py",
     "scripts/lock.sh": "locks/cpu.txt",  # made by it; needs a package index
     ".venv/bin/python scripts/convert_reward_model.py STARLING starling --tokenizer LLAMA_2_CHAT": (
         "tests/test_reward_starling.py"
