@@ -1,6 +1,6 @@
 """verl's synchronous PPO trainer with what a launcher needs around it.
 
-- the replay buffer polls often, can be stopped, and hands out whole batches only (sampling.py);
+- the replay buffer awaits rows, can be stopped, and hands out whole batches only (sampling.py);
 - training workers that run on every device (see workers.py);
 - what recipes name and verl has no key for (algorithm.py), checkpoints (saving.py), and policy and
   critic of each epoch (epochs.py);
