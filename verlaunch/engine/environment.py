@@ -49,8 +49,8 @@ CPU = {
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",
     # With "uni" below vLLM keeps its worker inside EngineCore: one process less per replica.
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
-    # vLLM compiles the count of likelier tokens (v1/sample/ops/logprobs.py): with gcc, 20 s in the
-    # first generation on a new machine, for a sum.
+    # vLLM compiles the count of likelier tokens (v1/sample/ops/logprobs.py): with gcc, 2 to 20 s in
+    # the first generation, for a sum.
     "TORCHDYNAMO_DISABLE": "1",
     # Threads that wait for each other by spinning, libgomp's way, take the cores away from those
     # they wait for as soon as anything else runs: 1.5 s a step became 2 to 5 s.
