@@ -5,7 +5,7 @@
     mix_problems(mix, ["rm_score"])   # ["judge_score is no part of this run. Add ...", ...]
 
 The grammar is told in the shipped file. Left out on purpose: what the flags say, and whether models
-and prompts exist (verlaunch/rewarding/).
+and prompts exist (verlaunch/plan/reward/).
 """
 
 from collections.abc import Collection, Iterable

@@ -5,7 +5,7 @@
     rule_named("length", {"limit": 2000})("any", "A short response.", "")  # {"score": 1.0}
 
 A rule is imported when it is first asked for. What it returns is awaited where it is awaitable.
-A user's own function without a table is not here: `rewards.user`.
+A user's own function without a table is not here: `rewards.functions.user`.
 """
 
 import difflib

@@ -12,11 +12,11 @@ from collections.abc import Callable
 from typing import Any
 
 from rewards.checks import BadReward, check
-from rewards.killable import Killable
+from rewards.functions.killable import Killable
+from rewards.functions.user import LoadError, describe, resolve
 from rewards.part import CannotStart, Failure, Part, Row
 from rewards.registry import BadTable, UnknownDataSource, known_sources, rule_for, rule_of
 from rewards.spec import RuleSpec
-from rewards.user import LoadError, describe, resolve
 
 LOAD_TIMEOUT_S = 60.0
 

@@ -4,7 +4,7 @@
     from_dict(to_dict(spec)) == spec
 
 Everything is settled here: defaults filled, prompts read, paths absolute. Keys of providers are
-never in it. Left out on purpose: where the values come from (verlaunch/rewarding/).
+never in it. Left out on purpose: where the values come from (verlaunch/plan/reward/).
 """
 
 from dataclasses import asdict, dataclass, field, fields

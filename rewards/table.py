@@ -20,7 +20,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import yaml
 
-from rewards.user import ARGUMENTS, LoadError, load_function
+from rewards.functions.user import ARGUMENTS, LoadError, load_function
 
 RULES = Path(__file__).with_name("rules")
 FORM = "module:function, file.py:function, or {rule: module:function, option: value}"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from verlaunch.chatting.command import main
+from verlaunch.tools.chat.command import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -14,7 +14,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 try:
-    from verlaunch.doctor.command import main
+    from verlaunch.tools.doctor.command import main
 except ImportError as error:  # with another Python, or in an environment that is not whole
     sys.exit(f"error: {error}. Use the project's own Python: .venv/bin/python scripts/doctor.py; "
              "if that says the same: rm -r .venv && ./train.sh --help")  # fmt: skip

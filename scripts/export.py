@@ -13,7 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from verlaunch.exporting.command import main
+from verlaunch.tools.export.command import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Writes the tables of the pages, between their markers: flags, from configs/flags.yaml; metrics,
-from verlaunch/report/names.py; memory and failures, from verlaunch; mistakes, from tests/wrong.
+from record/report/names.py; memory and failures, from verlaunch; mistakes, from tests/wrong.
 
     .venv/bin/python scripts/make_docs.py            # after a change of flags or defaults
     .venv/bin/python scripts/make_docs.py --check    # says whether they are up to date
@@ -20,12 +20,12 @@ from typing import Any
 
 import yaml
 
-from verlaunch.failures import table as failures
-from verlaunch.flags import load_table
-from verlaunch.help import markdown_table
-from verlaunch.memory import table as memory
-from verlaunch.report.names import METRICS, Metric
-from verlaunch.values import Flag
+from verlaunch.config.flags import load_table
+from verlaunch.config.help import markdown_table
+from verlaunch.config.values import Flag
+from verlaunch.launch.failures import table as failures
+from verlaunch.plan.memory import docs_table
+from verlaunch.record.report.names import METRICS, Metric
 
 ROOT = Path(__file__).resolve().parent.parent
 MARKERS = {
@@ -140,7 +140,7 @@ def with_table(page: str, name: str, table: str) -> str:
 
 def pages() -> dict[str, dict[str, str]]:
     """Page -> marker -> its table, made anew."""
-    table, fits = load_table(), memory.markdown()
+    table, fits = load_table(), docs_table.markdown()
     chinese = yaml.safe_load(CHINESE_METRICS.read_text(encoding="utf-8"))
     return {
         "README.md": {

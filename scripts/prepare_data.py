@@ -13,8 +13,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from verlaunch.data import Prepared, Settings, prepare, sources
 from verlaunch.errors import UserError
+from verlaunch.inputs.data import Prepared, Settings, prepare, sources
 from verlaunch.paths import cache_dir
 
 

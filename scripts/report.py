@@ -14,10 +14,10 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from verlaunch.errors import UserError, exit_code
-from verlaunch.record import METRICS
-from verlaunch.report import table, write
+from verlaunch.record.channel import METRICS
+from verlaunch.record.report import csv_table, write
 
-MADE = (write.SUMMARY, table.CSV, write.PICTURE, write.PAGE)
+MADE = (write.SUMMARY, csv_table.CSV, write.PICTURE, write.PAGE)
 
 
 def _check(folder: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from verlaunch.scoring.command import main
+from verlaunch.tools.score.command import main
 
 if __name__ == "__main__":
     sys.exit(main())

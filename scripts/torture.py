@@ -29,16 +29,17 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from verlaunch import checkpoints, leftovers, processes
-from verlaunch.record import METRICS, ROWS, Tail
+from verlaunch.machine import leftovers, processes
+from verlaunch.record import checkpoints
+from verlaunch.record.channel import METRICS, ROWS, Tail
 
 # A batch smaller than the demo's 100 rows, so that their order matters.
 SIZES = ["--batch_size", "32", "--mini_batch_size", "16"]
 SETTINGS = [*SIZES, "--save_freq", "2", "--test_freq", "8"]
 # Processes by a word of their command line; the first that fits counts.
 KINDS = {
-    "guardian": "verlaunch.guardian",
-    "driver": "verlaunch.engine.zygote",  # of which it is a fork
+    "guardian": "verlaunch.machine.guardian",
+    "driver": "verlaunch.engine.fork.zygote",  # of which it is a fork
     "trainer": "ray::Runner",
     "training worker": "ray::WorkerDict",
     "rollout worker": "ray::RolloutShell",

@@ -34,7 +34,7 @@ def _save(folder: Path, config_class: str, model_class: str, sizes: dict[str, An
     import torch
     import transformers
 
-    from verlaunch.demo.tokenizer import make_tokenizer
+    from verlaunch.inputs.demo.tokenizer import make_tokenizer
 
     tokenizer = make_tokenizer()
     tokens = {

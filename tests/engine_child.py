@@ -86,7 +86,7 @@ def main(job: dict[str, Any]) -> None:
     import torch
 
     from tests.ppo_batches import configured
-    from verlaunch.engine import workers
+    from verlaunch.engine.training import workers
 
     torch.set_num_threads(1)
     kept: list[workers.Updates] = []

@@ -12,16 +12,18 @@ from copy import deepcopy
 from pathlib import Path
 from types import ModuleType
 
-from verlaunch import models, overrides
-from verlaunch.compose import Config, compose, fill
-from verlaunch.demo.sizes import CONFIG
-from verlaunch.derive import Facts, derive, put, ranks
-from verlaunch.flags import parse
-from verlaunch.guards.host import Host
-from verlaunch.guards.scene import Scene
-from verlaunch.machine import Gpu, Machine
-from verlaunch.memory.shape import Linear, Shape
-from verlaunch.models import Model
+from verlaunch.config import overrides
+from verlaunch.config.compose import compose, fill
+from verlaunch.config.derive import Facts, derive
+from verlaunch.config.flags import parse
+from verlaunch.config.tree import Config, put, ranks
+from verlaunch.inputs import models
+from verlaunch.inputs.demo.sizes import CONFIG
+from verlaunch.inputs.models import Model
+from verlaunch.machine.hardware import Gpu, Machine
+from verlaunch.machine.host import Host
+from verlaunch.plan.guards.scene import Scene
+from verlaunch.plan.memory.shape import Linear, Shape
 
 HOST = Host(2**36, 2**20, None, 64.0, True)
 DEMO = Model("demo", "Qwen2ForCausalLM", 260, 256, None, heads=4, config=CONFIG)

@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from tensordict import TensorDict
 
 from tests.reference_ppo import Rows
-from verlaunch.compose import compose, fill, for_verl
-from verlaunch.derive import Facts, derive
-from verlaunch.flags import parse
+from verlaunch.config.compose import compose, fill, for_verl
+from verlaunch.config.derive import Facts, derive
+from verlaunch.config.flags import parse
 
 CLOSE: dict[str, float] = {"rtol": 1e-5, "atol": 1e-5}
 seeds = st.integers(0, 2**32 - 1)

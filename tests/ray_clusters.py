@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from verlaunch.guardian import in_plain_path
+from verlaunch.machine.guardian import in_plain_path
 
 TOKEN = "a-token-of-others-0123456789abcdef"
 # Ends when its standard input does, however the test has ended.
 HEAD = """
 import sys
-from verlaunch.engine import ray_node
+from verlaunch.engine.processes import ray_node
 cpus, gpus, temp = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 node = ray_node.start(ray_node.RayNode("127.0.0.1", cpus, gpus, 200 * 2**20), temp)
 print(node.gcs_address, flush=True)

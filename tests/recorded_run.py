@@ -15,9 +15,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from verlaunch.compose import compose, to_yaml
-from verlaunch.flags import parse
-from verlaunch.record import ALERTS, METRICS, SAMPLES
+from verlaunch.config.compose import compose, to_yaml
+from verlaunch.config.flags import parse
+from verlaunch.record.channel import ALERTS, METRICS, SAMPLES
 
 BEGAN = 1_780_000_000.0  # seconds since 1970
 TOTAL = 4_040  # steps of the configuration that is composed

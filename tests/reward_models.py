@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
-from verlaunch.demo.tokenizer import make_tokenizer
+from verlaunch.inputs.demo.tokenizer import make_tokenizer
 
 # Heads of 32: vLLM's attention on the CPU takes no smaller size.
 DECODER: dict[str, Any] = {

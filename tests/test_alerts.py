@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.alert_history import Line, names, recorded_demo, run, told
-from verlaunch import alerts as alerts_room
-from verlaunch.alerts import NAMES, Alerts
-from verlaunch.alerts.watch import CHECKS
-from verlaunch.record import ALERTS, Channel, Tail, rewind
-from verlaunch.screen import Screen
-from verlaunch.view import View
+from verlaunch.launch.screen import Screen
+from verlaunch.launch.view import View
+from verlaunch.record import alerts as alerts_room
+from verlaunch.record.alerts import NAMES, Alerts
+from verlaunch.record.alerts.watch import CHECKS
+from verlaunch.record.channel import ALERTS, Channel, Tail, rewind
 
 FLAGS = Path("configs/flags.yaml")
 KL = "actor/reward_kl_penalty"

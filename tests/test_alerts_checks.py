@@ -6,8 +6,8 @@ from collections.abc import Callable
 import pytest
 
 from tests.alert_history import Line, names, run, told
-from verlaunch.alerts.series import FINITE
-from verlaunch.screen import only_validates
+from verlaunch.record.alerts.series import FINITE
+from verlaunch.record.report.names import only_validates
 
 KL, ENTROPY = "actor/reward_kl_penalty", "actor/entropy"
 LENGTH, TRUNCATED = "response_length/mean", "response/truncated"

@@ -283,7 +283,7 @@ def test_a_cache_that_cannot_be_written(place: Place, words: tuple[str, ...]) ->
 
 def test_two_runs_in_one_output_folder(place: Place) -> None:
     hold = (
-        "import sys; from pathlib import Path; from verlaunch.folder import locked\n"
+        "import sys; from pathlib import Path; from verlaunch.launch.folder import locked\n"
         "with locked(Path('outputs')): print(flush=True); sys.stdin.read()"
     )
     other = subprocess.Popen(

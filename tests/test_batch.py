@@ -7,15 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from verlaunch.batch import (
+from verlaunch.config.batch import (
     ACTOR_MICRO,
     CRITIC_MICRO,
     ROLLOUT_MICRO,
     Batch,
     default_mini,
-    nearest,
     problems,
 )
+from verlaunch.text import nearest
 
 SMALL = st.integers(1, 24)
 BATCHES = st.builds(

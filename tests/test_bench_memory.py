@@ -12,7 +12,7 @@ from types import ModuleType
 
 import pytest
 
-from verlaunch.memory.parts import Part, Phase
+from verlaunch.plan.memory.parts import Part, Phase
 
 MIB = 2**20
 
@@ -147,7 +147,7 @@ def test_memory_in_use_per_card_is_read(
         ("ray::Runner.run", "trainer"),
         ("ray::RolloutShell.load", "rollout worker"),
         ("/venv/bin/python -m verlaunch --steps 2", "launcher"),
-        ("/venv/bin/python -m verlaunch.engine.driver out/launch.json", "launcher"),
+        ("/venv/bin/python -m verlaunch.engine.processes.driver out/launch.json", "launcher"),
         ("/site-packages/ray/core/src/ray/raylet/raylet --store", "Ray"),
         ("sleep 5", "rest"),
     ],

@@ -14,15 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.saved_run import save_run, write_papers
-from verlaunch.chatting import command, voices
-from verlaunch.chatting.columns import cells, harmless, shown, side_by_side, wrapped
-from verlaunch.chatting.speaker import Answer, Conversation, Model, Sampling, Speaker
-from verlaunch.chatting.talk import Quit, Talk
-from verlaunch.chatting.words import parse, prompts
-from verlaunch.checkpoints import write_manifest
 from verlaunch.errors import UserError
-from verlaunch.exporting.pick import pick
-from verlaunch.report.history import read
+from verlaunch.record.checkpoints import write_manifest
+from verlaunch.record.report.history import read
+from verlaunch.tools.chat import command, voices
+from verlaunch.tools.chat.columns import cells, harmless, shown, side_by_side, wrapped
+from verlaunch.tools.chat.flags import parse, prompts
+from verlaunch.tools.chat.speaker import Answer, Conversation, Model, Sampling, Speaker
+from verlaunch.tools.chat.talk import Quit, Talk
+from verlaunch.tools.export.pick import pick
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLING = Sampling(0.0, 8, 1)
@@ -117,8 +117,8 @@ def test_a_question_that_does_not_fit_is_said_and_forgotten() -> None:
 
 
 def test_only_the_oldest_turns_are_left_out_when_a_conversation_is_too_long() -> None:
-    from verlaunch.demo.tokenizer import make_tokenizer
-    from verlaunch.engine.speaking import Prompts
+    from verlaunch.inputs.demo.tokenizer import make_tokenizer
+    from verlaunch.tools.chat.speaking import Prompts
 
     tokenizer = make_tokenizer()  # one token a byte, and one for each role and end
     fitting = Prompts(tokenizer, {"window": 30, "template": None, "template_options": {}})

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from verlaunch.checkpoints import (
+from verlaunch.record.checkpoints import (
     MANIFEST,
     Unusable,
     all_complete,
@@ -17,8 +17,8 @@ from verlaunch.checkpoints import (
     search,
     write_manifest,
 )
-from verlaunch.checkpoints.complete import missing, wait_for_all
-from verlaunch.checkpoints.manifest import SAVING
+from verlaunch.record.checkpoints.complete import missing, wait_for_all
+from verlaunch.record.checkpoints.manifest import SAVING
 
 WEIGHTS = "actor/model_world_size_1_rank_0.pt"
 
@@ -187,7 +187,7 @@ def test_a_rank_whose_part_is_not_there_is_missed_by_its_file(tmp_path: Path) ->
 def test_a_checkpoint_without_a_rank_is_never_declared_complete(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("verlaunch.checkpoints.complete.PATIENCE_S", 0.0)
+    monkeypatch.setattr("verlaunch.record.checkpoints.complete.PATIENCE_S", 0.0)
     (tmp_path / "model_world_size_3_rank_1.pt").touch()
     absent = "lacks model_world_size_3_rank_0.pt, model_world_size_3_rank_2.pt"
     with pytest.raises(RuntimeError, match=absent):

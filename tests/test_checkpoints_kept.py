@@ -7,7 +7,7 @@ import pytest
 from hypothesis import strategies as st
 
 from tests.test_checkpoints import WEIGHTS, saved
-from verlaunch.checkpoints import (
+from verlaunch.record.checkpoints import (
     all_complete,
     best,
     note_score,

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from tests.test_checkpoints import WEIGHTS, flip_a_bit, saved
-from verlaunch import disk
-from verlaunch.checkpoints import MANIFEST, Resume, check_ranks, choose, fitting, remember
 from verlaunch.errors import UserError
+from verlaunch.machine import disk
+from verlaunch.record.checkpoints import MANIFEST, Resume, check_ranks, choose, remember
+from verlaunch.weights import fitting
 
 FSDP2 = {
     "actor_rollout_ref.actor.strategy": "fsdp2",

@@ -9,8 +9,8 @@ import pytest
 import verlaunch
 from tests.cluster_nodes import node
 from verlaunch.cluster import facts, passing
-from verlaunch.compose import compose
-from verlaunch.flags import parse
+from verlaunch.config.compose import compose
+from verlaunch.config.flags import parse
 
 
 def settings(*words: str) -> dict[str, str]:

@@ -14,8 +14,7 @@ import pytest
 
 from tests.cluster_lines import TOKEN
 from tests.cluster_nodes import node
-from verlaunch.cluster import facts, joining, peer, probe, tokens, wire
-from verlaunch.cluster import leader as leaders
+from verlaunch.cluster import facts, joining, leader, peer, probe, tokens, wire
 from verlaunch.cluster.facts import Node
 from verlaunch.cluster.joined import Joined
 from verlaunch.cluster.leader import Leader
@@ -31,10 +30,10 @@ LAUNCH: dict[str, Any] = {"join_timeout": 0.5, "token_file": None}
 def nimble(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(tokens.VARIABLE, raising=False)
     monkeypatch.setattr(peer, "BEAT_S", 0.1)
-    monkeypatch.setattr(leaders, "POLL_S", 0.02)
-    monkeypatch.setattr(leaders, "FAREWELL_S", 0.5)
-    monkeypatch.setattr(leaders, "LINGER_S", 0.2)
-    monkeypatch.setattr(leaders, "COMPLETE_S", 0.2)
+    monkeypatch.setattr(leader, "POLL_S", 0.02)
+    monkeypatch.setattr(leader, "FAREWELL_S", 0.5)
+    monkeypatch.setattr(leader, "LINGER_S", 0.2)
+    monkeypatch.setattr(leader, "COMPLETE_S", 0.2)
     monkeypatch.setattr(probe, "PATIENCE_S", 1.0)
     monkeypatch.setattr(joining, "RETRY_S", 0.05)
     monkeypatch.setattr(joining, "TOKEN_S", 0.3)
@@ -187,7 +186,7 @@ def test_ctrl_c_on_the_leader_ends_the_nodes_with_130(
 def test_a_run_with_nothing_left_to_do_ends_the_nodes_that_come_a_moment_later(
     make: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(leaders, "COMPLETE_S", 20.0)
+    monkeypatch.setattr(leader, "COMPLETE_S", 20.0)
     bench, ends = make(), list[Joined]()
 
     def late() -> None:

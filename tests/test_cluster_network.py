@@ -5,7 +5,8 @@ import socket
 
 import pytest
 
-from verlaunch.engine import environment, ray_node
+from verlaunch.engine import environment
+from verlaunch.engine.processes import ray_node
 
 HERE = "127.0.0.1"
 PLACE = {"address": "10.77.0.2", "interface": "eth0"}

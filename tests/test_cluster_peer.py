@@ -6,15 +6,15 @@ from collections.abc import Callable
 import pytest
 
 from tests.cluster_lines import lines
-from verlaunch.cluster import peer as peers
+from verlaunch.cluster import peer
 from verlaunch.cluster.peer import BEAT, Peer
 
 
 @pytest.fixture(autouse=True)
 def nimble(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(peers, "BEAT_S", 0.05)
-    monkeypatch.setattr(peers, "POLL_S", 0.05)
-    monkeypatch.setattr(peers, "SILENCE_S", 0.6)
+    monkeypatch.setattr(peer, "BEAT_S", 0.05)
+    monkeypatch.setattr(peer, "POLL_S", 0.05)
+    monkeypatch.setattr(peer, "SILENCE_S", 0.6)
 
 
 def until(holds: Callable[[], object]) -> None:
@@ -39,7 +39,7 @@ def test_who_says_nothing_but_beats_is_there() -> None:
     with lines() as (leader, node):
         here, there = Peer(leader), Peer(node)
         since = here.heard
-        until(lambda: here.heard > since + 2 * peers.SILENCE_S or here.gone)
+        until(lambda: here.heard > since + 2 * peer.SILENCE_S or here.gone)
         assert here.gone == there.gone == ""
 
 

@@ -5,9 +5,10 @@ import socket
 import pytest
 
 from verlaunch.cluster import addresses, place, ports
-from verlaunch.compose import Config, compose
+from verlaunch.config.compose import compose
+from verlaunch.config.flags import parse
+from verlaunch.config.tree import Config
 from verlaunch.errors import UserError
-from verlaunch.flags import parse
 
 
 def configured(*words: str) -> Config:

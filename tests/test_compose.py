@@ -11,12 +11,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from verlaunch import overrides
-from verlaunch.compose import Config, compose, differences, fill, for_verl, to_yaml
+from verlaunch.config import overrides
+from verlaunch.config.compose import compose, differences, fill, for_verl, to_yaml
+from verlaunch.config.flags import Request, load_table, parse
+from verlaunch.config.keys import flatten
+from verlaunch.config.recipes import known_recipes
+from verlaunch.config.tree import Config
 from verlaunch.errors import UserError
-from verlaunch.flags import Request, load_table, parse
-from verlaunch.keys import flatten
-from verlaunch.recipes import known_recipes
 
 LR = "actor_rollout_ref.actor.optim.lr"
 NASTY = st.text(st.sampled_from("a1 ,=:$?{}[]()'\"\\#%+~@*é漢\t/.-<>|&!;`^"), max_size=12)
@@ -252,7 +253,8 @@ def test_verl_gets_its_own_tree_and_the_yaml_shows_ours_too() -> None:
 
 def test_composing_imports_neither_torch_nor_verl() -> None:
     code = (
-        "import sys; from verlaunch.flags import parse; from verlaunch.compose import *;"
+        "import sys; from verlaunch.config.flags import parse;"
+        "from verlaunch.config.compose import *;"
         "differences(compose(parse(['critic.ppo_infer_max_token_len_per_gpu=3'], {}), 'gpu'));"
         "print(sorted({'torch', 'verl', 'ray', 'transformers'} & set(sys.modules)))"
     )

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from verlaunch.data import Settings, Source, prepare, quick_look, sources
-from verlaunch.data import hub as hub_module
 from verlaunch.errors import UserError
+from verlaunch.inputs.data import Settings, Source, hub, prepare, quick_look, sources
 
 datasets = pytest.importorskip("datasets")
 ROWS = {"question": [f"{n}+1?" for n in range(40)], "answer": [f"#### {n + 1}" for n in range(40)]}
@@ -21,11 +20,11 @@ def test_saved_dataset_is_read_by_split(tmp_path: Path) -> None:
     datasets.DatasetDict(train=data, test=data.select(range(3))).save_to_disk(tmp_path / "two")
     (one,) = sources(str(tmp_path / "one"))
     assert one.type == "saved"
-    assert [row["answer"] for row in hub_module.saved_rows(one)] == ROWS["answer"]
+    assert [row["answer"] for row in hub.saved_rows(one)] == ROWS["answer"]
     (test,) = sources([{"path": str(tmp_path / "two"), "split": "test"}])
-    assert len(list(hub_module.saved_rows(test))) == 3
+    assert len(list(hub.saved_rows(test))) == 3
     with pytest.raises(UserError, match="no split 'dev'; it has: train, test"):
-        list(hub_module.saved_rows(Source(str(tmp_path / "two"), "saved", split="dev")))
+        list(hub.saved_rows(Source(str(tmp_path / "two"), "saved", split="dev")))
 
 
 def test_saved_dataset_is_prepared(tmp_path: Path) -> None:
@@ -38,9 +37,9 @@ def test_hub_loader_streams_a_repository_folder(tmp_path: Path) -> None:
     (tmp_path / "repo").mkdir()
     datasets.Dataset.from_dict(ROWS).to_parquet(tmp_path / "repo" / "train.parquet")
     source = Source(str(tmp_path / "repo"), "hub")
-    assert [row["question"] for row in hub_module._load(source)] == ROWS["question"]
+    assert [row["question"] for row in hub._load(source)] == ROWS["question"]
     with pytest.raises(UserError, match=r"split nope.*org/name:configuration@split"):
-        list(hub_module._load(Source(str(tmp_path / "repo"), "hub", split="nope")))
+        list(hub._load(Source(str(tmp_path / "repo"), "hub", split="nope")))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from verlaunch.data.chat import Meter
+from verlaunch.inputs.data.chat import Meter
 
 TALKS = [[{"role": "user", "content": "x" * length}] for length in (3, 40, 9)]
 LENGTHS = [len("User: \nAssistant:") + length for length in (3, 40, 9)]
@@ -60,7 +60,7 @@ import sys
 from pathlib import Path
 import random
 import pyarrow as pa, pyarrow.parquet as pq
-from verlaunch.data import Settings, prepare, sources
+from verlaunch.inputs.data import Settings, prepare, sources
 
 folder, dice = Path(sys.argv[1]), random.Random(0)
 file = folder / "rows.parquet"

@@ -9,9 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
-from verlaunch.data import Prepared, Settings, first_rows, prepare, quick_look, sources
-from verlaunch.data.chat import DEFAULT_CHAT_TEMPLATE, Meter
 from verlaunch.errors import UserError
+from verlaunch.inputs.data import Prepared, Settings, first_rows, prepare, quick_look, sources
+from verlaunch.inputs.data.chat import DEFAULT_CHAT_TEMPLATE, Meter
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -247,7 +247,7 @@ def test_quick_look_finds_all_faults_without_a_tokenizer(tmp_path: Path) -> None
     few = quick_look(sources(str(good)), limit=10)
     assert (few.rows, few.exact) == (10, False)
     code = (
-        "import sys; from verlaunch.data import quick_look, sources;"
+        "import sys; from verlaunch.inputs.data import quick_look, sources;"
         f"print(quick_look(sources({str(good)!r})).rows);"
         "sys.exit(bool({'torch', 'transformers', 'datasets', 'verl'} & set(sys.modules)))"
     )

@@ -7,10 +7,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from verlaunch.data import Source
-from verlaunch.data import jsonlist as reader
-from verlaunch.data.readers import records
 from verlaunch.errors import UserError
+from verlaunch.inputs.data import Source, jsonlist
+from verlaunch.inputs.data.readers import records
 
 ROWS = [{"prompt": f"{n}+1?", "ground_truth": str(n + 1), "é": "ü\n"} for n in range(50)]
 LIST = json.dumps(ROWS, indent=1, ensure_ascii=False)
@@ -46,11 +45,11 @@ def test_parquet_gives_the_same_rows(tmp_path: Path) -> None:
 def test_rows_survive_any_window_border(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, window: int
 ) -> None:
-    monkeypatch.setattr(reader, "WINDOW", window)
+    monkeypatch.setattr(jsonlist, "WINDOW", window)
     mixed = [*ROWS[:3], 1234, "text", -1.5e3, [], None]
     path = file(tmp_path, json.dumps(mixed, indent=2))
-    assert [row for _, row in reader.json_rows(path)] == mixed
-    lines = [line for line, _ in reader.json_rows(path)]
+    assert [row for _, row in jsonlist.json_rows(path)] == mixed
+    lines = [line for line, _ in jsonlist.json_rows(path)]
     text = path.read_text().split("\n")
     assert [text[line - 1].strip()[:4] for line in lines[3:5]] == ["1234", '"tex']
 
@@ -59,7 +58,7 @@ def test_rows_survive_any_window_border(
 def test_broken_row_of_a_list_is_named_by_its_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, window: int
 ) -> None:
-    monkeypatch.setattr(reader, "WINDOW", window)
+    monkeypatch.setattr(jsonlist, "WINDOW", window)
     good = '[\n{"prompt": "a"},\n{"prompt": "b"},\n'
     for broken in ('{"prompt": oops},\n{"prompt": "c"}]', '{"prompt": "never closed'):
         with pytest.raises(UserError, match=r"a\.json:4: broken JSON"):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from verlaunch.data import Dropped, MissingColumn, Row, Source, normalise
+from verlaunch.inputs.data import Dropped, MissingColumn, Row, Source, normalise
 
 FILE = Source("a.json")
 

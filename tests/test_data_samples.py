@@ -5,7 +5,7 @@ import re
 import runpy
 from pathlib import Path
 
-from verlaunch.data import quick_look, sources
+from verlaunch.inputs.data import quick_look, sources
 
 DATA = Path(__file__).resolve().parent.parent / "data"
 FILES = ("sample_math.json", "sample_math_val.json", "sample_chat.jsonl")

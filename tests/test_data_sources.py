@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from verlaunch.data import Source, sources
 from verlaunch.errors import UserError
+from verlaunch.inputs.data import Source, sources
 
 
 def make(folder: Path, *names: str) -> list[str]:

@@ -11,10 +11,10 @@ import pytest
 DRIVER = """
 import os, signal, sys, time
 from pathlib import Path
-from verlaunch import processes
+from verlaunch.machine import processes
 from verlaunch.engine import environment
-from verlaunch.engine.deaths import Deaths
-from verlaunch.record import Channel
+from verlaunch.engine.processes.deaths import Deaths
+from verlaunch.record.channel import Channel
 
 def find(word):
     for pid in processes.descendants(os.getpid()):
@@ -48,7 +48,7 @@ KILL = "os.kill({}, signal.SIGKILL); time.sleep(300)"
 def drive(folder: Path, last: str) -> tuple[int, list[dict]]:
     """Exit code, and the events of deaths."""
     guardian = subprocess.Popen(
-        [sys.executable, "-m", "verlaunch.guardian", "/tmp/verlaunch-",
+        [sys.executable, "-m", "verlaunch.machine.guardian", "/tmp/verlaunch-",
          sys.executable, "-c", DRIVER + last, str(folder)],
         stdin=subprocess.PIPE,
     )  # fmt: skip

@@ -10,9 +10,9 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
 
 from rewards.rules.math_reasoning import quick_score
-from verlaunch.demo import model as demo
-from verlaunch.demo.task import problems, write_data
-from verlaunch.demo.tokenizer import make_tokenizer
+from verlaunch.inputs.demo import model as demo
+from verlaunch.inputs.demo.task import problems, write_data
+from verlaunch.inputs.demo.tokenizer import make_tokenizer
 
 RESPONSE_TOKENS = 8
 Answers = list[tuple[dict[str, str], list[int]]]

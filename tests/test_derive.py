@@ -6,11 +6,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from verlaunch.batch import problems
-from verlaunch.compose import Config, compose, fill
-from verlaunch.derive import Facts, derive, get, ranks
-from verlaunch.flags import parse
-from verlaunch.plan import batch_of
+from verlaunch.config.batch import problems
+from verlaunch.config.compose import compose, fill
+from verlaunch.config.derive import Facts, derive
+from verlaunch.config.flags import parse
+from verlaunch.config.tree import Config, get, ranks
+from verlaunch.plan.sizes import batch_of
 
 ACTOR = "actor_rollout_ref.actor"
 MICRO_KEYS = (

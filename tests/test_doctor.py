@@ -17,24 +17,24 @@ from typing import Any
 import pytest
 
 from tests.judge_servers import KEY, MODELS, JudgeServer
-from verlaunch import machine, processes
-from verlaunch.compose import Config, compose
-from verlaunch.doctor import child, command, heavy, outside
-from verlaunch.doctor.flags import HELP, OWN
-from verlaunch.doctor.inside.__main__ import first_line
-from verlaunch.doctor.line import BAD, LOOK, OK, Line, Part, together
-from verlaunch.doctor.machine import look_at_limits, look_at_machine
-from verlaunch.doctor.patient import Patient
-from verlaunch.doctor.remedies import KNOWN, remedies
-from verlaunch.doctor.scrub import SECRET_NAME, Scrub, environment
-from verlaunch.doctor.show import WIDTH, summary, wrapped
-from verlaunch.doctor.table import CHECKS
-from verlaunch.doctor.versions import look_at_versions
+from verlaunch.config.compose import compose
+from verlaunch.config.flags import load_table, parse
+from verlaunch.config.tree import Config
 from verlaunch.engine.environment import for_run
-from verlaunch.flags import load_table, parse
-from verlaunch.guards import host
-from verlaunch.guards.host import Host
-from verlaunch.guards.nvidia import Card
+from verlaunch.machine import hardware, host, processes
+from verlaunch.machine.host import Host
+from verlaunch.machine.nvidia import Card
+from verlaunch.machine.scrub import SECRET_NAME, Scrub, environment
+from verlaunch.tools.doctor import child, command, heavy, outside
+from verlaunch.tools.doctor.checks import CHECKS
+from verlaunch.tools.doctor.flags import HELP, OWN
+from verlaunch.tools.doctor.inside.__main__ import first_line
+from verlaunch.tools.doctor.line import BAD, LOOK, OK, Line, Part, together
+from verlaunch.tools.doctor.machine import look_at_limits, look_at_machine
+from verlaunch.tools.doctor.patient import Patient
+from verlaunch.tools.doctor.remedies import KNOWN, remedies
+from verlaunch.tools.doctor.show import WIDTH, summary, wrapped
+from verlaunch.tools.doctor.versions import look_at_versions
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPT = [sys.executable, str(ROOT / "scripts" / "doctor.py")]
@@ -87,7 +87,7 @@ def patient_of(folder: Path) -> Patient:
     config = plain_config()
     env = {**os.environ, **for_run("cpu", dict(os.environ))}
     cache = folder / "cache"
-    return Patient(machine.look(), FINE, "cpu", config, folder / "out", cache, env, quick=True)
+    return Patient(hardware.look(), FINE, "cpu", config, folder / "out", cache, env, quick=True)
 
 
 def limit_of(name: str) -> float:
@@ -152,7 +152,8 @@ def test_the_last_words_are_kept() -> None:
 def test_an_error_is_told_by_its_first_cause() -> None:
     found = child.ask("no_such_check", {}, 20.0, os.environ, quiet)
     assert (
-        found.why == "ModuleNotFoundError: No module named 'verlaunch.doctor.inside.no_such_check'"
+        found.why
+        == "ModuleNotFoundError: No module named 'verlaunch.tools.doctor.inside.no_such_check'"
     )
     try:
         try:
@@ -262,7 +263,7 @@ def test_a_gpu_run_without_gpus_is_bad_and_says_why(patient: Patient) -> None:
 
 
 def test_another_version_of_ray_is_named(patient: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
-    from verlaunch.doctor import versions
+    from verlaunch.tools.doctor import versions
 
     have = versions.installed() | {"ray": "2.48.0"}
     monkeypatch.setattr(versions, "installed", lambda: have)

@@ -16,10 +16,10 @@ from transformers import (
 )
 
 from tests.recorded_run import write_run
-from verlaunch import disk
-from verlaunch.engine import epochs
-from verlaunch.engine.epochs import Epoch, Epochs, ended, is_written, sweep, write
-from verlaunch.training import TrainerSettings
+from verlaunch.config.trainer import TrainerSettings
+from verlaunch.engine.training import epochs
+from verlaunch.engine.training.epochs import Epoch, Epochs, ended, is_written, sweep, write
+from verlaunch.machine import disk
 
 IDS = torch.tensor([[5, 9, 13, 21, 34, 55]])
 
@@ -121,7 +121,7 @@ def test_an_epoch_that_cannot_be_written_leaves_the_earlier_one_and_nothing_half
 def test_no_run_ends_for_want_of_a_picture(
     record: Path, tmp_path: Path, tiny_qwen2: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("verlaunch.report.curves.draw", lambda history, file: 1 / 0)
+    monkeypatch.setattr("verlaunch.record.report.curves.draw", lambda history, file: 1 / 0)
     checkpoint, *_ = checkpoint_of(tmp_path, tiny_qwen2)
     out = write(record, checkpoint, Epoch(1, 10, complete=True), {"actor": str(tiny_qwen2)})
     assert (out / "actor").is_dir() and not (out / "training_curves.png").exists()
@@ -144,7 +144,7 @@ class Loop(Epochs):
     def __init__(self, record: Path, total: int, resumed: int = 0, asked: bool = True) -> None:
         from omegaconf import OmegaConf
 
-        from verlaunch.record import Channel
+        from verlaunch.record.channel import Channel
 
         self.channel = Channel(record)
         self.training = TrainerSettings(save_epochs=asked)

@@ -12,9 +12,9 @@ import torch
 from transformers import AutoModelForCausalLM, AutoModelForTokenClassification, AutoTokenizer
 
 from tests.saved_run import save_role, save_run, trained
-from verlaunch.checkpoints import write_manifest
-from verlaunch.engine import hub_folder
-from verlaunch.exporting import command, room
+from verlaunch.record.checkpoints import write_manifest
+from verlaunch.tools.export import command, room
+from verlaunch.weights import hub_folder
 
 IDS = torch.tensor([[5, 9, 13, 21, 34, 55]])
 
@@ -207,7 +207,7 @@ def test_an_export_that_differs_from_the_shards_is_refused(
     two_ranks: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A fault of the writer, here two ranks' pieces joined the wrong way round."""
-    from verlaunch.engine.shards import Shards
+    from verlaunch.weights.shards import Shards
 
     right = Shards.__getitem__
 

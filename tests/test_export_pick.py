@@ -10,13 +10,13 @@ import pytest
 import yaml
 
 from tests.saved_run import write_papers
-from verlaunch.checkpoints import note_score, write_manifest
 from verlaunch.errors import UserError
-from verlaunch.exporting import command, room
-from verlaunch.exporting.asked import HELLO, asked
-from verlaunch.exporting.card import card
-from verlaunch.exporting.facts import Facts, facts
-from verlaunch.exporting.pick import pick
+from verlaunch.record.asked import HELLO, asked
+from verlaunch.record.checkpoints import note_score, write_manifest
+from verlaunch.tools.export import command, room
+from verlaunch.tools.export.card import card
+from verlaunch.tools.export.facts import Facts, facts
+from verlaunch.tools.export.pick import pick
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -181,7 +181,7 @@ def test_too_little_memory_for_the_proof_is_said_with_the_way_out() -> None:
 
 def test_choosing_costs_no_torch(run: Path) -> None:
     code = (
-        "import sys, verlaunch.chatting.command; from verlaunch.exporting.command import main;"
+        "import sys, verlaunch.tools.chat.command; from verlaunch.tools.export.command import main;"
         f"assert main([{str(run)!r}, '--step', '5']) == 2;"
         "assert not {'torch', 'ray', 'verl', 'vllm', 'transformers'} & set(sys.modules)"
     )

@@ -20,17 +20,17 @@ import pytest
 import yaml
 
 from tests.test_run import launched
-from verlaunch.compose import compose
-from verlaunch.failures import Ended, Explanation, explain, kernel
-from verlaunch.failures.knobs import KNOBS, Run, knob
-from verlaunch.failures.table import GROUP, IN_WORDS, RANKS, failures, markdown
-from verlaunch.flags import parse
-from verlaunch.log import plain
-from verlaunch.record import Channel
-from verlaunch.report.recorder import Recorder
-from verlaunch.run import Launch
-from verlaunch.screen import Screen
-from verlaunch.view import REMEMBERED, View
+from verlaunch.config.compose import compose
+from verlaunch.config.flags import parse
+from verlaunch.launch.failures import Ended, Explanation, explain, kernel
+from verlaunch.launch.failures.knobs import KNOBS, Run, knob
+from verlaunch.launch.failures.table import GROUP, IN_WORDS, RANKS, failures, markdown
+from verlaunch.launch.log import plain
+from verlaunch.launch.run import Launch
+from verlaunch.launch.screen import Screen
+from verlaunch.launch.view import REMEMBERED, View
+from verlaunch.record.channel import Channel
+from verlaunch.record.report.recorder import Recorder
 
 RECORDED = Path(__file__).with_name("failures")
 EXPECTED: dict[str, dict[str, Any]] = yaml.safe_load((RECORDED / "expected.yaml").read_text())

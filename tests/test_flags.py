@@ -5,10 +5,10 @@ import sys
 
 import pytest
 
+from verlaunch.config.flags import load_table, parse
+from verlaunch.config.help import bash_completion, default_words, help_text, markdown_table
+from verlaunch.config.values import Flag, allowed
 from verlaunch.errors import UserError
-from verlaunch.flags import load_table, parse
-from verlaunch.help import bash_completion, default_words, help_text, markdown_table
-from verlaunch.values import Flag, allowed
 
 TABLE = load_table()
 NUMBERS = [flag for flag in TABLE if flag.type in ("int", "float")]
@@ -212,7 +212,8 @@ def test_bash_completes_flags_and_choices(words: list[str], answers: list[str]) 
 
 def test_flags_and_help_import_nothing_heavy() -> None:
     code = (
-        "import sys; from verlaunch.help import help_text; from verlaunch.flags import load_table;"
+        "import sys; from verlaunch.config.help import help_text;"
+        "from verlaunch.config.flags import load_table;"
         "help_text(load_table());"
         "print(sorted({'torch', 'verl', 'hydra', 'omegaconf', 'ray'} & set(sys.modules)))"
     )

@@ -9,17 +9,19 @@ from typing import Any
 
 import pytest
 
-from verlaunch import folder
 from verlaunch.cluster import tokens
 from verlaunch.cluster.facts import Node
 from verlaunch.cluster.place import Place
 from verlaunch.errors import UserError
-from verlaunch.machine import Machine
+from verlaunch.launch import folder
+from verlaunch.machine.disk import check_writable
+from verlaunch.machine.hardware import Machine
+from verlaunch.record.identity import check_identity
 
 HOLD = """
 import sys
 from pathlib import Path
-from verlaunch.folder import locked
+from verlaunch.launch.folder import locked
 with locked(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()
@@ -54,14 +56,14 @@ def test_a_killed_run_leaves_the_folder_free(tmp_path: Path) -> None:
 
 
 def test_looking_whether_a_folder_can_be_written_leaves_nothing(tmp_path: Path) -> None:
-    folder.check_writable(tmp_path / "a" / "b")
+    check_writable(tmp_path / "a" / "b")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_in_the_place_of_the_folder_is_named(tmp_path: Path) -> None:
     (tmp_path / "outputs").touch()
     with pytest.raises(UserError, match="outputs is a file"):
-        folder.check_writable(tmp_path / "outputs" / "run")
+        check_writable(tmp_path / "outputs" / "run")
 
 
 def facts(path: Path, **identity: object) -> None:
@@ -69,16 +71,16 @@ def facts(path: Path, **identity: object) -> None:
 
 
 def test_the_same_run_may_continue(tmp_path: Path) -> None:
-    folder.check_identity(tmp_path, {"model": "a"})
+    check_identity(tmp_path, {"model": "a"})
     facts(tmp_path, model="a", data="d")
-    folder.check_identity(tmp_path, {"model": "a", "data": "d"})
-    folder.check_identity(tmp_path, {"model": "a"})
+    check_identity(tmp_path, {"model": "a", "data": "d"})
+    check_identity(tmp_path, {"model": "a"})
 
 
 def test_another_model_or_data_is_refused_with_both_ways_out(tmp_path: Path) -> None:
     facts(tmp_path, model="a", data="d", lora_rank=0)
     with pytest.raises(UserError) as caught:
-        folder.check_identity(tmp_path, {"model": "b", "data": "e", "lora_rank": 0})
+        check_identity(tmp_path, {"model": "b", "data": "e", "lora_rank": 0})
     text = str(caught.value)
     assert "another model and data (model: a, now b; data: d, now e)" in text
     assert "--run_name" in text and "--resume never" in text
@@ -95,7 +97,7 @@ def test_starting_over_moves_everything_aside_and_keeps_strangers_files(tmp_path
         assert (aside / "metrics.jsonl").read_text() == "{}\n"
         assert (aside / "logs" / "train.log").read_text() == "log"
         assert (tmp_path / "notes.txt").exists() and (tmp_path / "logs" / "lock").exists()
-        folder.check_identity(tmp_path, {"model": "b"})
+        check_identity(tmp_path, {"model": "b"})
         facts(tmp_path, model="b")
         second = folder.set_aside(tmp_path)
         assert second not in (None, aside)  # even within the same second

@@ -23,11 +23,11 @@ from gpu_check.found import FAILED, PASSED, SKIPPED, Failure, Found, Piece, Row,
 from gpu_check.sizes import CPU, GPU, PROFILES  # noqa: E402
 from gpu_check.table import all_passed, table, write_json  # noqa: E402
 
-from verlaunch import machine  # noqa: E402
-from verlaunch.compose import compose  # noqa: E402
-from verlaunch.flags import parse  # noqa: E402
-from verlaunch.keys import flatten  # noqa: E402
-from verlaunch.start import Start  # noqa: E402
+from verlaunch.config.compose import compose  # noqa: E402
+from verlaunch.config.flags import parse  # noqa: E402
+from verlaunch.config.keys import flatten  # noqa: E402
+from verlaunch.launch.start import Start  # noqa: E402
+from verlaunch.machine import hardware  # noqa: E402
 
 SMI = """#!/bin/sh
 case "$*" in
@@ -147,7 +147,7 @@ def test_a_gpu_run_has_nothing_against_it_but_the_packages_here(
     words.model_folder(check, "0.5B").symlink_to(tiny_qwen2)
     models.write_rows(words.rows_file(check, GPU.prompt), GPU.prompt, 4 * GPU.prompts)
     config = compose(parse(words.timed(check, "0.5B", tmp_path / "out"), {}), "cpu")
-    outlook = Start(config, machine.look(), "check").foresee()
+    outlook = Start(config, hardware.look(), "check").foresee()
     assert [p for p in outlook.problems if not p.startswith(FOR_THE_CPU)] == []
     assert outlook.memory and outlook.memory.estimate and outlook.memory.estimate.gpu_peak
 
@@ -311,7 +311,7 @@ def test_without_a_gpu_it_says_what_to_type(tmp_path: Path) -> None:
     bare = {**os.environ, "PATH": "/usr/bin:/bin", "TMPDIR": str(tmp_path)}
     asked = [sys.executable, str(ROOT / "scripts" / "gpu_check"), "--only", "environment"]
     done = subprocess.run(asked, capture_output=True, text=True, env=bare)
-    if machine.look().gpus:
+    if hardware.look().gpus:
         assert done.returncode in (0, 1)
     else:
         assert done.returncode == 2 and "scripts/gpu_check.sh --hardware cpu" in done.stderr

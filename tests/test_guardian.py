@@ -30,7 +30,7 @@ time.sleep(600)
 # Holds the guardian as the launcher does: by a pipe to its standard input.
 LAUNCHER = """
 import subprocess, sys, time
-guardian = subprocess.Popen([sys.executable, "-m", "verlaunch.guardian", *sys.argv[1:]],
+guardian = subprocess.Popen([sys.executable, "-m", "verlaunch.machine.guardian", *sys.argv[1:]],
                             stdin=subprocess.PIPE, start_new_session=True)
 time.sleep(600)
 """
@@ -61,7 +61,7 @@ def marked(mark: str) -> list[int]:
 
 
 def guard(tmp_path: Path, *command: str, **options: object) -> subprocess.Popen:
-    words = [sys.executable, "-m", "verlaunch.guardian", str(tmp_path / "run-"), *command]
+    words = [sys.executable, "-m", "verlaunch.machine.guardian", str(tmp_path / "run-"), *command]
     return subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, **options)  # type: ignore[call-overload]
 
 
@@ -123,7 +123,7 @@ def test_the_command_runs_by_a_path_without_spaces(tmp_path: Path) -> None:
     venv.symlink_to(sys.prefix)
     python = str(venv / "bin" / "python")
     command = [python, "-c", "import sys, verlaunch; print(sys.executable)"]
-    guardian = [python, "-m", "verlaunch.guardian", "/tmp/verlaunch-"]
+    guardian = [python, "-m", "verlaunch.machine.guardian", "/tmp/verlaunch-"]
     running = subprocess.Popen(
         [*guardian, *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from verlaunch import leftovers, machine
-from verlaunch.guards import host, nvidia
+from verlaunch.machine import hardware, host, leftovers, nvidia
 
 CARDS = """\
 0, GPU-aa, 81559, 80800, Default, Disabled, 580.95.05, 9.0, NVIDIA H100 80GB HBM3
@@ -29,13 +28,13 @@ def fake_smi(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None
 def test_this_machine_is_read_as_it_is() -> None:
     seen = host.look()
     assert seen.loopback
-    assert 0 < seen.free_memory_gib <= machine.look().memory_gib
+    assert 0 < seen.free_memory_gib <= hardware.look().memory_gib
     assert seen.open_files > 0 and seen.ports > 0
     assert (seen.shm_bytes is None) == (not Path("/dev/shm").is_dir())
 
 
 def test_the_limit_of_open_files_is_what_ray_raises_it_to() -> None:
-    ask = "from verlaunch.guards import host; print(host.look().open_files)"
+    ask = "from verlaunch.plan.guards import host; print(host.look().open_files)"
     command = f"ulimit -Sn 200; ulimit -Hn 300; exec {shlex.quote(sys.executable)} -c '{ask}'"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "300"
@@ -77,10 +76,10 @@ def test_limits_of_the_groups_above_count(tmp_path: Path, monkeypatch: pytest.Mo
     (job / "memory.stat").write_text(f"anon 1\ninactive_file {2**27}\nactive_file 0\n")
     (job / "pids.max").write_text("100\n")
     (job / "pids.current").write_text("30\n")
-    monkeypatch.setattr(machine, "CGROUP", tmp_path)
-    monkeypatch.setattr(machine, "_memberships", lambda: [["0", "", "/slurm/job_7"]])
+    monkeypatch.setattr(hardware, "CGROUP", tmp_path)
+    monkeypatch.setattr(hardware, "_memberships", lambda: [["0", "", "/slurm/job_7"]])
     seen = host.look()
-    assert machine.look().memory_gib == 1.0
+    assert hardware.look().memory_gib == 1.0
     assert seen.free_memory_gib == 0.625  # what is cached can be given back
     assert (seen.processes, seen.threads, seen.threads_by) == (100, 30, "pids.max")
 

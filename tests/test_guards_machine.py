@@ -9,17 +9,22 @@ from typing import Any
 
 import pytest
 
-from verlaunch import guards, leftovers
-from verlaunch.compose import Config, compose, fill
-from verlaunch.derive import Facts, derive
-from verlaunch.findings import Finding
-from verlaunch.flags import parse
-from verlaunch.guards import (
+from verlaunch.config.compose import compose, fill
+from verlaunch.config.derive import Facts, derive
+from verlaunch.config.flags import parse
+from verlaunch.config.tree import Config
+from verlaunch.errors import Finding
+from verlaunch.inputs.models import Model
+from verlaunch.machine import leftovers
+from verlaunch.machine.hardware import Gpu, Machine
+from verlaunch.machine.host import Busy, Card, Host, Room
+from verlaunch.plan import guards
+from verlaunch.plan.guards import (
     busy,
     disk,
-    driver,
     gpus,
-    memory,
+    main_memory,
+    nvidia_driver,
     ports,
     ray_clusters,
     shm,
@@ -27,11 +32,8 @@ from verlaunch.guards import (
     variables,
     versions,
 )
-from verlaunch.guards.host import Busy, Card, Host, Room
-from verlaunch.guards.scene import Scene
-from verlaunch.machine import Gpu, Machine
-from verlaunch.memory.estimate import Disk, Estimate, Part, Phase
-from verlaunch.models import Model
+from verlaunch.plan.guards.scene import Scene
+from verlaunch.plan.memory.estimate import Disk, Estimate, Part, Phase
 
 GIB, GB = 2**30, 10**9
 MODEL = Model("tiny", "Qwen2ForCausalLM", 260, 2048, None, heads=4, head_dim=32)
@@ -152,23 +154,23 @@ def test_the_cpu_may_be_chosen_where_the_driver_is_broken() -> None:
 
 
 def test_an_old_driver_is_told_with_the_one_that_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(driver, "installed", dict)
+    monkeypatch.setattr(nvidia_driver, "installed", dict)
     where = scene(cards=(card(0, driver="535.104.05"),), driver_cuda=(12, 2))
-    finding = only(driver, where)
+    finding = only(nvidia_driver, where)
     assert finding.stops and "driver 535.104.05 speaks CUDA up to 12.2" in finding.text
     assert "built for CUDA 13" in finding.text and "driver 580.65 or later" in finding.text
-    monkeypatch.setattr(driver, "installed", lambda: {"nvidia-cuda-runtime-cu12": "12.8.90"})
-    assert said(driver, where) == []
+    monkeypatch.setattr(nvidia_driver, "installed", lambda: {"nvidia-cuda-runtime-cu12": "12.8.90"})
+    assert said(nvidia_driver, where) == []
 
 
 def test_cards_without_code_or_without_bfloat16_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(driver, "installed", dict)
+    monkeypatch.setattr(nvidia_driver, "installed", dict)
     old = scene(cards=(card(0, name="Tesla V100", capability=(7, 0)),))
-    assert "CUDA 13 begins at 7.5" in only(driver, old).text
+    assert "CUDA 13 begins at 7.5" in only(nvidia_driver, old).text
     turing = (card(0, name="Tesla T4", capability=(7, 5)),)
     way = "actor_rollout_ref.rollout.dtype=float16"
-    assert way in only(driver, scene(cards=turing)).text
-    assert said(driver, scene(way, cards=turing)) == []
+    assert way in only(nvidia_driver, scene(cards=turing)).text
+    assert said(nvidia_driver, scene(way, cards=turing)) == []
 
 
 def test_memory_that_others_hold_stops_when_vllm_would_not_get_its_share() -> None:
@@ -208,10 +210,10 @@ def test_memory_of_an_earlier_attempt_of_the_same_run_does_not_count(tmp_path: P
 
 def test_main_memory_that_others_hold_is_told_below_rays_limit() -> None:
     where = scene(estimate=expected(main=20 * GIB), free_memory_gib=21.0)
-    finding = only(memory, where)
+    finding = only(main_memory, where)
     assert not finding.stops
     assert "about 20.0 GiB of main memory (weight sync); 21.0 of 32.0 GiB are free" in finding.text
-    assert said(memory, replace(where, env={memory.THRESHOLD: "0.99"})) == []
+    assert said(main_memory, replace(where, env={main_memory.THRESHOLD: "0.99"})) == []
 
 
 def test_shared_memory_that_holds_the_queues_but_not_rays_store_is_slow() -> None:

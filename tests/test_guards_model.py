@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from tests.guard_scenes import DEMO, scene_of, told
-from verlaunch import models
 from verlaunch.errors import UserError
-from verlaunch.guards import lora, tokenizer, vocabulary, weights
+from verlaunch.inputs import models
+from verlaunch.plan.guards import lora, tokenizer, vocabulary, weights
 
 M = "actor_rollout_ref.model"
 Edit = Callable[[dict[str, Any]], None]

@@ -16,14 +16,14 @@ from tests.guard_scenes import DEMO, scene_of
 from tests.guard_scenes import told as told_by_guard
 from tests.ray_clusters import TOKEN, Cluster, cluster
 from verlaunch.cluster import foreign
-from verlaunch.engine import guest, guest_check
-from verlaunch.engine.guest_check import Need, Node
+from verlaunch.engine.processes import guest, guest_check
+from verlaunch.engine.processes.guest_check import Need, Node
 from verlaunch.errors import UserError
-from verlaunch.guards import ray_clusters
+from verlaunch.plan.guards import ray_clusters
 
 DRIVER = """
 import json, os, sys, time
-from verlaunch.engine import guest
+from verlaunch.engine.processes import guest
 from verlaunch.errors import UserError
 launch = json.loads(sys.argv[1])
 try:

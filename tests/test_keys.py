@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 import yaml
 
-from verlaunch import keys
-from verlaunch.compose import compose
+from verlaunch.config import keys
+from verlaunch.config.compose import compose
+from verlaunch.config.flags import load_table, parse
 from verlaunch.errors import UserError
-from verlaunch.flags import load_table, parse
 from verlaunch.paths import CONFIGS, verl_configs
 
 BASE = compose(parse([], {}), "cpu")

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from verlaunch import leftovers, processes
 from verlaunch.errors import UserError
-from verlaunch.folder import locked
+from verlaunch.launch.folder import locked
+from verlaunch.machine import leftovers, processes
 
 SLEEP = "import time; print('up', flush=True); time.sleep(600)"
 # A child with an environment of its own, which no mark tells.
@@ -28,7 +28,7 @@ time.sleep(600)
 LOCKS = """
 import sys, time
 from pathlib import Path
-from verlaunch.folder import locked
+from verlaunch.launch.folder import locked
 with locked(Path(sys.argv[1])):
     print("up", flush=True)
     time.sleep(600)
@@ -106,7 +106,7 @@ def test_another_folders_processes_live_on(folder: Path, started: list[subproces
 
 
 def test_we_and_our_parents_are_spared(folder: Path, started: list[subprocess.Popen]) -> None:
-    calls = "from verlaunch import leftovers; from pathlib import Path; import sys; " \
+    calls = "from verlaunch.machine import leftovers; from pathlib import Path; import sys; " \
             "print(leftovers.end(Path(sys.argv[1])) or 'nothing')"  # fmt: skip
     runs = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {calls!r}, sys.argv[1]])"
     assert start(started, runs, str(folder), **leftovers.mark(folder)) == "nothing"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from verlaunch.machine import Gpu, look, read_gpus, visible
+from verlaunch.machine.hardware import Gpu, look, read_gpus, visible
 
 SMI = "NVIDIA H200, 143771, GPU-aaa\nNVIDIA A10, 23028, GPU-abb\n"
 GPUS = read_gpus(SMI, 64)

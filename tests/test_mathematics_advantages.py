@@ -54,7 +54,7 @@ def test_advantages_and_returns_are_those_of_gae(
 @given(seed=seeds, holes=st.booleans())
 @many
 def test_unwhitened_advantages_are_gaes_own(seed: int, holes: bool) -> None:
-    from verlaunch.engine.algorithm import unwhitened
+    from verlaunch.engine.training.algorithm import unwhitened
 
     batch = Batch(seed, holes=holes)
     exact = paper.gae(batch.scores, batch.values, batch.kept, 0.99, 0.95)

@@ -36,7 +36,7 @@ def test_the_coefficient_moves_as_the_adaptive_controller_says(
 @given(seed=seeds)
 @many
 def test_the_controller_is_fed_the_kl_of_whole_responses(seed: int) -> None:
-    from verlaunch.engine.algorithm import kl_per_response
+    from verlaunch.engine.training.algorithm import kl_per_response
 
     batch = Batch(seed, holes=True)
     rows = TensorDict(
@@ -53,7 +53,7 @@ def test_the_controller_is_fed_the_kl_of_whole_responses(seed: int) -> None:
 
 def trainer_with(controller: Any) -> Any:
     """The trainer's state of the algorithm without its cluster."""
-    from verlaunch.engine.algorithm import Algorithm
+    from verlaunch.engine.training.algorithm import Algorithm
 
     trainer = object.__new__(Algorithm)
     trainer.config = SimpleNamespace(algorithm=SimpleNamespace(use_kl_in_reward=True))

@@ -5,10 +5,10 @@ from itertools import pairwise
 
 import pytest
 
-from verlaunch.memory import cpu
-from verlaunch.memory.parts import Phase
-from verlaunch.memory.shape import Linear, Shape
-from verlaunch.memory.use import Use
+from verlaunch.plan.memory import cpu
+from verlaunch.plan.memory.parts import Phase
+from verlaunch.plan.memory.shape import Linear, Shape
+from verlaunch.plan.memory.use import Use
 
 MIB = 2**20
 

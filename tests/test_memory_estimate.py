@@ -9,20 +9,20 @@ import torch
 import transformers
 from torch.autograd.graph import saved_tensors_hooks
 
-from verlaunch.compose import compose, fill
-from verlaunch.derive import Facts, derive
-from verlaunch.findings import stopping, warnings
-from verlaunch.flags import parse
-from verlaunch.memory.activations import LOGIT, saved
-from verlaunch.memory.estimate import Estimate, Part, Phase, estimate
-from verlaunch.memory.gpu import PHASES
-from verlaunch.memory.host import pinned
-from verlaunch.memory.parts import Disk
-from verlaunch.memory.roles import actor_of, adapter, critic_of
-from verlaunch.memory.shape import Linear, Shape
-from verlaunch.memory.use import Use
-from verlaunch.memory.verdict import problems
-from verlaunch.memory.vllm import token_bytes
+from verlaunch.config.compose import compose, fill
+from verlaunch.config.derive import Facts, derive
+from verlaunch.config.flags import parse
+from verlaunch.errors import stopping, warnings
+from verlaunch.plan.memory.activations import LOGIT, saved
+from verlaunch.plan.memory.estimate import Estimate, Part, Phase, estimate
+from verlaunch.plan.memory.gpu import PHASES
+from verlaunch.plan.memory.host import pinned
+from verlaunch.plan.memory.parts import Disk
+from verlaunch.plan.memory.roles import actor_of, adapter, critic_of
+from verlaunch.plan.memory.shape import Linear, Shape
+from verlaunch.plan.memory.use import Use
+from verlaunch.plan.memory.verdict import problems
+from verlaunch.plan.memory.vllm import token_bytes
 
 GIB = 2**30
 CARD = 80 * GIB

@@ -6,13 +6,15 @@ from typing import Any
 
 import pytest
 
-from verlaunch.compose import Config, compose, fill
-from verlaunch.derive import Facts, derive, get
-from verlaunch.flags import parse
-from verlaunch.keys import flatten
-from verlaunch.memory.estimate import estimate
-from verlaunch.memory.fit import Fit, fit, fits
-from verlaunch.memory.knobs import (
+from verlaunch.config.compose import compose, fill
+from verlaunch.config.derive import Facts, derive
+from verlaunch.config.flags import parse
+from verlaunch.config.keys import flatten
+from verlaunch.config.tree import Config, get
+from verlaunch.plan.memory.docs_table import known_models
+from verlaunch.plan.memory.estimate import estimate
+from verlaunch.plan.memory.fit import Fit, fit, fits
+from verlaunch.plan.memory.knobs import (
     CHECKPOINTING,
     KV_CACHE,
     MICRO,
@@ -23,9 +25,8 @@ from verlaunch.memory.knobs import (
     held,
     knobs,
 )
-from verlaunch.memory.shape import Shape
-from verlaunch.memory.table import known_models
-from verlaunch.memory.use import Use
+from verlaunch.plan.memory.shape import Shape
+from verlaunch.plan.memory.use import Use
 
 GIB = 2**30
 HOST = 512 * GIB

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import transformers
 
-from verlaunch.demo.sizes import CONFIG
 from verlaunch.errors import UserError
-from verlaunch.memory import meta, shape
-from verlaunch.memory.shape import Linear, shape_of
+from verlaunch.inputs.demo.sizes import CONFIG
+from verlaunch.plan.memory import meta, shape
+from verlaunch.plan.memory.shape import Linear, shape_of
 
 QWEN = {
     "model_type": "qwen2",
@@ -174,6 +174,6 @@ def test_a_model_with_code_of_its_own_is_refused_in_one_sentence(cache) -> None:
 
 
 def test_the_launchers_side_needs_no_torch() -> None:
-    code = "import sys, verlaunch.memory.verdict; print('torch' in sys.modules)"
+    code = "import sys, verlaunch.plan.memory.verdict; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -2,10 +2,18 @@
 
 import pytest
 
-from verlaunch.memory.fit import Fit
-from verlaunch.memory.knobs import OFFLOAD, TOKENS, TP
-from verlaunch.memory.shape import Shape, shape_of
-from verlaunch.memory.table import H100, MACHINES, cell, code, fit_on, known_models, markdown
+from verlaunch.plan.memory.docs_table import (
+    H100,
+    MACHINES,
+    cell,
+    code,
+    fit_on,
+    known_models,
+    markdown,
+)
+from verlaunch.plan.memory.fit import Fit
+from verlaunch.plan.memory.knobs import OFFLOAD, TOKENS, TP
+from verlaunch.plan.memory.shape import Shape, shape_of
 
 
 def config_json(shape: Shape) -> dict[str, object]:

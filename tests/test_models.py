@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from verlaunch import models
 from verlaunch.errors import UserError
+from verlaunch.inputs import models
 
 
 def write(folder: Path, **config: Any) -> Path:
@@ -81,7 +81,7 @@ def test_a_name_that_is_neither_a_folder_nor_a_hub_id_is_refused() -> None:
 HUB = """
 import os, sys
 os.environ["HF_HUB_OFFLINE"] = "1"
-from verlaunch import models
+from verlaunch.inputs import models
 from verlaunch.errors import UserError
 name = sys.argv[1]
 print(models.look(name).vocab_size)

@@ -8,7 +8,7 @@ import torch
 from tensordict import TensorDict
 from verl.utils import tensordict_utils as tu
 
-from verlaunch.engine.packing import Rows, packed, unpacked
+from verlaunch.engine.rollout.packing import Rows, packed, unpacked
 
 ROWS = [[1, 2, 3], [4], [5, 6], [7, 8, 9]]
 

@@ -7,26 +7,21 @@ from typing import Any
 import pytest
 
 from rewards.spec import ModelSpec, PartSpec, RewardSpec
-from verlaunch.checks import early_problems
-from verlaunch.compose import Config, compose, fill
-from verlaunch.derive import Facts, derive
-from verlaunch.findings import Finding
-from verlaunch.flags import parse
-from verlaunch.machine import GIB, Gpu, Machine
-from verlaunch.memory.estimate import Disk, Estimate, Part, Phase
-from verlaunch.models import Model
-from verlaunch.plan import (
-    Plan,
-    differing,
-    make_plan,
-    processes,
-    row,
-    steps_of,
-)
-from verlaunch.planning import memory
-from verlaunch.planning.memory import Memory, Room
-from verlaunch.planning.roles import in_one_line, roles
-from verlaunch.planning.uses import uses_critic, uses_reference
+from verlaunch.config.compose import compose, fill
+from verlaunch.config.derive import Facts, derive
+from verlaunch.config.flags import parse
+from verlaunch.config.tree import Config, uses_critic, uses_reference
+from verlaunch.errors import Finding
+from verlaunch.inputs.models import Model
+from verlaunch.machine.hardware import GIB, Gpu, Machine
+from verlaunch.plan.guards.fits import early_problems
+from verlaunch.plan.memory.estimate import Disk, Estimate, Part, Phase
+from verlaunch.plan.memory.expected import Memory, Room
+from verlaunch.plan.memory.rows import rows
+from verlaunch.plan.plan import Plan, differing, make_plan
+from verlaunch.plan.roles import in_one_line, roles
+from verlaunch.plan.sizes import processes, steps_of
+from verlaunch.text import row
 
 MODEL = Model("tiny", "Qwen2ForCausalLM", 260, 2048, None, heads=4, head_dim=32)
 
@@ -349,7 +344,7 @@ def test_memory_in_one_line_names_the_peak() -> None:
 
 
 def test_memory_in_rows_has_the_parts_of_the_peak_and_the_other_phases() -> None:
-    assert memory.rows(Memory(ROOM, ESTIMATE, longest=1024)) == [
+    assert rows(Memory(ROOM, ESTIMATE, longest=1024)) == [
         ("per GPU", "actor update 18.0 GiB of 24.0 GiB: optimizer 12.0 GiB, logits 6.0 GiB"),
         ("", "generation 12.0 GiB"),
         ("main memory", "start 30.0 GiB of 128.0 GiB: reference 30.0 GiB"),
@@ -362,7 +357,7 @@ def test_memory_in_rows_has_the_parts_of_the_peak_and_the_other_phases() -> None
 
 
 def test_memory_that_is_not_known_is_a_note() -> None:
-    assert memory.rows(Memory(ROOM, note="no such model")) == [("note", "no such model")]
+    assert rows(Memory(ROOM, note="no such model")) == [("note", "no such model")]
 
 
 def test_guards_do_not_tell_of_main_memory_again() -> None:

@@ -10,7 +10,7 @@ import pytest
 from tests.judge_servers import JudgeServer
 from tests.papers import ROOT
 from verlaunch import cli
-from verlaunch.planning import document
+from verlaunch.plan import document
 
 ROWS = [{"prompt": f"{i}+1=", "ground_truth": str(i + 1), "data_source": "math_reasoning"}
         for i in range(40)]  # fmt: skip
@@ -151,7 +151,7 @@ def test_a_judge_is_asked_and_its_bill_is_there(
 
 
 def test_the_words_of_the_dry_run_are_left_out_of_the_command() -> None:
-    from verlaunch.planning.page import to_start
+    from verlaunch.plan.page import to_start
 
     for dry in (["--dry_run"], ["--dry-run", "json"], ["--dry_run=json"], ["--dry_run", "yes"]):
         assert to_start(["./train.sh", *dry, "--lr", "1"]) == ("./train.sh", "--lr", "1")

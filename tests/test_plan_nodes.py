@@ -4,8 +4,8 @@ from typing import Any
 
 from rewards.spec import JudgeSpec, ModelSpec, PartSpec, RewardSpec
 from tests.guard_scenes import config_of
-from verlaunch.compose import Config
-from verlaunch.planning.nodes import facts, nodes, rows
+from verlaunch.config.tree import Config
+from verlaunch.plan.nodes import facts, nodes, rows
 
 RM = RewardSpec((PartSpec("rm_score", ModelSpec("a/b", gpus=2)),), {"rm_score": 1.0})
 KNOWN = {0: "10.0.0.9", 1: "10.0.0.10"}

@@ -20,10 +20,10 @@ from verl.trainer.ppo.v1.trainer_base import _count_tq_prompt_groups
 from verl.utils import tensordict_utils as tu
 from verl.workers.utils.padding import response_from_nested
 
-from verlaunch.engine import queue
-from verlaunch.engine.packing import Rows, unpacked
-from verlaunch.engine.rollout import Outbox, row_of
-from verlaunch.engine.table import Table
+from verlaunch.engine.rollout import queue
+from verlaunch.engine.rollout.packing import Rows, unpacked
+from verlaunch.engine.rollout.rollout import Outbox, row_of
+from verlaunch.engine.rollout.table import Table
 
 REPLACED = ("init", "close", "kv_batch_put", "kv_batch_get", "kv_list", "kv_clear")
 EOS = 2

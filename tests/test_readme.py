@@ -35,7 +35,7 @@ from tests.papers import (
     text_of,
 )
 from tests.wrong_inputs import type_here
-from verlaunch.flags import load_table
+from verlaunch.config.flags import load_table
 
 SEVERAL = (
     "N_GPUS=8 NNODES=2 NODE_RANK={} MASTER_ADDR=192.168.1.1 ./train.sh --output_dir /shared/outputs"

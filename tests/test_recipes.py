@@ -8,19 +8,20 @@ from typing import Any
 
 import pytest
 
-from verlaunch.checks import early_problems
 from verlaunch.cli import main
-from verlaunch.compose import Config, compose, fill
-from verlaunch.derive import Facts, derive
+from verlaunch.config.compose import compose, fill
+from verlaunch.config.derive import Facts, derive
+from verlaunch.config.flags import parse
+from verlaunch.config.keys import flatten
+from verlaunch.config.recipes import cpu_variants, find_recipe, known_recipes
+from verlaunch.config.tree import Config
 from verlaunch.errors import UserError
-from verlaunch.flags import parse
-from verlaunch.inputs import DEMO, Inputs, tell_demo, with_demo
-from verlaunch.keys import flatten
-from verlaunch.models import Model
+from verlaunch.inputs.choice import DEMO, Inputs, tell_demo, with_demo
+from verlaunch.inputs.models import Model
 from verlaunch.paths import CONFIGS
-from verlaunch.plan import make_plan
-from verlaunch.recipes import cpu_variants, find_recipe, known_recipes
-from verlaunch.rewarding.spec import reward_spec
+from verlaunch.plan.guards.fits import early_problems
+from verlaunch.plan.plan import make_plan
+from verlaunch.plan.reward.spec import reward_spec
 
 ACTOR = "actor_rollout_ref.actor"
 MODEL = "actor_rollout_ref.model.path"

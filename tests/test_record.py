@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from verlaunch.record import SAMPLES, Channel, Tail, rewind
-from verlaunch.report.history import lines
+from verlaunch.record.channel import SAMPLES, Channel, Tail, rewind
+from verlaunch.record.report.history import lines
 
 
 def test_a_reader_gets_each_event_once_and_in_order(tmp_path: Path) -> None:

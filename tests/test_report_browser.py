@@ -9,10 +9,10 @@ import pytest
 
 from tests.browser import PHONE, Shown, chromium, open_page
 from tests.recorded_run import write_run
-from verlaunch.record import SAMPLES
-from verlaunch.report.history import read
-from verlaunch.report.page.build import html
-from verlaunch.report.summary import summarize
+from verlaunch.record.channel import SAMPLES
+from verlaunch.record.report.history import read
+from verlaunch.record.report.page.build import html
+from verlaunch.record.report.summary import summarize
 
 ATTACK = (
     "<script>document.title = 'owned'</script></script>"

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from tests.recorded_run import metrics, write_run
-from verlaunch.report.curves import draw
-from verlaunch.report.history import read
-from verlaunch.report.panels import PANELS, parts, shown
-from verlaunch.report.series import Series
-from verlaunch.report.smooth import MOST, smooth, thin
+from verlaunch.record.report.curves import draw
+from verlaunch.record.report.history import read
+from verlaunch.record.report.panels import PANELS, parts, shown
+from verlaunch.record.report.series import Series
+from verlaunch.record.report.smooth import MOST, smooth, thin
 
 WITHOUT_CRITIC = ("value_loss", "explained_variance")
 NO_DISPLAY = """
@@ -20,8 +20,8 @@ import os, sys
 from pathlib import Path
 os.environ.pop("DISPLAY", None)
 os.environ["MPLBACKEND"] = "TkAgg"
-from verlaunch.report.curves import draw
-from verlaunch.report.history import read
+from verlaunch.record.report.curves import draw
+from verlaunch.record.report.history import read
 folder = Path(sys.argv[1])
 assert draw(read(folder), folder / "curves.png")
 assert "matplotlib.pyplot" not in sys.modules

@@ -5,9 +5,9 @@ import math
 import pytest
 
 from tests.recorded_run import metrics
-from verlaunch.report.names import METRICS, by_name, parts, short, validation_score, value
-from verlaunch.report.series import Series
-from verlaunch.screen import ON_SCREEN
+from verlaunch.launch.screen import ON_SCREEN
+from verlaunch.record.report.names import METRICS, by_name, parts, short, validation_score, value
+from verlaunch.record.report.series import Series
 
 KL = by_name["kl_divergence"]
 

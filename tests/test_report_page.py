@@ -12,17 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.recorded_run import COMMAND, write_run
-from verlaunch.compose import compose, differences, to_yaml
-from verlaunch.flags import parse
-from verlaunch.record import SAMPLES
-from verlaunch.report.history import read
-from verlaunch.report.page import settings
-from verlaunch.report.page.build import html
-from verlaunch.report.page.charts import charts
-from verlaunch.report.page.embed import as_json, cut
-from verlaunch.report.page.samples import MOST, choose
-from verlaunch.report.page.thin import thin
-from verlaunch.report.summary import summarize
+from verlaunch.config.compose import compose, differences, to_yaml
+from verlaunch.config.flags import parse
+from verlaunch.record.channel import SAMPLES
+from verlaunch.record.report.history import read
+from verlaunch.record.report.page import settings
+from verlaunch.record.report.page.build import html
+from verlaunch.record.report.page.charts import charts
+from verlaunch.record.report.page.embed import as_json, cut
+from verlaunch.record.report.page.samples import MOST, choose
+from verlaunch.record.report.page.thin import thin
+from verlaunch.record.report.summary import summarize
 
 DATA = re.compile(r'<script type="application/json" id="data">(.*?)</script>', re.S)
 NASTY = "</script><script>alert(1)</script><!-- &amp; \u2028\u2029 \u202eabc \ud800 ]]>"

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from tests.recorded_run import metrics, write_run
-from verlaunch.record import METRICS, Channel
-from verlaunch.report import recorder as room
-from verlaunch.report.history import read
-from verlaunch.report.recorder import EVERY_S, LOG, Recorder
-from verlaunch.report.summary import summarize
-from verlaunch.report.table import CSV
-from verlaunch.report.write import PAGE, PICTURE, SUMMARY
+from verlaunch.record.channel import METRICS, Channel
+from verlaunch.record.report import recorder as room
+from verlaunch.record.report.csv_table import CSV
+from verlaunch.record.report.history import read
+from verlaunch.record.report.recorder import EVERY_S, LOG, Recorder
+from verlaunch.record.report.summary import summarize
+from verlaunch.record.report.write import PAGE, PICTURE, SUMMARY
 
 COUNTS = """
 import sys

@@ -10,15 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.recorded_run import ENDS, REASON, metrics, write_run
-from verlaunch import folder as folders
-from verlaunch.record import METRICS as LINES
-from verlaunch.record import Channel
-from verlaunch.report import advice
-from verlaunch.report.history import read
-from verlaunch.report.names import METRICS, by_name, of_run
-from verlaunch.report.state import ENDED
-from verlaunch.report.summary import summarize
-from verlaunch.report.verdicts import verdict
+from verlaunch.launch import folder as folders
+from verlaunch.record.channel import METRICS as LINES
+from verlaunch.record.channel import Channel
+from verlaunch.record.report import advice
+from verlaunch.record.report.history import read
+from verlaunch.record.report.names import METRICS, by_name, of_run
+from verlaunch.record.report.state import ENDED
+from verlaunch.record.report.summary import summarize
+from verlaunch.record.report.verdicts import verdict
 
 
 def summary(folder: Path, **how: Any) -> dict[str, Any]:
@@ -211,7 +211,7 @@ def test_every_series_has_a_verdict_or_none(values: list[float]) -> None:
 
 
 def test_flags_in_advice_exist() -> None:
-    from verlaunch.flags import load_table
+    from verlaunch.config.flags import load_table
 
     flags = {f"--{flag.name}" for flag in load_table()}
     words = " ".join(advice.ADVICE.values()).replace(",", " ").replace(":", " ").split()

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from tests.recorded_run import metrics, write_run
-from verlaunch.record import METRICS
-from verlaunch.report import table
-from verlaunch.report.names import by_name
-from verlaunch.report.table import CSV, Table
+from verlaunch.record.channel import METRICS
+from verlaunch.record.report import csv_table
+from verlaunch.record.report.csv_table import CSV, Table
+from verlaunch.record.report.names import by_name
 
 
 def rows(folder: Path) -> list[dict[str, str]]:
@@ -24,14 +24,14 @@ def append(folder: Path, line: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_each_step_has_one_row_and_the_later_line_counts(tmp_path: Path) -> None:
-    table.write(write_run(tmp_path))
+    csv_table.write(write_run(tmp_path))
     found = rows(tmp_path)
     assert [row["step"] for row in found] == [str(step) for step in range(1, 41)]
     assert all(float(row["reward_mean"]) >= 0 for row in found)  # the undone one was -99
 
 
 def test_short_names_come_first_and_verls_follow_as_they_first_came(tmp_path: Path) -> None:
-    table.write(write_run(tmp_path))
+    csv_table.write(write_run(tmp_path))
     columns = list(rows(tmp_path)[0])
     parts = ["reward_part_rule_score", "reward_part_rule_failed", "reward_part_answered"]
     assert columns[: 3 + len(by_name) + 3] == ["step", "time", "epoch", *by_name, *parts]
@@ -41,7 +41,7 @@ def test_short_names_come_first_and_verls_follow_as_they_first_came(tmp_path: Pa
 
 
 def test_numbers_are_whole_and_a_missing_one_is_an_empty_cell(tmp_path: Path) -> None:
-    table.write(write_run(tmp_path, steps=8))
+    csv_table.write(write_run(tmp_path, steps=8))
     lines = [line for line in metrics(8) if line["step"]]
     found = rows(tmp_path)
     assert [float(row["actor/entropy"]) for row in found] == [
@@ -59,7 +59,7 @@ def test_rows_added_as_a_run_goes_on_equal_those_written_at_once(tmp_path: Path)
         adding.add(append(growing, line))
     (whole / "metrics").mkdir(parents=True)
     (whole / METRICS).write_text((growing / METRICS).read_text())
-    table.write(whole)
+    csv_table.write(whole)
     assert (growing / CSV).read_text() == (whole / CSV).read_text()
 
 
@@ -85,7 +85,7 @@ def test_a_file_that_somebody_else_has_written_is_made_anew(tmp_path: Path) -> N
 
 
 def test_a_run_without_steps_is_a_line_of_names(tmp_path: Path) -> None:
-    table.write(write_run(tmp_path, steps=0))
+    csv_table.write(write_run(tmp_path, steps=0))
     assert (tmp_path / CSV).read_text().startswith("step,time,epoch,reward_mean") and not rows(
         tmp_path
     )

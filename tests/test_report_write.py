@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.recorded_run import write_run
-from verlaunch.report import write
-from verlaunch.report.atomic import replacing
-from verlaunch.report.table import CSV
+from verlaunch.record.report import write
+from verlaunch.record.report.atomic import replacing
+from verlaunch.record.report.csv_table import CSV
 
 ROOT = Path(__file__).resolve().parent.parent
 MADE = (write.SUMMARY, CSV, write.PICTURE, write.PAGE)
@@ -72,7 +72,7 @@ def test_a_write_that_breaks_leaves_the_file_that_was_there(tmp_path: Path) -> N
 
 def test_beside_a_launcher_only_the_pictures_are_written(tmp_path: Path) -> None:
     write_run(tmp_path, steps=2)
-    command = [sys.executable, "-m", "verlaunch.report.write", "--behind", str(tmp_path)]
+    command = [sys.executable, "-m", "verlaunch.record.report.write", "--behind", str(tmp_path)]
     subprocess.run(command, check=True)
     assert [(tmp_path / name).exists() for name in MADE] == [False, False, True, True]
 

@@ -13,9 +13,10 @@ import torch
 from torch.distributed.tensor import DTensor
 
 from tests.fsdp_ranks import train
-from verlaunch.checkpoints import MANIFEST, examine, fitting, write_manifest
-from verlaunch.engine.reshard import CannotReshard, _span, reshard
 from verlaunch.errors import UserError
+from verlaunch.record.checkpoints import MANIFEST, examine, write_manifest
+from verlaunch.weights import fitting
+from verlaunch.weights.reshard import CannotReshard, _span, reshard
 
 STEP = "global_step_2"
 

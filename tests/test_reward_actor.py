@@ -11,6 +11,7 @@ import pytest
 from rewards.part import Row
 from rewards.spec import JudgeSpec, PartSpec, RewardSpec, to_dict
 from tests.judge_servers import KEY, JudgeServer
+from verlaunch.engine.actors import NAME
 
 WORKERS, ROWS, AT_ONCE = 3, 20, 4
 
@@ -30,7 +31,7 @@ def ray(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 def configuration(server: JudgeServer, tmp_path: Path) -> dict[str, Any]:
     """What verl hands to a reward manager, as far as ours reads it."""
-    from verlaunch.engine import reward_settings
+    from verlaunch.engine.reward import settings as reward_settings
 
     judge: JudgeSpec = server.spec(
         concurrency=AT_ONCE, scoring_prompt="Problem ${x}: {prompt}\n{response}"
@@ -48,11 +49,11 @@ def row(worker: int, number: int) -> dict[str, Any]:
 
 
 def test_limits_hold_for_all_workers_together(ray: Any, tmp_path: Path) -> None:
-    from verlaunch.engine import reward_actor
+    from verlaunch.engine.reward import actor as reward_actor
 
     @ray.remote
     def work(worker: int) -> list[tuple]:
-        actor = ray.get_actor(reward_actor.NAME)
+        actor = ray.get_actor(NAME)
         return ray.get([actor.score.remote(row(worker, number)) for number in range(ROWS)])
 
     with JudgeServer("openai", judge=lambda text: 10, latency_s=0.02) as server:
@@ -73,8 +74,8 @@ def test_limits_hold_for_all_workers_together(ray: Any, tmp_path: Path) -> None:
 def test_a_dead_actor_is_a_failed_row_and_no_exception(ray: Any, tmp_path: Path) -> None:
     from omegaconf import OmegaConf
 
-    from verlaunch.engine import reward_actor
-    from verlaunch.engine.reward_manager import RewardManager
+    from verlaunch.engine.reward import actor as reward_actor
+    from verlaunch.engine.reward.manager import RewardManager
 
     class Letters:
         def decode(self, ids: list[int], skip_special_tokens: bool) -> str:

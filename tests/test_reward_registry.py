@@ -164,7 +164,7 @@ def test_a_missing_table_is_named(tmp_path: Path) -> None:
 def test_rewards_need_no_torch_ray_verl_hydra_or_sympy() -> None:
     code = """
 import asyncio, sys
-import rewards.rule_part, rewards.registry, rewards.user
+import rewards.rule_part, rewards.registry, rewards.functions.user
 for name in ("math_reasoning", "multiple_choice", "qa", "format", "json", "length", "repetition"):
     rewards.registry.rule_for(name)
 row = rewards.registry.rule_for("math_reasoning")("math_reasoning", "42", "42")

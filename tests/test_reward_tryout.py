@@ -11,8 +11,8 @@ from rewards.spec import RULES, Gate, ModelSpec, PartSpec, RewardSpec, RuleSpec
 from tests.judge_servers import JudgeServer
 from tests.reward_models import make
 from verlaunch.errors import UserError
-from verlaunch.rewarding.tryout import Means, Tryout, try_rewards
-from verlaunch.rewarding.tryout_rules import TRIED
+from verlaunch.plan.reward.try_out import Means, Tryout, try_rewards
+from verlaunch.plan.reward.try_rules import TRIED
 
 
 def Row(data_source: str = "math_reasoning", ground_truth: str = "42") -> AnyRow:

@@ -6,13 +6,14 @@ import pytest
 
 from rewards.judge.settings import CONFIG, judge_spec
 from rewards.spec import RULES, Gate, JudgeSpec, ModelSpec, RewardSpec, RuleSpec, from_dict, to_dict
-from verlaunch.compose import Config, compose
+from verlaunch.config.compose import compose
+from verlaunch.config.flags import load_table, parse
+from verlaunch.config.help import default_words
+from verlaunch.config.tree import Config
 from verlaunch.errors import UserError
-from verlaunch.flags import load_table, parse
-from verlaunch.help import default_words
-from verlaunch.rewarding.judge import JUDGE_FLAGS
-from verlaunch.rewarding.references import settle
-from verlaunch.rewarding.spec import reward_spec
+from verlaunch.plan.reward.judge import JUDGE_FLAGS
+from verlaunch.plan.reward.references import settle
+from verlaunch.plan.reward.spec import reward_spec
 
 MODEL = ("--reward_model", "org/model")
 FUNCTION = "def score(solution_str):\n    return len(solution_str)\n"
@@ -170,7 +171,7 @@ def test_a_part_written_into_the_shipped_file_joins_the_mix(
   weights: {rm_score: 0.7, judge_score: 0.7, rule_score: 0.3, nice_score: 0.1}
   parts: {nice_score: {model: org/nice}}
 """
-    monkeypatch.setattr("verlaunch.rewarding.spec.SHIPPED", folder / composite(folder, text))
+    monkeypatch.setattr("verlaunch.plan.reward.spec.SHIPPED", folder / composite(folder, text))
     assert spec_of(*MODEL).weights == {"rm_score": 1.0}
     mixed = spec_of(*MODEL, "--reward_fn", "mine.py:score")
     assert mixed.weights == {"rm_score": 0.7, "rule_score": 0.3, "nice_score": 0.1}

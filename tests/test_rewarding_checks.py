@@ -9,9 +9,9 @@ import pytest
 from rewards.judge.settings import judge_spec
 from rewards.spec import RULES, Gate, JudgeSpec, ModelSpec, PartSpec, RewardSpec, RuleSpec
 from tests.reward_models import make
-from verlaunch.rewarding.checks import check_sources, runs_programs, sandbox, start_problems
-from verlaunch.rewarding.identity import identity, scales
-from verlaunch.rewarding.words import Work, route
+from verlaunch.plan.reward.checks import check_sources, runs_programs, sandbox, start_problems
+from verlaunch.plan.reward.identity import identity, scales
+from verlaunch.plan.reward.rows import Work, route
 
 RM, RULE = PartSpec("rm_score", ModelSpec("org/model"), "affine"), RULES.parts[0]
 JUDGE = PartSpec("judge_score", judge_spec({}))

@@ -12,8 +12,8 @@ from typing import Any
 import psutil
 import pytest
 
-from rewards.mathpool import Pool
 from rewards.part import Failure
+from rewards.rules.mathpool import Pool
 
 ENDLESS = r"9^{9^{9}}"  # one power of integers: no timer is heard before it ends
 
@@ -114,7 +114,7 @@ BROKEN = {
 }
 ASK = """
 import asyncio
-from rewards.mathpool import is_equal
+from rewards.rules.mathpool import is_equal
 from rewards.part import Failure
 try:
     print(asyncio.run(is_equal("x+1", "1+x")))

@@ -11,16 +11,16 @@ import psutil
 import pytest
 
 from verlaunch.errors import UserError
-from verlaunch.log import Errors, plain
+from verlaunch.launch.log import Errors, plain
+from verlaunch.launch.run import Launch, run, stop_signals
+from verlaunch.launch.screen import Screen
 from verlaunch.paths import LONGEST_TEMP, temp_dir
-from verlaunch.report.recorder import Recorder
-from verlaunch.run import Launch, run, stop_signals
-from verlaunch.screen import Screen
+from verlaunch.record.report.recorder import Recorder
 
 BEGIN = """
 import json, os, signal, sys, time
 from pathlib import Path
-from verlaunch.record import Channel
+from verlaunch.record.channel import Channel
 launch = json.loads(Path(sys.argv[-1]).read_text())
 launcher = int(sys.argv[1])
 channel = Channel(Path(launch["record"]))

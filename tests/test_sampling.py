@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 from verl.trainer.ppo.v1 import replay_buffer
 from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
 
-from verlaunch.engine.sampling import RowsLost, watched
+from verlaunch.engine.training.sampling import RowsLost, watched
 
 
 class Left(Exception):

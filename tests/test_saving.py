@@ -20,13 +20,14 @@ from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 from verl.utils.checkpoint.fsdp_checkpoint_manager import FSDPCheckpointManager
 from verl.workers.engine.fsdp.transformer_impl import FSDPEngine
 
-from verlaunch import checkpoints, disk
-from verlaunch.engine.patience import PatientChannel
-from verlaunch.engine.saving import Saving, first_size
-from verlaunch.engine.writing import BARRIERS, WholeSaves
-from verlaunch.record import FULL, STOP_AFTER_STEP, Channel, Tail
-from verlaunch.screen import Screen
-from verlaunch.view import View
+from verlaunch.engine.training.patience import PatientChannel
+from verlaunch.engine.training.saving import Saving, first_size
+from verlaunch.engine.training.writing import BARRIERS, WholeSaves
+from verlaunch.launch.screen import Screen
+from verlaunch.launch.view import View
+from verlaunch.machine import disk
+from verlaunch.record import checkpoints
+from verlaunch.record.channel import FULL, STOP_AFTER_STEP, Channel, Tail
 
 
 def to_full_disk() -> None:
@@ -166,7 +167,7 @@ def test_a_disk_without_a_byte_for_the_record_is_waited_for_too(
         view.update()
         rows.unlink()
 
-    monkeypatch.setattr("verlaunch.engine.patience.time.sleep", make_room)
+    monkeypatch.setattr("verlaunch.engine.training.patience.time.sleep", make_room)
     channel.append(rows, {"step": 3})
     assert list(Tail(rows).new()) == [{"step": 3}]
     assert f"! Waiting for room on the disk: {bench.folder} has " in out.getvalue()

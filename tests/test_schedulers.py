@@ -20,9 +20,10 @@ from hypothesis import strategies as st
 from tests.wrong_inputs import type_here
 from verlaunch.cluster.nodelist import hosts
 from verlaunch.cluster.schedulers import VARIABLES, mapped
-from verlaunch.compose import Config, compose
+from verlaunch.config.compose import compose
+from verlaunch.config.flags import load_table, parse
+from verlaunch.config.tree import Config
 from verlaunch.errors import UserError
-from verlaunch.flags import load_table, parse
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "scripts" / "cluster"

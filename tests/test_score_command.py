@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from verlaunch.flags import load_table
-from verlaunch.scoring.command import main
-from verlaunch.scoring.flags import HELP, OWN
+from verlaunch.config.flags import load_table
+from verlaunch.tools.score.command import main
+from verlaunch.tools.score.flags import HELP, OWN
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPT = [sys.executable, str(ROOT / "scripts" / "score.py")]
@@ -44,7 +44,7 @@ def test_the_samples_and_their_rule_are_fine(capsys: pytest.CaptureFixture[str])
 
 def test_rules_need_neither_torch_nor_ray_nor_verl(tmp_path: Path) -> None:
     code = (
-        "import sys; from verlaunch.scoring.command import main; code = main(['--rows', '5']); "
+        "import sys; from verlaunch.tools.score.command import main; code = main(['--rows', '5']); "
         "assert not {'torch', 'ray', 'verl', 'transformers', 'vllm'} & sys.modules.keys(); "
         "sys.exit(code)"
     )

@@ -9,9 +9,9 @@ import pytest
 
 from tests.judge_servers import Fault, JudgeServer, every
 from tests.reward_models import make
-from verlaunch.flags import load_table
-from verlaunch.rewarding.answers import JUNK
-from verlaunch.scoring.command import main
+from verlaunch.config.flags import load_table
+from verlaunch.plan.reward.answers import JUNK
+from verlaunch.tools.score.command import main
 
 
 @pytest.fixture(autouse=True)

@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rewards.part import Row
-from verlaunch.data import sources
 from verlaunch.errors import UserError
-from verlaunch.rewarding.answers import JUNK, reference_of
-from verlaunch.scoring.answers import answers_to
-from verlaunch.scoring.data import rows_of
-from verlaunch.scoring.pick import pick
-from verlaunch.scoring.responses import NO_LABEL, read_responses
+from verlaunch.inputs.data import sources
+from verlaunch.plan.reward.answers import JUNK, reference_of
+from verlaunch.tools.score.answers import answers_to
+from verlaunch.tools.score.data import rows_of
+from verlaunch.tools.score.pick import pick
+from verlaunch.tools.score.responses import NO_LABEL, read_responses
 
 
 def jsonl(path: Path, *rows: Any) -> str:

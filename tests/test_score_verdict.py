@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 from rewards.part import Failure, Part, Row
 from rewards.reward import Reward
 from rewards.spec import RULES, Gate, PartSpec, RewardSpec, RuleSpec
-from verlaunch.scoring.answers import answers_to
-from verlaunch.scoring.distribution import distribution, quantile
-from verlaunch.scoring.finding import Finding
-from verlaunch.scoring.glance import looks_cut, short, states
-from verlaunch.scoring.measure import MOST_HANGS, Scored, at_once, score_all
-from verlaunch.scoring.picture import draw
-from verlaunch.scoring.recorder import Recorder, recorded
-from verlaunch.scoring.summary import Source, summarise
-from verlaunch.scoring.verdict import verdict
+from verlaunch.tools.score.answers import answers_to
+from verlaunch.tools.score.distribution import distribution, quantile
+from verlaunch.tools.score.glance import looks_cut, short, states
+from verlaunch.tools.score.measure import MOST_HANGS, Scored, at_once, score_all
+from verlaunch.tools.score.picture import draw
+from verlaunch.tools.score.recorder import Recorder, recorded
+from verlaunch.tools.score.remark import Finding
+from verlaunch.tools.score.summary import Source, summarise
+from verlaunch.tools.score.verdict import verdict
 
 LONG = "First we add the two numbers, and then we think about it a bit more"
 TRUTHS = ("4", "5", "6", "7")

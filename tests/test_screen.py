@@ -12,7 +12,8 @@ import termios
 
 import pytest
 
-from verlaunch.screen import ERASE, Screen, duration, fit, numbers, validation_score
+from verlaunch.launch.screen import ERASE, Screen, fit, numbers, validation_score
+from verlaunch.text import duration
 
 METRICS = {
     "critic/score/mean": 0.6104,
@@ -156,7 +157,7 @@ def test_durations_are_short() -> None:
 
 
 SHOW = """
-from verlaunch.screen import Screen
+from verlaunch.launch.screen import Screen
 screen = Screen()
 screen.phase("ready", total_steps=2)
 screen.phase("rollout", step=1)

@@ -8,7 +8,7 @@ from verl.utils import tensordict_utils as tu
 from verl.utils.seqlen_balancing import get_seqlen_balanced_partitions
 from verl.workers.engine.fsdp import transformer_impl
 
-from verlaunch.engine import shortcuts
+from verlaunch.engine.training import shortcuts
 
 ROWS = [[1, 2, 3], [4], [5, 6], [7, 8, 9]]  # 9 tokens
 

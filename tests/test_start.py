@@ -12,19 +12,20 @@ from rewards.part import Row
 from rewards.spec import RULES, ModelSpec, PartSpec, RewardSpec, RuleSpec, from_dict
 from tests.judge_servers import JudgeServer
 from tests.reward_models import make
-from verlaunch import checkpoints, early, foresight, inputs, start
-from verlaunch.compose import compose
-from verlaunch.data import sources
-from verlaunch.errors import UserError
-from verlaunch.findings import stopping, warnings
-from verlaunch.flags import parse
-from verlaunch.inputs import Inputs, with_demo
-from verlaunch.machine import Machine
-from verlaunch.planning import rehearsal
-from verlaunch.recipes import DEMO_RECIPE
-from verlaunch.report.recorder import Recorder
-from verlaunch.rewarding import tryout
-from verlaunch.run import Launch, run
+from verlaunch.config.compose import compose
+from verlaunch.config.flags import parse
+from verlaunch.config.recipes import DEMO_RECIPE
+from verlaunch.errors import UserError, stopping, warnings
+from verlaunch.inputs import choice
+from verlaunch.inputs.choice import Inputs, with_demo
+from verlaunch.inputs.data import sources
+from verlaunch.launch import head_start, start
+from verlaunch.launch.run import Launch, run
+from verlaunch.machine.hardware import Machine
+from verlaunch.plan import foresight
+from verlaunch.plan.reward import rehearsal, try_out
+from verlaunch.record import checkpoints
+from verlaunch.record.report.recorder import Recorder
 
 ROWS = [{"prompt": f"{i}+1=", "ground_truth": str(i + 1), "data_source": "math_reasoning"}
         for i in range(40)]  # fmt: skip
@@ -32,8 +33,8 @@ ROWS = [{"prompt": f"{i}+1=", "ground_truth": str(i + 1), "data_source": "math_r
 DRIVER = """
 import json, sys
 from pathlib import Path
-from verlaunch.checkpoints import write_manifest
-from verlaunch.record import Channel
+from verlaunch.record.checkpoints import write_manifest
+from verlaunch.record.channel import Channel
 launch = json.loads(Path(sys.argv[1]).read_text())
 trainer = launch["config"]["trainer"]
 step = trainer["total_training_steps"]
@@ -79,7 +80,7 @@ def bench(tmp_path: Path, tiny_qwen2: Path, cache: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("VERLAUNCH_CACHE", str(cache))
     driver = (sys.executable, "-c", DRIVER)
     monkeypatch.setattr(start, "run", functools.partial(run, driver=driver))
-    monkeypatch.setattr(early, "pays", lambda *_: False)  # it would start verl's driver
+    monkeypatch.setattr(head_start, "pays", lambda *_: False)  # it would start verl's driver
     # The pictures of each run would take most of the time; test_report_recorder.py draws them.
     monkeypatch.setattr(Recorder, "_draw", lambda recorder: None)
     return Bench(tmp_path, tiny_qwen2)
@@ -301,7 +302,7 @@ def test_a_judge_that_is_slow_is_a_warning_and_one_that_is_nowhere_a_problem(
         raise asyncio.TimeoutError
 
     monkeypatch.setattr(rehearsal, "_connects", nowhere)
-    monkeypatch.setattr(tryout, "ask_judge", silent)
+    monkeypatch.setattr(try_out, "ask_judge", silent)
     (problem,) = stopping(rehearsal.rehearse(spec, ()).findings)
     assert "cannot be reached" in problem and "--rm_base_url" in problem
 
@@ -448,18 +449,18 @@ def test_the_demo_is_what_runs_when_nothing_says_what_to_train() -> None:
     assert with_demo({"steps": 3}, (), "cpu") == {"steps": 3, "recipe": DEMO_RECIPE}
     assert with_demo({"hardware": "cpu"}, (), "gpu")["recipe"] == DEMO_RECIPE
     assert "recipe" not in with_demo({}, (), "gpu")
-    for name in inputs.NO_DEMO:
+    for name in choice.NO_DEMO:
         assert "recipe" not in with_demo({name: "x"}, (), "cpu")
     assert "recipe" not in with_demo({}, ("+actor_rollout_ref.model.path=m",), "cpu")
 
 
 def test_what_is_known_of_the_demos_model_beforehand_is_true() -> None:
-    from verlaunch.demo.model import _architecture
-    from verlaunch.demo.tokenizer import make_tokenizer
+    from verlaunch.inputs.demo.model import _architecture
+    from verlaunch.inputs.demo.tokenizer import make_tokenizer
 
     made = _architecture(make_tokenizer())
-    assert inputs.DEMO.vocab_size == made.vocab_size
-    assert inputs.DEMO.max_positions == made.max_position_embeddings
+    assert choice.DEMO.vocab_size == made.vocab_size
+    assert choice.DEMO.max_positions == made.max_position_embeddings
 
 
 def test_a_gpu_machine_trains_the_default_model_on_the_samples() -> None:

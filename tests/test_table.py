@@ -7,7 +7,7 @@ import pytest
 import torch
 from tensordict import NonTensorStack, TensorDict
 
-from verlaunch.engine.table import Table, columns_of
+from verlaunch.engine.rollout.table import Table, columns_of
 
 KEYS = ["a_0_0", "b_0_0", "c_0_0"]
 LENGTHS = [2, 3, 1]

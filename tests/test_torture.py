@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from verlaunch import leftovers
-from verlaunch.checkpoints import write_manifest
+from verlaunch.machine import leftovers
+from verlaunch.record.checkpoints import write_manifest
 
 SCRIPT = Path(__file__).parent.parent / "scripts" / "torture.py"
 STEPS = 4

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from verlaunch import trackers
-from verlaunch.compose import compose
+from verlaunch.config.compose import compose
+from verlaunch.config.flags import parse
 from verlaunch.errors import UserError
-from verlaunch.flags import parse
-from verlaunch.machine import Machine
-from verlaunch.start import Start
-from verlaunch.trackers import environment, notes, problems, run_id
+from verlaunch.launch.start import Start
+from verlaunch.machine.hardware import Machine
+from verlaunch.record import trackers
+from verlaunch.record.trackers import environment, notes, problems, run_id
 
 ROOT = Path(__file__).parents[1]
 ALL = [*trackers.PACKAGES, "console"]

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from verlaunch.engine import heartbeat
-from verlaunch.watchdog import HEARTBEAT, Watchdog, stuck
-from verlaunch.watchdog import heartbeat as heard
+from verlaunch.launch.watchdog import Watchdog, stuck
+from verlaunch.record.channel import HEARTBEAT
+from verlaunch.record.channel import heartbeat as heard
 
 
 class Clock:

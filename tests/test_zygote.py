@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from verlaunch import early, processes
-from verlaunch.engine import fork_client, zygote
+from verlaunch.engine.fork import fork_client, zygote
+from verlaunch.launch import head_start
+from verlaunch.machine import processes
 
 SERVES = """
 import sys
-from verlaunch.engine import zygote
+from verlaunch.engine.fork import zygote
 zygote.main(sys.argv[1], sys.argv[2].split(","), "small_driver", float(sys.argv[3]))
 """
 DRIVER = """
@@ -248,6 +249,6 @@ def test_what_was_begun_for_nothing_leaves_nothing(
 ) -> None:
     (tmp_path / "logs").mkdir()
     monkeypatch.setattr(zygote, "__name__", "tests.no_such_module")
-    with early.start(tmp_path) as begun:
+    with head_start.start(tmp_path) as begun:
         assert begun.log.exists()
     assert begun.guardian.returncode is not None and not list((tmp_path / "logs").iterdir())

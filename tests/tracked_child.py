@@ -13,8 +13,8 @@ from types import ModuleType, SimpleNamespace
 
 from omegaconf import OmegaConf
 
-from verlaunch import trackers
-from verlaunch.engine import tracking
+from verlaunch.engine.training import tracking
+from verlaunch.record import trackers
 
 
 def verls_tracking() -> ModuleType:

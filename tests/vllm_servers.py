@@ -14,6 +14,6 @@ from verlaunch.engine.environment import CPU_METADATA
 with mock.patch.object(sys, "path", [*sys.path, str(CPU_METADATA)]):
     from verl.workers.rollout.vllm_rollout.vllm_async_server import vLLMHttpServer
 
-    from verlaunch.engine.server import Server
+    from verlaunch.engine.rollout.server import Server
 
 __all__ = ["Server", "vLLMHttpServer"]

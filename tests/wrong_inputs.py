@@ -26,10 +26,10 @@ from unittest import mock
 import psutil
 import yaml
 
-from verlaunch import cli, machine
-from verlaunch.flags import load_table
-from verlaunch.guards import host
-from verlaunch.machine import Gpu, Machine
+from verlaunch import cli
+from verlaunch.config.flags import load_table
+from verlaunch.machine import hardware, host
+from verlaunch.machine.hardware import Gpu, Machine
 
 FOLDER = Path(__file__).with_name("wrong")
 ROWS = [{"prompt": f"{i}+1=", "ground_truth": str(i + 1), "data_source": "math_reasoning"}
@@ -136,7 +136,7 @@ class Place:
         seen, found = _machine(row.machine), _host(row.host)
         network = _network(row.network)
         with (
-            mock.patch.object(machine, "look", lambda: seen),
+            mock.patch.object(hardware, "look", lambda: seen),
             mock.patch.object(host, "look", lambda: found),
             mock.patch.object(psutil, "net_if_addrs", lambda: network),
         ):

@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from verlaunch.cluster import schedulers
+from verlaunch.config.flags import Request, load_table, parse
 from verlaunch.errors import UserError
-from verlaunch.flags import Request, load_table, parse
 
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 
@@ -54,7 +54,7 @@ def _wants_json(words: Sequence[str]) -> bool:
 def _told(problems: Sequence[str], words: Sequence[str]) -> int:
     if _wants_json(words):
         from verlaunch.paths import start_command
-        from verlaunch.planning.document import failed
+        from verlaunch.plan.document import failed
 
         print(failed(problems, [start_command(), *words]))
     for problem in problems[:SHOWN]:
@@ -73,7 +73,7 @@ def _main(words: list[str]) -> int:
         print(f"verlaunch {__version__}")
         return 0
     if request.action == "help":
-        from verlaunch.help import help_text
+        from verlaunch.config.help import help_text
 
         print(help_text(table))
         return 0
@@ -85,18 +85,18 @@ def _main(words: list[str]) -> int:
 
 def _start(request: Request, words: list[str], notes: tuple[str, ...]) -> int:
     # Hydra and pyarrow take most of a second, which --help need not wait for.
-    from verlaunch import machine
-    from verlaunch.cluster.member import Member
-    from verlaunch.compose import compose
-    from verlaunch.folder import command_line
-    from verlaunch.inputs import tell_demo, with_demo
+    from verlaunch.config.compose import compose
+    from verlaunch.inputs.choice import tell_demo, with_demo
+    from verlaunch.launch.folder import command_line
+    from verlaunch.launch.member import Member
+    from verlaunch.launch.start import Start
+    from verlaunch.machine import hardware
     from verlaunch.paths import start_command
-    from verlaunch.start import Start
 
-    seen = machine.look()
-    hardware = "gpu" if seen.gpus else "cpu"
-    values = with_demo(request.values, request.overrides, hardware)
-    config = tell_demo(compose(replace(request, values=values), hardware))
+    seen = hardware.look()
+    profile = "gpu" if seen.gpus else "cpu"
+    values = with_demo(request.values, request.overrides, profile)
+    config = tell_demo(compose(replace(request, values=values), profile))
     config = replace(config, notes=(*notes, *config.notes))
     # Those of a scheduler are left out: another day it gives other machines.
     variables = {v: os.environ[v] for v in request.sources.values() if v in os.environ}

@@ -8,7 +8,8 @@ with 2. Anything else is a fault of ours (or of the engine) and keeps its traceb
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 
 class UserError(Exception):
@@ -42,3 +43,17 @@ def raise_all(problems: Sequence[str]) -> None:
     """Raises one `UserError` that holds every problem, or nothing when there are none."""
     if problems:
         raise UserError(*problems)
+
+
+@dataclass(frozen=True)
+class Finding:
+    text: str
+    stops: bool = True  # False: the run may start, and the plan shows it as a warning
+
+
+def stopping(findings: Iterable[Finding]) -> list[str]:
+    return [finding.text for finding in findings if finding.stops]
+
+
+def warnings(findings: Iterable[Finding]) -> list[str]:
+    return [finding.text for finding in findings if not finding.stops]

@@ -4,7 +4,7 @@ r"""Which answers are formulas, and their spelling in LaTeX, bounded before any 
     formula("I do not know")  # None
     formula("9^{9^{9^9}}")    # None: too large to be computed
 
-Left out on purpose: parsing. `rewards.mathpool` hands the LaTeX to Math-Verify in a child process.
+Left out on purpose: parsing. mathpool.py hands the LaTeX to Math-Verify in a child process.
 """
 
 import re

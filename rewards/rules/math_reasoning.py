@@ -128,7 +128,7 @@ async def compute_score(
     said, truth = _parse(solution_str, method), find_reference(ground_truth)
     right = _is_right(said, truth)
     if not right and (pair := _formulas(said, truth)):
-        from rewards import mathpool
+        from rewards.rules import mathpool
 
         right = await mathpool.is_equal(*pair)
     return _scores(right, said)

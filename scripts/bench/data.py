@@ -67,7 +67,7 @@ def ours(rows: Path, model: str, out: Path) -> Work:
     import pandas  # noqa: F401  # pyarrow and the tokenizer import these two later by themselves
     from transformers import AutoTokenizer  # noqa: F401
 
-    from verlaunch.data import Settings, prepare, sources
+    from verlaunch.inputs.data import Settings, prepare, sources
 
     watch = Watch()
     made = prepare(

@@ -32,8 +32,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))  # run as a script, from any folder
 
-from verlaunch import processes  # noqa: E402
-from verlaunch.memory.parts import Phase  # noqa: E402
+from verlaunch.machine import processes  # noqa: E402
+from verlaunch.plan.memory.parts import Phase  # noqa: E402
 
 EVERY_S = 0.25
 GIB, MIB = 2**30, 2**20
@@ -59,7 +59,10 @@ ROLES = (
     ("trainer", ("ray::Runner",)),
     ("rollout worker", ("RolloutShell",)),
     ("reward", ("RewardActor",)),
-    ("launcher", ("verlaunch.guardian", "verlaunch.engine.driver", "-m verlaunch")),
+    (
+        "launcher",
+        ("verlaunch.machine.guardian", "verlaunch.engine.processes.driver", "-m verlaunch"),
+    ),
     ("Ray", ("ray",)),
 )
 
@@ -195,7 +198,7 @@ def filled_tokenizer(vocabulary: int) -> Any:
     from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerFast
 
-    from verlaunch.demo.tokenizer import make_tokenizer
+    from verlaunch.inputs.demo.tokenizer import make_tokenizer
 
     demo = make_tokenizer()
     parts = json.loads(demo.backend_tokenizer.to_str())
@@ -258,13 +261,13 @@ def words_of(args: argparse.Namespace, model: Path, rows: Path, ranks: int, out:
 
 def predicted(words: list[str], hardware: str) -> tuple[Phase, ...]:
     """What the plan of this very command expects, on the CPU of a node, else of a card."""
-    from verlaunch import machine
-    from verlaunch.compose import compose
-    from verlaunch.flags import parse
-    from verlaunch.memory.estimate import estimate
-    from verlaunch.memory.shape import shape_of
-    from verlaunch.memory.use import Use
-    from verlaunch.start import Start
+    from verlaunch.config.compose import compose
+    from verlaunch.config.flags import parse
+    from verlaunch.launch.start import Start
+    from verlaunch.machine import hardware as machine
+    from verlaunch.plan.memory.estimate import estimate
+    from verlaunch.plan.memory.shape import shape_of
+    from verlaunch.plan.memory.use import Use
 
     seen = machine.look()
     start = Start(compose(parse(words, {}), hardware), seen, "bench")

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
-from verlaunch.demo.sizes import SIZES as DEMO  # noqa: E402
-from verlaunch.demo.tokenizer import make_tokenizer  # noqa: E402
+from verlaunch.inputs.demo.sizes import SIZES as DEMO  # noqa: E402
+from verlaunch.inputs.demo.tokenizer import make_tokenizer  # noqa: E402
 
 if TYPE_CHECKING:
     from transformers import Qwen2Config

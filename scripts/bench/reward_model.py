@@ -30,7 +30,7 @@ from rewards.models.replica import threads
 from rewards.models.transformers_scorer import CPU_TOKENS, CUDA_TOKENS, devices
 from rewards.part import Row
 from rewards.spec import ModelSpec
-from verlaunch.demo.tokenizer import make_tokenizer
+from verlaunch.inputs.demo.tokenizer import make_tokenizer
 
 REQUESTS, ROUNDS = 256, 6
 SHORTEST, LONGEST = 10, 160  # characters of a response; the tokenizer writes one token per byte

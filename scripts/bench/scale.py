@@ -30,9 +30,9 @@ from contest import GIB, Cell, Table, child, machine, median, versions, write_js
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 sys.path.insert(0, str(ROOT))
-from rewards.mathpool import Pool  # noqa: E402
 from rewards.part import Row  # noqa: E402
 from rewards.rule_part import RulePart  # noqa: E402
+from rewards.rules.mathpool import Pool  # noqa: E402
 from rewards.spec import RuleSpec  # noqa: E402
 
 WORKERS, IN_FLIGHT = (1, 2, 4), (8, 16, 32, 64, 128)

@@ -101,7 +101,7 @@ class Contest:
     def _model(self) -> Path:
         name = self.args.model
         if name == "demo":
-            from verlaunch.demo.model import cached_model
+            from verlaunch.inputs.demo.model import cached_model
             from verlaunch.paths import cache_dir
 
             return cached_model(cache_dir(), 1, print)
@@ -147,7 +147,7 @@ class Contest:
             run.terminate()
             run.wait()
         command, added = stock.prepare(launch, folder)
-        guardian = [sys.executable, "-m", "verlaunch.guardian", "/tmp/verlaunch-"]
+        guardian = [sys.executable, "-m", "verlaunch.machine.guardian", "/tmp/verlaunch-"]
         log_file = folder.with_suffix(".log")
         env = {**_env(), **added}
         return watched([*guardian, *command], log_file, _stock_steps(folder / stock.METRICS), env)

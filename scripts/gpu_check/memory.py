@@ -14,7 +14,7 @@ import subprocess
 import threading
 from pathlib import Path
 
-from verlaunch import processes
+from verlaunch.machine import processes
 
 EVERY_S = 0.5
 MIB = 2**20

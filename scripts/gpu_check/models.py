@@ -22,7 +22,7 @@ def _tokenizer(vocabulary: int) -> Any:
     from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerFast
 
-    from verlaunch.demo.tokenizer import make_tokenizer
+    from verlaunch.inputs.demo.tokenizer import make_tokenizer
 
     demo = make_tokenizer()
     parts = json.loads(demo.backend_tokenizer.to_str())

@@ -21,9 +21,9 @@ from typing import Any
 
 from gpu_check.check import Check
 from gpu_check.found import Failure
-from verlaunch import guarded, leftovers, processes
-from verlaunch.flags import load_table
-from verlaunch.record import METRICS, Tail
+from verlaunch.config.flags import load_table
+from verlaunch.machine import leftovers, processes, run_guarded
+from verlaunch.record.channel import METRICS, Tail
 
 POLL_S = 0.1
 GONE_S = 30.0
@@ -140,7 +140,7 @@ def under_guardian(
     (folder / "logs").mkdir(parents=True, exist_ok=True)
     log = folder.with_name(f"{folder.name}.log")
     inherited = {**environment(check), **env}
-    with guarded.run(command, log, folder.resolve(), inherited) as process:
+    with run_guarded.run(command, log, folder.resolve(), inherited) as process:
         yield Run(check, process, log, metrics, folder.name)
 
 

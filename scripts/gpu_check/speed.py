@@ -15,7 +15,7 @@ from gpu_check.check import Check
 from gpu_check.found import Failure, Found
 from gpu_check.memory import Sampler, cards_used
 from gpu_check.runs import Run, dry_run, launched, under_guardian
-from verlaunch import machine
+from verlaunch.machine import hardware
 
 PARTS = ("gen", "old_log_prob", "ref", "values", "adv", "update_critic", "update_actor",
          "update_weights")  # fmt: skip
@@ -57,7 +57,7 @@ def speed_of(check: Check, name: str, steps: list[dict[str, Any]], peak_bytes: i
     step_s, tokens = median("timing_s/step"), median("perf/total_num_tokens")
     parts = {p: round(median(f"timing_s/{p}"), 3) for p in PARTS if f"timing_s/{p}" in steps[-1]}
     length = check.profile.prompt + check.profile.response
-    there = machine.look().gpus if check.profile.hardware == "gpu" else ()
+    there = hardware.look().gpus if check.profile.hardware == "gpu" else ()
     peak = flops.peak_of(there[0].name) if there else None
     updates_s = parts.get("update_critic", 0.0) + parts.get("update_actor", 0.0)
     return Speed(

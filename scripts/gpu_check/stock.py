@@ -97,7 +97,7 @@ class Stock:
         from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
         from verl.workers.engine_workers import ActorRolloutRefWorker
 
-        from verlaunch.engine.workers import Training
+        from verlaunch.engine.training.workers import Training
 
         class Plain(Training):
             short = False  # cuts and sorts as verl does
@@ -119,8 +119,9 @@ class Stock:
 
 
 def drive(launch: dict[str, Any]) -> None:
-    """Owns the private Ray cluster, as verlaunch.engine.driver does for our runs."""
-    from verlaunch.engine import driver, environment
+    """Owns the private Ray cluster, as verlaunch.engine.processes.driver does for our runs."""
+    from verlaunch.engine import environment
+    from verlaunch.engine.processes import driver
 
     os.environ.update(environment.for_run(launch["hardware"], dict(os.environ)))
     os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))

@@ -8,7 +8,7 @@ from gpu_check import speed, words
 from gpu_check.check import Check
 from gpu_check.found import Failure, Found, Skip
 from gpu_check.runs import launched
-from verlaunch import machine
+from verlaunch.machine import hardware
 
 STEPS = 2
 NAMES = {"actor/entropy": "entropy", "actor/grad_norm": "gradient", "timing_s/step": "s/step",
@@ -74,7 +74,7 @@ def reward_beside(check: Check) -> Found:
 def reward_apart(check: Check) -> Found:
     if check.profile.hardware == "cpu":
         raise Skip("needs two GPUs; a CPU has none to give away")
-    if (count := len(machine.look().gpus)) < 2:
+    if (count := len(hardware.look().gpus)) < 2:
         raise Skip(f"needs two GPUs, and there is {count}")
     return _rewarded(check, "reward-apart", 1)
 

@@ -13,7 +13,7 @@ import pytest
 from tests.e2e.conftest import Ran, wait_until_gone
 from tests.hosts import Hosts
 from tests.papers import commands
-from verlaunch.record import Tail
+from verlaunch.record.channel import Tail
 
 pytestmark = pytest.mark.e2e
 

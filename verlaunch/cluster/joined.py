@@ -5,7 +5,7 @@
     joined.is_over(message)         ->  True after node 0's "end", and when node 0 is lost
     joined.code                     ->  the run's exit code
 
-Left out on purpose: what the node does meanwhile (working.py).
+Left out on purpose: what the node does meanwhile (member_run.py).
 """
 
 from typing import Any

@@ -18,7 +18,7 @@ from verlaunch.cluster import place as places
 from verlaunch.cluster.facts import Node
 from verlaunch.cluster.peer import Peer
 from verlaunch.cluster.place import Place, UnknownLeader
-from verlaunch.compose import Config
+from verlaunch.config.tree import Config
 from verlaunch.errors import UserError, raise_all
 
 CALL_S = 5.0

@@ -22,8 +22,9 @@ from verlaunch.cluster.addresses import resolve
 from verlaunch.cluster.facts import Node
 from verlaunch.cluster.meeting import Meeting
 from verlaunch.cluster.peer import POLL_S
-from verlaunch.cluster.words import capital, lasting, named, not_shared
+from verlaunch.cluster.words import named, not_shared
 from verlaunch.errors import UserError, raise_all
+from verlaunch.text import capital, lasting
 
 TOLD_EVERY_S = 30.0
 PREPARE_S = 3600.0  # for a node to download the model

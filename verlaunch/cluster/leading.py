@@ -19,10 +19,10 @@ from verlaunch.cluster import facts, passing, tokens
 from verlaunch.cluster.facts import Node
 from verlaunch.cluster.leader import Leader
 from verlaunch.cluster.place import Place
-from verlaunch.cluster.words import capital
-from verlaunch.compose import Config
-from verlaunch.machine import Machine
-from verlaunch.record import Tail
+from verlaunch.config.tree import Config
+from verlaunch.machine.hardware import Machine
+from verlaunch.record.channel import Tail
+from verlaunch.text import capital
 
 
 def to_ray(where: Place) -> dict[str, Any]:

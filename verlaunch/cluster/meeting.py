@@ -18,14 +18,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from verlaunch.batch import plural
 from verlaunch.cluster import facts, wire
 from verlaunch.cluster.addresses import with_port
 from verlaunch.cluster.facts import Node
 from verlaunch.cluster.peer import Peer
 from verlaunch.cluster.place import Place
-from verlaunch.cluster.words import capital
 from verlaunch.errors import UserError
+from verlaunch.text import capital, plural
 
 FIRST_WORDS_S = 10.0
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from verlaunch.cluster import addresses, ports
 from verlaunch.cluster.addresses import with_port
-from verlaunch.compose import Config
+from verlaunch.config.tree import Config
 from verlaunch.errors import UserError
 from verlaunch.paths import start_command
 

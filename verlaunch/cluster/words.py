@@ -3,20 +3,9 @@
 from pathlib import Path
 
 
-def capital(text: object) -> str:
-    """For the beginning of a sentence."""
-    words = str(text)
-    return words[:1].upper() + words[1:]
-
-
 def named(ranks: list[int]) -> str:
     """rank 1, ranks 2, 3"""
     return f"rank{'s' * (len(ranks) > 1)} {', '.join(map(str, ranks))}"
-
-
-def lasting(seconds: float) -> str:
-    """10 min, 12 s"""
-    return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{max(1, seconds):.0f} s"
 
 
 def not_shared(folder: Path) -> str:

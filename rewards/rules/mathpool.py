@@ -1,0 +1,138 @@
+r"""Whether two formulas are equal, asked of Math-Verify in child processes that can be killed.
+
+    await is_equal(r"\frac{1}{\sqrt2}", r"\frac{\sqrt2}{2}")  # True
+
+The first question starts the pool; a run whose answers are numbers never does. A comparison that
+takes too long or breaks its process counts as not equal, since only an odd answer does that, and
+the process is replaced. Raises Failure when no process starts at all. Left out: what is worth
+asking (`rewards.rules.expressions`).
+"""
+
+import asyncio
+import signal
+import threading
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from importlib.util import find_spec
+from weakref import WeakKeyDictionary
+
+from pebble import ProcessExpired, ProcessPool
+
+from rewards.functions.spawn import Spawn
+from rewards.part import Failure
+from rewards.rules.mathchild import CPU_S, begin, equal
+
+WORKERS = 2
+ATTEMPTS = 2
+LIMIT_S = 3 * CPU_S  # on the clock, before the process of a comparison is killed
+PATIENCE_S = 30.0  # beyond that, for a process that does not even begin
+START_LIMIT_S = 120.0  # importing sympy on a slow network file system
+MOST_TASKS = 2000  # of one process, so that its caches do not grow for ever
+MOST_KNOWN = 4096  # comparisons remembered
+PROBE = (r"2\sqrt{2}", r"\sqrt{8}")
+
+
+class Pool:
+    """Its calls may come from any number of asyncio loops."""
+
+    def __init__(
+        self, workers: int = WORKERS, limit_s: float = LIMIT_S, patience_s: float = PATIENCE_S
+    ) -> None:
+        self.workers, self.limit_s, self.patience_s = workers, limit_s, patience_s
+        self._pool: ProcessPool | None = None
+        self._ready: ProcessPool | None = None  # the one that has answered
+        self._lock = threading.Lock()
+        self._known: dict[tuple[str, str], bool] = {}
+        # asyncio's semaphores belong to one loop each
+        self._turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = (
+            WeakKeyDictionary()
+        )
+
+    async def is_equal(self, gold: str, answer: str) -> bool:
+        """Raises Failure."""
+        pair = (gold, answer)
+        if pair in self._known:
+            return self._known[pair]
+        turns = self._turns.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(self.workers))
+        async with turns:
+            found = await self._asked(pair)
+        if found is None:  # not remembered: a busy machine may have been the reason
+            return False
+        if len(self._known) >= MOST_KNOWN:
+            self._known.pop(next(iter(self._known)), None)
+        self._known[pair] = found
+        return found
+
+    async def _asked(self, pair: tuple[str, str]) -> bool | None:
+        """None: no answer in time, or none that the process survived."""
+        for _ in range(ATTEMPTS):
+            pool = self._running()
+            try:
+                if self._ready is not pool:
+                    await self._begin(pool)
+                return await self._answer(pool, pair, self.limit_s)
+            except ProcessExpired as error:
+                if error.exitcode != -signal.SIGKILL:
+                    return None
+                self._drop(pool)
+            except RuntimeError:  # BrokenProcessPool too: a process died while it was idle
+                self._drop(pool)
+        raise Failure("crash", "Math-Verify's processes are killed, or die as soon as they start")
+
+    async def _begin(self, pool: ProcessPool) -> None:
+        """A broken installation would call every answer wrong."""
+        if not await self._answer(pool, PROBE, START_LIMIT_S):
+            self._drop(pool)
+            raise Failure(
+                "load", "Math-Verify does not start, or cannot read LaTeX, on this machine"
+            )
+        self._ready = pool
+
+    async def _answer(
+        self, pool: ProcessPool, pair: tuple[str, str], limit_s: float
+    ) -> bool | None:
+        """None: killed, since it took too long. Raises Failure when it was never begun."""
+        future = asyncio.wrap_future(pool.schedule(equal, pair, timeout=limit_s))
+        done, _ = await asyncio.wait([future], timeout=limit_s + self.patience_s)
+        if not done:
+            future.cancel()
+            self._drop(pool)
+            raise Failure("hang", "Math-Verify's processes do not answer at all")
+        try:
+            return future.result()
+        except (FutureTimeoutError, asyncio.TimeoutError):  # one and the same from 3.11 on
+            return None
+
+    def _running(self) -> ProcessPool:
+        with self._lock:
+            if self._pool is None:
+                if find_spec("math_verify") is None:
+                    raise Failure(
+                        "load", "math_verify is missing; install: pip install math-verify"
+                    )
+                self._pool = ProcessPool(self.workers, MOST_TASKS, begin, context=Spawn())
+            return self._pool
+
+    def _drop(self, pool: ProcessPool) -> None:
+        with self._lock:
+            if self._pool is pool:
+                self._pool = None
+        threading.Thread(target=_stop, args=(pool,), daemon=True).start()  # may take seconds
+
+    def close(self) -> None:
+        with self._lock:
+            pool, self._pool = self._pool, None
+        if pool is not None:
+            _stop(pool)
+
+
+def _stop(pool: ProcessPool) -> None:
+    pool.stop()
+    pool.join()
+
+
+_POOL = Pool()
+
+
+async def is_equal(gold: str, answer: str) -> bool:
+    """gold, answer: LaTeX without fences, as `rewards.rules.expressions.formula` gives it."""
+    return await _POOL.is_equal(gold, answer)

@@ -1,0 +1,1 @@
+"""verl's PPO trainer and its workers, with our hooks; trainer.py is where to begin."""

@@ -1,0 +1,161 @@
+"""FSDP engines for the CPU, and for NVIDIA cards without flash-attn.
+
+verl registers its FSDP engines for "cuda" and "npu" without a vendor
+(workers/engine/fsdp/transformer_impl.py:1143,1594), so the keys "cpu" and ("cuda", "nvidia") are
+free for these subclasses (workers/engine/base.py:407). They change four things:
+
+- the value model: verl loads it with flash_attention_2 whatever the configuration says
+  (utils/model.py:649). Here it is a `*ForTokenClassification` with the configured attention, and
+  its saved config says so, which makes the critic loadable by transformers;
+- the frozen reference on the CPU: verl offloads it with pinned memory, which needs CUDA
+  (transformer_impl.py:458-463). On the CPU it already is where offloading would put it;
+- a new adapter is random, and seeded (transformer_impl.py:368 leaves that to chance);
+- an optimizer step can be left out (see updates.py): verl takes one after every backward pass
+  (workers/engine/base.py:128).
+"""
+
+import importlib.util
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from tensordict import NonTensorStack, TensorDict
+from verl.utils.device import get_device_name
+from verl.workers.engine import EngineRegistry
+from verl.workers.engine.fsdp.transformer_impl import FSDPEngineWithLMHead, FSDPEngineWithValueHead
+
+from verlaunch.engine import heartbeat, threads
+from verlaunch.engine.training import shortcuts
+from verlaunch.engine.training.writing import WholeSaves
+
+BACKENDS = ["fsdp", "fsdp2"]
+
+
+def attention(wanted: str | None) -> str:
+    """The configured implementation; flash-attn falls back to sdpa where it is not installed."""
+    if wanted in (None, "flash_attention_2") and not importlib.util.find_spec("flash_attn"):
+        return "sdpa"
+    return wanted or "flash_attention_2"
+
+
+@contextmanager
+def as_if(thing: Any, **values: Any) -> Iterator[None]:
+    """Attributes of `thing` are other ones for a while."""
+    before = {name: getattr(thing, name) for name in values}
+    for name, value in values.items():
+        setattr(thing, name, value)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            setattr(thing, name, value)
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """New weights are the same in every run and on any number of ranks."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        yield
+
+
+def without_texts(data: TensorDict) -> TensorDict:
+    """The batch without its per-row Python objects (prompts, answers, reward parts), which no
+    forward pass reads and which cost more to cut into micro batches than all tensors together."""
+    rows = [
+        key
+        for key, value in data.items()
+        if isinstance(value, NonTensorStack) and key != "multi_modal_inputs"
+    ]
+    return data.exclude(*rows)
+
+
+class _AnyDevice(WholeSaves):
+    """What both engines share: attention that exists, no pinned memory without CUDA, optimizer
+    steps that can be left out, and a sign of life per micro batch."""
+
+    model_config: Any
+    engine_config: Any
+    may_step: Callable[[], bool] = staticmethod(lambda: True)  # asked before each optimizer step
+
+    def _build_module(self) -> torch.nn.Module:
+        config = self.model_config.hf_config
+        config._attn_implementation = attention(config._attn_implementation)
+        return super()._build_module()  # type: ignore[misc]
+
+    def _build_lora_module(self, module: torch.nn.Module) -> torch.nn.Module:
+        with _seeded(self.engine_config.seed):
+            return super()._build_lora_module(module)  # type: ignore[misc]
+
+    def forward_backward_batch(
+        self, data: TensorDict, loss_function: Any, forward_only: bool = False
+    ) -> Any:
+        threads.use_for_training(self.model_config)
+        data = without_texts(data)
+        if shortcuts.fits_at_once(data, self.get_data_parallel_size()):  # type: ignore[attr-defined]
+            shortcuts.mark_whole(data)
+        return super().forward_backward_batch(  # type: ignore[misc]
+            data, loss_function, forward_only
+        )
+
+    def forward_step(self, micro_batch: TensorDict, *args: Any, **kwargs: Any) -> Any:
+        heartbeat.beat()
+        return super().forward_step(micro_batch, *args, **kwargs)  # type: ignore[misc]
+
+    def optimizer_step(self) -> float | None:
+        """The norm of the gradient; None where the step is left out, which verl then leaves out of
+        its metrics (engine_workers.py:202)."""
+        return super().optimizer_step() if self.may_step() else None  # type: ignore[misc]
+
+    def _build_fsdp_module(self, module: torch.nn.Module) -> torch.nn.Module:
+        if get_device_name() != "cpu":
+            return super()._build_fsdp_module(module)  # type: ignore[misc]
+        with as_if(self.engine_config, forward_only=False):
+            return super()._build_fsdp_module(module)  # type: ignore[misc]
+
+
+class _LanguageModel(_AnyDevice, FSDPEngineWithLMHead):
+    """Actor and reference."""
+
+
+class _ValueModel(_AnyDevice, FSDPEngineWithValueHead):
+    """Critic: a language model's body with a one-label head per token."""
+
+    def _build_module(self) -> torch.nn.Module:
+        config = self.model_config.hf_config
+        if not hasattr(config, "hidden_size") and hasattr(config, "text_config"):
+            return super()._build_module()
+        family = config.architectures[0].split("For")[0]
+        config.architectures = [f"{family}ForTokenClassification"]
+        config.num_labels = 1
+        config.classifier_dropout = 0.0
+        config.hidden_dropout = 0.0
+        config.summary_dropout_prob = 0.0
+        # verl picks the auto class of a "language_model" by the architecture's name, and honours
+        # its attention; for a "value_model" it would force flash-attn.
+        as_written = as_if(self.model_config, model_type="language_model")
+        with as_written, _seeded(self.engine_config.seed):  # the new head is random
+            return super()._build_module()
+
+
+@EngineRegistry.register(model_type="language_model", backend=BACKENDS, device="cpu")
+class CpuLanguageModel(_LanguageModel):
+    pass
+
+
+@EngineRegistry.register(
+    model_type="language_model", backend=BACKENDS, device="cuda", vendor="nvidia"
+)
+class GpuLanguageModel(_LanguageModel):
+    pass
+
+
+@EngineRegistry.register(model_type="value_model", backend=BACKENDS, device="cpu")
+class CpuValueModel(_ValueModel):
+    pass
+
+
+@EngineRegistry.register(model_type="value_model", backend=BACKENDS, device="cuda", vendor="nvidia")
+class GpuValueModel(_ValueModel):
+    pass

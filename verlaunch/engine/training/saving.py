@@ -1,0 +1,131 @@
+"""Checkpoints of the trainer: when they are made, what makes one complete, which are kept.
+
+verl writes actor, critic, dataloader and a tracker file (trainer_base.py:948); here the reward's
+constants, the algorithm's state and a manifest come after them, the manifest last. A full disk is
+waited for: weights and optimizer are in memory, and training goes on from where it stood. Where a
+person ends such a wait, the run ends without this checkpoint, with the last one as it was.
+"""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
+
+from verlaunch.engine.heartbeat import beat
+from verlaunch.engine.reward import settings as reward_settings
+from verlaunch.engine.training.patience import PatientChannel
+from verlaunch.machine import disk
+from verlaunch.record import checkpoints
+from verlaunch.record.report.names import validation_score
+
+STATE = "trainer.json"  # in a checkpoint: what the algorithm goes on with, see algorithm.py
+BYTES_WEIGHTS, BYTES_OPTIMIZER = 4, 8  # per parameter: fp32, and Adam's two moments of it
+
+
+def first_size(config: DictConfig, with_critic: bool) -> int:
+    """Bytes of a checkpoint, from the models' files; 0 where they do not tell.
+
+    An adapter's own weights and moments are small beside the frozen ones that are saved with it.
+    """
+    models = [config.actor_rollout_ref.model, *([config.critic.model] if with_critic else [])]
+    total = 0
+    for model in models:
+        each = BYTES_WEIGHTS + (0 if model.get("lora_rank") else BYTES_OPTIMIZER)
+        total += disk.parameters(Path(model.path)) * each
+    return total
+
+
+class Saving(PPOTrainerSync):
+    channel: PatientChannel
+    reward_state: dict[str, Any]
+    saved_step = 0
+    last_checkpoint = ""
+
+    def __init__(self, config: DictConfig) -> None:
+        # verl's own pruning deletes the old actor before the new critic is written.
+        trainer = config.trainer
+        kept = (trainer.max_actor_ckpt_to_keep, trainer.max_critic_ckpt_to_keep)
+        self.keep = sys.maxsize if None in kept else max(kept)
+        trainer.max_actor_ckpt_to_keep = trainer.max_critic_ckpt_to_keep = None
+        super().__init__(config)
+
+    def algorithm_state(self) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def restore_algorithm(self, state: dict[str, Any]) -> None:
+        raise NotImplementedError
+
+    @property
+    def checkpoints(self) -> Path:
+        return Path(self.config.trainer.default_local_dir)
+
+    def _load_checkpoint(self) -> None:
+        super()._load_checkpoint()
+        self.saved_step = self.global_steps
+        if not self.global_steps:
+            return
+        self.last_checkpoint = self.config.trainer.resume_from_path
+        file = Path(self.last_checkpoint, STATE)
+        if file.is_file():
+            self.restore_algorithm(json.loads(file.read_text()))
+
+    def _save_checkpoint(self) -> None:
+        """Returns without one only when asked to stop while the disk is full."""
+        folder = self.checkpoints / f"global_step_{self.global_steps}"
+        failed = False
+        while self._has_room(failed):
+            self.channel.phase("checkpoint", step=self.global_steps)
+            try:
+                self._write(folder)
+            except Exception as error:  # torch's and Ray's classes for a full disk are many
+                if not disk.is_full(error):
+                    raise
+                shutil.rmtree(folder, ignore_errors=True)
+                failed = True
+            else:
+                self._declare_saved(folder)
+                return
+
+    def _write(self, folder: Path) -> None:
+        checkpoints.begin(folder)
+        super()._save_checkpoint()
+        checkpoints.wait_for_all(folder)
+        (folder / reward_settings.STATE).write_text(json.dumps(self.reward_state))
+        (folder / STATE).write_text(json.dumps(self.algorithm_state()))
+        ranks = self.config.trainer.nnodes * self.config.trainer.n_gpus_per_node
+        checkpoints.write_manifest(folder, self.global_steps, ranks)
+
+    def _declare_saved(self, folder: Path) -> None:
+        self.saved_step, self.last_checkpoint = self.global_steps, str(folder)
+        self.channel.event("saved", step=self.global_steps, path=str(folder))
+        checkpoints.prune(self.checkpoints, self.keep)
+
+    def _has_room(self, failed: bool) -> bool:
+        last = checkpoints.latest(self.checkpoints)
+        size = last.size if last else first_size(self.config, self.use_critic)
+        return disk.wait_for_room(
+            self.checkpoints, int(size * disk.MARGIN), self._tell, self._is_asked_to_stop, failed
+        )
+
+    def _tell(self, text: str) -> None:
+        self.channel.event("disk", text=text)
+
+    def _is_asked_to_stop(self) -> bool:
+        beat()  # waiting is no hang
+        return bool(self.channel.stop_requested())
+
+    def _validate(self) -> dict[str, float]:
+        metrics = super()._validate()
+        score = validation_score(metrics)
+        if score is not None and self.saved_step == self.global_steps:
+            folder, step = self.checkpoints, self.global_steps
+            self.channel.patiently(lambda: checkpoints.note_score(folder, step, score))
+        return metrics
+
+    def _save_last(self) -> None:
+        if self.saved_step < min(self.global_steps, self.total_training_steps):
+            self._save_checkpoint()

@@ -1,0 +1,116 @@
+"""A `Source` -> its records, one at a time: `("data/a.jsonl:7", {"prompt": ...})`.
+
+Every fault of a file (empty, binary, a broken line, unreadable) is a UserError that names the
+place. Memory is that of one batch, whatever the file's size. Left out: compressed text files.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from verlaunch.errors import UserError
+from verlaunch.inputs.data import hub
+from verlaunch.inputs.data.jsonlist import json_rows
+from verlaunch.inputs.data.sources import Source
+
+BATCH = 1024
+Record = tuple[str, Any]  # (where, row)
+
+
+def records(source: Source) -> Iterator[Record]:
+    """Yields (where, row); rows are usually dicts, but that is for `normalise` to judge."""
+    if source.type == "hub":
+        yield from _numbered(source.path, hub.rows(source))
+        return
+    try:
+        yield from _local(source)
+    except UnicodeDecodeError:
+        raise UserError(_not_utf8(Path(source.path))) from None
+    except OSError as error:
+        raise UserError(f"{source.path} cannot be read: {error.strerror or error}.") from None
+
+
+def _local(source: Source) -> Iterator[Record]:
+    path = Path(source.path).expanduser()
+    if source.type == "saved":
+        yield from _numbered(source.path, hub.saved_rows(source))
+    elif source.type == "parquet":
+        yield from _numbered(source.path, _parquet_rows(path))
+    elif _first_character(path) == "[":
+        yield from ((f"{path}:{line}", row) for line, row in json_rows(path))
+    else:
+        yield from _line_rows(path)
+
+
+def _numbered(path: str, rows: Iterator[Any]) -> Iterator[Record]:
+    for number, row in enumerate(rows, 1):
+        yield f"{path} row {number}", row
+
+
+def _first_character(path: Path) -> str:
+    """The first mark of a text file; raises when it is empty or no text at all."""
+    with path.open("rb") as file:
+        head = file.read(1 << 16).removeprefix(b"\xef\xbb\xbf")
+    if head.startswith(b"PAR1"):
+        raise UserError(f"{path} is a parquet file; rename it to {path.stem}.parquet.")
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        better = f"iconv -f UTF-16 -t UTF-8 {path} > {path.stem}_utf8{path.suffix}"
+        raise UserError(f"{path} is UTF-16. Save the file as UTF-8: {better}")
+    if b"\0" in head:
+        raise UserError(f"{path} is a binary file, not JSON. Pass JSON, JSONL or parquet.")
+    text = head.lstrip()
+    if not text:
+        raise UserError(f"{path} is empty. A file holds rows such as " + EXAMPLE)
+    return chr(text[0])
+
+
+EXAMPLE = '{"prompt": "What is 2 + 3?", "ground_truth": "5", "data_source": "math_reasoning"}.'
+
+
+def _line_rows(path: Path) -> Iterator[Record]:
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if number == 1:
+                line = line.removeprefix(b"\xef\xbb\xbf")
+            if line.strip():
+                yield f"{path}:{number}", _parsed(path, number, line.decode("utf-8"))
+
+
+def _parsed(path: Path, number: int, line: str) -> Any:
+    try:
+        return json.loads(line)
+    except (json.JSONDecodeError, RecursionError) as error:
+        why = getattr(error, "msg", "nested too deeply")
+        shown = line.strip()[:80]
+        raise UserError(
+            f"{path}:{number}: broken line ({why}): {shown!r}. Mend or delete it; a file holds "
+            "one JSON object per line, or one list [...] of objects."
+        ) from None
+
+
+def _parquet_rows(path: Path) -> Iterator[dict[str, Any]]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if path.stat().st_size == 0:
+        raise UserError(f"{path} is empty.")
+    try:
+        with pq.ParquetFile(path, pre_buffer=False) as file:  # else all is kept in memory
+            for batch in file.iter_batches(batch_size=BATCH):
+                yield from batch.to_pylist()
+    except pa.ArrowException as error:
+        reason = re.sub(r"\s+", " ", str(error))[:120]
+        raise UserError(f"{path} is not a readable parquet file: {reason}") from None
+
+
+def _not_utf8(path: Path) -> str:
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                line.decode("utf-8")
+            except UnicodeDecodeError as error:
+                shown = line[max(0, error.start - 20) : error.start + 20]
+                return f"{path}:{number}: not UTF-8 near {shown!r}. Save the file as UTF-8."
+    return f"{path} is not UTF-8. Save the file as UTF-8."

@@ -1,0 +1,159 @@
+"""One record, whatever its layout -> one `Row`: chat messages, an answer, a label, the rest.
+
+    normalise({"question": "2+3?", "answer": "#### 5"}, Source("a.json"), "a.json:1")
+
+Answers are left whole ("... #### 5"): the reward's rule reads them. Without a column map the usual
+column names are tried. verl's own layout passes as it is. Text only: images are left out.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import isnan
+from typing import Any
+
+from verlaunch.errors import UserError
+from verlaunch.inputs.data.messages import Dropped, messages_of
+from verlaunch.inputs.data.sources import Source
+
+PROMPT_NAMES = ("prompt", "question", "problem", "instruction", "query", "messages",
+                "conversations", "conversation", "input")  # fmt: skip
+ANSWER_NAMES = ("ground_truth", "answer", "final_answer", "target", "label", "output", "response",
+                "solution", "completion", "reference")  # fmt: skip
+MEDIA = ("images", "image", "videos", "video", "audios", "audio")
+OWN = ("reward_model", "extra_info", "ability", "agent_name")  # verl's columns, with a home below
+NO_LABEL = "unlabelled"
+_ABSENT = object()
+
+
+class MissingColumn(UserError):
+    """The row lacks a column: a mistake in the map when no row has it, else a row to drop."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """prompt: chat messages, the last one not the assistant's. extra: columns without a home."""
+
+    prompt: tuple[dict[str, str], ...]
+    ground_truth: str
+    data_source: str
+    style: str = "rule"
+    ability: str | None = None
+    agent_name: str | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+def normalise(record: Any, source: Source, where: str) -> Row:
+    """Raises Dropped for a row to count and leave out, MissingColumn for a wrong column map."""
+    if not isinstance(record, Mapping):
+        raise Dropped("the row is not an object")
+    if any(record.get(name) for name in MEDIA if name != source.input):
+        raise Dropped("has images, video or audio (text only)")
+    prompt_name = _find(record, source.input, PROMPT_NAMES)
+    if prompt_name is None:
+        raise _missing(record, source.input, "prompt", "--prompt_key", where)
+    messages, said = messages_of(_get(record, prompt_name))
+    joined = prompt_name == "instruction" and _is_text(record["instruction"])
+    if joined and _is_text(record.get("input")):
+        text = f"{record['instruction']}\n\n{record['input']}"
+        messages = ({"role": "user", "content": text},)
+    answer_name, answer = _answer(record, source, where, said, prompt_name)
+    label_name, label = _label(record, source)
+    used = {prompt_name, answer_name, label_name, *OWN}
+    used |= {"input"} if joined else set()
+    reward_model = _mapping(record.get("reward_model"))
+    return Row(
+        prompt=messages,
+        ground_truth=_text(answer),
+        data_source=label,
+        style=_name(reward_model.get("style")) or "rule",
+        ability=_name(record.get("ability")),
+        agent_name=_name(record.get("agent_name")),
+        extra=_extra(record, used),
+    )
+
+
+def _get(record: Mapping[str, Any], name: str) -> Any:
+    """The column `name`, or with dots a nested one ("reward_model.ground_truth")."""
+    if name in record:
+        return record[name]
+    head, dot, rest = name.partition(".")
+    inner = record.get(head, _ABSENT) if dot else _ABSENT
+    return _get(inner, rest) if isinstance(inner, Mapping) else _ABSENT
+
+
+def _find(record: Mapping[str, Any], chosen: str | None, names: tuple[str, ...]) -> str | None:
+    if chosen is not None:
+        return chosen if _get(record, chosen) is not _ABSENT else None
+    lower = {str(key).lower(): key for key in record}
+    there = [lower[name] for name in names if name in lower]
+    return next((name for name in there if record[name] is not None), there[0] if there else None)
+
+
+def _missing(
+    record: Mapping[str, Any], chosen: str | None, what: str, flag: str, where: str
+) -> MissingColumn:
+    key = "input" if what == "prompt" else "output"
+    wanted = f"no column {chosen!r} for the {what}" if chosen else f"no column looks like a {what}"
+    columns = ", ".join(map(str, record)) or "none"
+    return MissingColumn(
+        f"{where}: {wanted}. Columns there: {columns}. "
+        f"Name the right one: {flag} COLUMN (or `{key}: COLUMN` in YAML)."
+    )
+
+
+def _answer(
+    record: Mapping[str, Any], source: Source, where: str, said: str | None, prompt_name: str
+) -> tuple[str | None, Any]:
+    nested = _mapping(record.get("reward_model")).get("ground_truth")
+    if source.output is None and nested is not None:
+        return "reward_model", nested
+    names = tuple(name for name in ANSWER_NAMES if name != prompt_name.lower())
+    name = _find(record, source.output, names)
+    if name is not None:
+        return name, _get(record, name)
+    if source.output is not None:
+        raise _missing(record, source.output, "answer", "--answer_key", where)
+    return None, said
+
+
+def _label(record: Mapping[str, Any], source: Source) -> tuple[str, str]:
+    """(column, label): the map's column or label first, then the row's own, then the dataset's."""
+    if source.data_source is not None:
+        value = _get(record, source.data_source)
+        if value is _ABSENT:
+            return "data_source", source.data_source
+        return source.data_source, _text(value) or NO_LABEL
+    own = record.get("data_source")
+    return "data_source", _text(own) or (source.path if source.type == "hub" else NO_LABEL)
+
+
+def _extra(record: Mapping[str, Any], used: set[str | None]) -> dict[str, Any]:
+    rest = {str(key): value for key, value in record.items() if key not in used}
+    return {**rest, **_mapping(record.get("extra_info"))}
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value.strip())
+
+
+def _name(value: Any) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _text(value: Any) -> str:
+    """An answer or label as text: 42 and 42.0 are "42", a list is JSON, nothing is "".
+
+    Tables write NaN where a cell is empty.
+    """
+    if value is None or value is _ABSENT or (isinstance(value, float) and isnan(value)):
+        return ""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return json.dumps(value, ensure_ascii=False, default=str)

@@ -1,0 +1,124 @@
+"""Finds the failure that came first in a log, and says what to do about it.
+
+    explain(Ended(["torch.OutOfMemoryError: CUDA out of memory. ..."], "updating", ...)).cause
+    ->  "GPU 0 ran out of memory while updating the critic: 2.00 GiB more were wanted, ..."
+
+One cause is followed by many errors: wrappers of Ray's, actors that die with the one they waited
+for, connections that close. So kinds have a rank (table.py), and within a rank the first one wins.
+"""
+
+import re
+from collections.abc import Iterator
+
+from verlaunch.launch.failures.ended import Ended, Explanation
+from verlaunch.launch.failures.knobs import KNOBS, Run, knob
+from verlaunch.launch.failures.table import RANKS, Failure, failures
+from verlaunch.launch.failures.where import doing
+
+MOST_TODO = 4
+LONGEST = 4000  # characters of a line that are looked at: vLLM lists 200 architectures
+KILLED = 9  # SIGKILL: the only signal that leaves no last words
+WARNING = re.compile(r"Warning: |\bWARNING\b")
+# In a traceback a line of code follows that of its file, and quotes messages that were never told.
+FILE = re.compile(r'^\W*(ERROR .*\] )?\s*File ".*", line \d+')
+CODE = re.compile(r"^\W*(ERROR .*\])?\s{3}")
+KERNEL, CRASHED = "The kernel ended a process because the memory was full", "A process was killed"
+
+
+def explain(ended: Ended) -> Explanation | None:
+    """None for a failure of no known kind."""
+    found = min(_matches(ended), default=None, key=lambda seen: seen[0])
+    if found is not None and found[1].rank != "follows":
+        return _explanation(found[1], found[2], ended, found[0][1])
+    if ended.kernel_kills:
+        return _explanation(_named(KERNEL), None, ended, len(ended.lines))
+    if found is not None:
+        return _explanation(found[1], found[2], ended, found[0][1])
+    if ended.died or _signal(ended.exit_code) == KILLED:
+        return _explanation(_named(CRASHED), None, ended, len(ended.lines))
+    return None
+
+
+Seen = tuple[tuple[int, int, int], Failure, re.Match[str]]
+
+
+def _matches(ended: Ended) -> Iterator[Seen]:
+    """Each with its place: rank, line, row of the table."""
+    before = ""
+    for index, line in enumerate(ended.lines):
+        is_code, before = FILE.match(before) and CODE.match(line), line
+        if is_code or WARNING.search(line):
+            continue
+        for row, failure in enumerate(failures()):
+            if match := failure.search(line[:LONGEST]):
+                yield (RANKS.index(failure.rank), index, row), failure, match
+                break
+
+
+def _named(name: str) -> Failure:
+    return next(failure for failure in failures() if failure.name == name)
+
+
+def _signal(code: int) -> int:
+    return -code if code < 0 else code - 128
+
+
+def _explanation(
+    failure: Failure, match: re.Match[str] | None, ended: Ended, index: int
+) -> Explanation:
+    groups = match.groupdict() if match else {}
+    found = {name: text for name, text in groups.items() if text is not None}
+    work = doing(ended.lines, index, ended.phase)
+    words = _Words({**found, **_made(found), **_log(ended), "doing": work})
+    run = Run(ended.config, ended.hardware, found, work)
+    todo = (knob(name, run) if name in KNOBS else name.format_map(words) for name in failure.todo)
+    return Explanation(
+        name=failure.name,
+        cause=failure.says.format_map(words),
+        why=failure.why,
+        todo=tuple(text for text in todo if text)[:MOST_TODO],
+    )
+
+
+def _log(ended: Ended) -> dict[str, str]:
+    return {"log": ended.log} if ended.log else {}
+
+
+class _Words(dict[str, str]):
+    """What a sentence may use; of two patterns of a kind, one may know less than the other."""
+
+    def __missing__(self, name: str) -> str:
+        return UNKNOWN.get(name, "")
+
+
+UNKNOWN = {
+    "log": "the log",
+    "file": "a file",
+    "folder": "its folder",
+    "weight": "a weight",
+    "has": "another shape",
+    "wants": "its own",
+    "what": "see the log",
+    "names": "see its config.json",
+    "type": "see its config.json",
+    "model": "that was given",
+    "key": "see the log",
+    "wanted": "see the log",
+    "signal": "see the log",
+    "module": "that the log names",
+}
+
+
+def _made(found: dict[str, str]) -> dict[str, str]:
+    """Optional parts of sentences, with their joining words."""
+    made = {}
+    if "total" in found and "used" in found:
+        made["of_total"] = f" ({found['used']} of {found['total']} GB)"
+    if "wanted_bytes" in found:
+        made["of_wanted"] = f": {int(found['wanted_bytes']) / 2**30:.2f} GiB more were wanted"
+    if "size" in found:
+        made["of_size"] = f" (head size {found['size']})"
+    if waited := found.get("wait_s") or found.get("wait_ms"):
+        seconds = float(waited) / (1 if "wait_s" in found else 1000)
+        made["waited"] = f"{seconds:.0f} s "
+    return made

@@ -1,0 +1,253 @@
+"""Settings that help a run which has died, worked out from its own configuration.
+
+    knob("offload", Run(config, "gpu", {}))  ->  "--offload optimizer (...)"
+
+Each is None where it is set already, would not fit the other settings, or cannot be known: a reader
+is never told to give what he has given.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from verlaunch.config.tree import ACTOR, REF, ROLLOUT, get
+
+LEAST_UTILIZATION, MOST_UTILIZATION = 0.2, 0.9
+SHORTEST_RESPONSE = 64
+OF_VLLM = ("starting vLLM", "waking vLLM", "generating")  # work that has no micro batches
+BUDGET = f"{ACTOR}.ppo_max_token_len_per_gpu"
+MICRO = f"{ACTOR}.ppo_micro_batch_size_per_gpu"
+CHECKPOINTING = "model.enable_gradient_checkpointing"
+KV_BYTES = f"{ROLLOUT}.engine_kwargs.vllm.kv_cache_memory_bytes"
+
+
+@dataclass(frozen=True)
+class Run:
+    config: dict[str, Any]
+    hardware: str
+    found: dict[str, str]  # what the message says: named groups of the pattern
+    doing: str = ""  # where.py's words
+
+    def number(self, key: str) -> float:
+        """0 where the configuration has none."""
+        value = get(self.config, key)
+        return value if isinstance(value, int | float) else 0
+
+    def whole(self, key: str) -> int:
+        return int(self.number(key))
+
+    @property
+    def sequence(self) -> int:
+        return self.whole("data.max_prompt_length") + self.whole("data.max_response_length")
+
+
+def _offload(run: Run) -> str | None:
+    if run.hardware != "gpu":
+        return None
+    if not get(run.config, f"{ACTOR}.fsdp_config.optimizer_offload"):
+        return "--offload optimizer (the optimizers wait in main memory; updates take longer)"
+    if not get(run.config, f"{ACTOR}.fsdp_config.param_offload"):
+        return "--offload all (the weights wait in main memory too; every phase takes longer)"
+    return None
+
+
+def _offload_less(run: Run) -> str | None:
+    """The host is full, not the card."""
+    if run.hardware != "gpu":
+        return None
+    if get(run.config, f"{ACTOR}.fsdp_config.param_offload"):
+        return "--offload optimizer (the weights stay on the GPU)"
+    if get(run.config, f"{ACTOR}.fsdp_config.optimizer_offload"):
+        return "--offload none (the optimizers stay on the GPU)"
+    return None
+
+
+def _tokens(run: Run) -> str | None:
+    """Half of a micro batch: a longest sequence must fit in, and a number of sequences divide."""
+    if run.doing in OF_VLLM:
+        return None
+    effect = "(smaller micro batches: same result, a little slower)"
+    micro = run.whole(MICRO)
+    if not get(run.config, f"{ACTOR}.use_dynamic_bsz"):
+        smaller = [size for size in range(1, micro) if micro % size == 0]
+        return f"{MICRO}={smaller[-1]} {effect}" if smaller else None
+    budget = max(run.whole(BUDGET) // 2, run.sequence)
+    return f"{BUDGET}={budget} {effect}" if 0 < budget < run.whole(BUDGET) else None
+
+
+def _checkpointing(run: Run) -> str | None:
+    if run.doing in OF_VLLM:
+        return None
+    roles = {"actor_rollout_ref": "policy", "critic": "critic"}
+    off = [role for role in roles if get(run.config, f"{role}.{CHECKPOINTING}") is False]
+    keys = " ".join(f"{role}.{CHECKPOINTING}=true" for role in off)
+    return f"{keys} (activations are computed twice instead of kept)" if off else None
+
+
+def _utilization(run: Run, wanted: float, effect: str) -> str | None:
+    now = run.number(f"{ROLLOUT}.gpu_memory_utilization")
+    if run.hardware != "gpu" or not now or not LEAST_UTILIZATION <= wanted <= MOST_UTILIZATION:
+        return None
+    return f"--gpu_memory_utilization {wanted:g} ({effect})"
+
+
+def _utilization_down(run: Run) -> str | None:
+    now = run.number(f"{ROLLOUT}.gpu_memory_utilization")
+    return _utilization(run, round(now - 0.1, 2), f"vLLM takes {now:g} of each card now")
+
+
+def _utilization_up(run: Run) -> str | None:
+    now = run.number(f"{ROLLOUT}.gpu_memory_utilization")
+    return _utilization(run, round(now + 0.1, 2), f"vLLM may take {now:g} of each card now")
+
+
+def _utilization_that_is_free(run: Run) -> str | None:
+    """Of what the message says: so much is free of so much; two hundredths are left alone."""
+    free, total = float(run.found.get("free", 0)), float(run.found.get("total", 0) or 1)
+    share = math.floor(100 * free / total) / 100 - 0.02
+    return _utilization(run, round(share, 2), "what is free now")
+
+
+def _tp_up(run: Run) -> str | None:
+    tp = run.whole(f"{ROLLOUT}.tensor_model_parallel_size")
+    gpus = run.whole("trainer.n_gpus_per_node")
+    if run.hardware != "gpu" or not tp or gpus % (2 * tp):
+        return None
+    return f"--tp_size {2 * tp} ({2 * tp} GPUs share one copy of the model in vLLM)"
+
+
+def _tp_that_divides(run: Run) -> str | None:
+    heads, tp = int(run.found.get("heads", 0)), int(run.found.get("tp", 0))
+    gpus = run.whole("trainer.n_gpus_per_node") or tp
+    fitting = [n for n in range(1, tp) if heads % n == 0 and gpus % n == 0]
+    return f"--tp_size {fitting[-1]} ({heads} heads can be split so)" if fitting else None
+
+
+def _model_length(run: Run) -> str | None:
+    """vLLM keeps room for one sequence of this length."""
+    now = run.whole(f"{ROLLOUT}.max_model_len")
+    if 0 < run.sequence < now:
+        return f"{ROLLOUT}.max_model_len={run.sequence} (prompt and response need no more)"
+    return None
+
+
+def _kv_cache(run: Run) -> str | None:
+    """On the CPU vLLM is given bytes outright: twice what the message asks for."""
+    if run.hardware != "cpu":
+        return None
+    now, wanted = run.whole(KV_BYTES), float(run.found.get("wanted", 0)) * 2**30
+    size = max(64, math.ceil(2 * max(wanted, now) / 2**20)) * 2**20
+    return f"{KV_BYTES}={size}"
+
+
+def _shorter(run: Run) -> str | None:
+    half = run.whole("data.max_response_length") // 2
+    if half < SHORTEST_RESPONSE:
+        return None
+    return f"--max_response_length {half} (shorter responses need less in every phase)"
+
+
+def _fitting_length(run: Run) -> str | None:
+    """Within the model's own limit; a prompt that leaves no room for an answer gets half of it."""
+    limit, prompt = int(run.found.get("limit", 0)), run.whole("data.max_prompt_length")
+    if not 1 < limit < run.sequence:
+        return None
+    if prompt < limit:
+        return f"--max_response_length {limit - prompt}"
+    return f"--max_prompt_length {limit // 2} --max_response_length {limit - limit // 2}"
+
+
+def _fewer_prompts(run: Run) -> str | None:
+    half = run.whole("data.train_batch_size") // 2
+    return f"--batch_size {half} (fewer responses are in memory at once)" if half else None
+
+
+def _fewer_sequences(run: Run) -> str | None:
+    half = run.whole(f"{ROLLOUT}.max_num_seqs") // 2
+    key = f"{ROLLOUT}.max_num_seqs"
+    return f"{key}={half} (vLLM generates fewer responses at the same time)" if half else None
+
+
+def _fewer_processes(run: Run) -> str | None:
+    count = run.whole("trainer.n_gpus_per_node")
+    if run.hardware != "cpu" or count < 2:
+        return None
+    return f"--n_gpus {count // 2} (on the CPU each is a set of processes of its own)"
+
+
+def _lora(run: Run) -> str | None:
+    if get(run.config, "actor_rollout_ref.model.lora_rank") != 0:
+        return None
+    return "--lora_rank 32 (trains an adapter: almost no gradients and optimizer of the policy)"
+
+
+def _rate_down(run: Run) -> str | None:
+    rate = run.number(f"{ACTOR}.optim.lr")
+    return f"--lr {rate / 10:g} (a tenth of now)" if rate else None
+
+
+def _eager(run: Run) -> str | None:
+    if run.hardware != "gpu" or get(run.config, f"{ROLLOUT}.enforce_eager") is not False:
+        return None
+    return f"{ROLLOUT}.enforce_eager=true (no CUDA graphs: less memory, slower rollouts)"
+
+
+def _sdpa(run: Run) -> str | None:
+    key = "actor_rollout_ref.model.override_config.attn_implementation"
+    if get(run.config, key) == "sdpa":
+        return None
+    return f"+{key}=sdpa +critic.model.override_config.attn_implementation=sdpa"
+
+
+def _all_linear(run: Run) -> str | None:
+    if get(run.config, "actor_rollout_ref.model.target_modules") == "all-linear":
+        return None
+    return "actor_rollout_ref.model.target_modules=all-linear (every linear layer has an adapter)"
+
+
+def _dividing_micro(run: Run) -> str | None:
+    """A micro batch of one divides everything."""
+    if get(run.config, f"{ACTOR}.use_dynamic_bsz") or run.whole(MICRO) == 1:
+        return None
+    roles = (f"{ACTOR}.ppo_micro", f"{ROLLOUT}.log_prob_micro", f"{REF}.log_prob_micro")
+    return " ".join(f"{role}_batch_size_per_gpu=1" for role in roles)
+
+
+def _network(run: Run) -> str:
+    if run.whole("trainer.nnodes") > 1:
+        return "--node_addr ADDRESS (on each machine, in another network that they share)"
+    loopback = "export GLOO_SOCKET_IFNAME=lo NCCL_SOCKET_IFNAME=lo"
+    return f"{loopback} (one machine with a VPN or many network cards)"
+
+
+KNOBS: dict[str, Callable[[Run], str | None]] = {
+    "offload": _offload,
+    "offload_less": _offload_less,
+    "tokens": _tokens,
+    "checkpointing": _checkpointing,
+    "utilization_down": _utilization_down,
+    "utilization_up": _utilization_up,
+    "utilization_that_is_free": _utilization_that_is_free,
+    "tp_up": _tp_up,
+    "tp_that_divides": _tp_that_divides,
+    "model_length": _model_length,
+    "kv_cache": _kv_cache,
+    "shorter": _shorter,
+    "network": _network,
+    "fitting_length": _fitting_length,
+    "fewer_prompts": _fewer_prompts,
+    "fewer_sequences": _fewer_sequences,
+    "fewer_processes": _fewer_processes,
+    "lora": _lora,
+    "rate_down": _rate_down,
+    "eager": _eager,
+    "sdpa": _sdpa,
+    "all_linear": _all_linear,
+    "dividing_micro": _dividing_micro,
+}
+
+
+def knob(name: str, run: Run) -> str | None:
+    """What to type; None when it would not help."""
+    return KNOBS[name](run)

@@ -1,0 +1,30 @@
+"""Everything that a guard may look at: plain data, so that a test can make any machine.
+
+findings(Scene(config, model, machine, host, folder, ray_cpus, object_store_bytes, env))
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from verlaunch.config.tree import Config
+from verlaunch.inputs.models import Model
+from verlaunch.machine.hardware import Machine
+from verlaunch.machine.host import Host
+from verlaunch.plan.memory.estimate import Estimate
+from verlaunch.plan.memory.shape import Shape
+
+
+@dataclass(frozen=True)
+class Scene:
+    config: Config  # with no number left open
+    model: Model
+    machine: Machine
+    host: Host
+    folder: Path  # of the run
+    ray_cpus: int
+    ray_gpus: int
+    object_store_bytes: int
+    env: Mapping[str, str]
+    shape: Shape | None = None  # None where the model's sizes are not known
+    estimate: Estimate | None = None

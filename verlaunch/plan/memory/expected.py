@@ -1,0 +1,159 @@
+"""The expected memory of a run, beside what there is: sizes of the models, --fit auto, estimate.
+
+    sizes = sizes_of(model, critic)                  # asks a child process, once per model
+    config, chosen = fitted(config, sizes, room)     # --fit auto
+    memory = expected(config, sizes, room)
+    memory.line()   ->  "peak 18.2 of 24.0 GiB per GPU (actor update); ..."
+
+Left out on purpose: how much each part takes (gpu.py, cpu.py), and what to do then (verdict.py).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from verlaunch.config.compose import fill
+from verlaunch.config.tree import Config
+from verlaunch.errors import Finding, UserError
+from verlaunch.inputs.models import Model
+from verlaunch.machine import disk
+from verlaunch.machine.hardware import GIB, Machine
+from verlaunch.plan.memory.estimate import Estimate, estimate
+from verlaunch.plan.memory.fit import Fit, fit
+from verlaunch.plan.memory.shape import Shape, shape_of
+from verlaunch.plan.memory.use import Use
+from verlaunch.plan.memory.verdict import NO_SINGLE, TIGHT, gib, problems
+
+Rows = list[tuple[str, str]]
+PARTS_SHOWN = 4  # of a phase, the largest first
+LEAST = 0.05  # GiB
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """critic: None when it starts from the policy's model. note: why shape is None."""
+
+    shape: Shape | None
+    critic: Shape | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Room:
+    """What there is, in bytes. gpu: of the smallest card; None on the CPU. disk, shm: free."""
+
+    gpu: int | None
+    host: int
+    disk: int
+    shm: int | None
+
+    @classmethod
+    def of(cls, machine: Machine, hardware: str, folder: Path, shm: int | None) -> "Room":
+        cards = [gpu.memory_gib for gpu in machine.gpus] if hardware == "gpu" else []
+        gpu = int(min(cards) * GIB) if cards else None
+        return cls(gpu, int(machine.memory_gib * GIB), disk.free(folder), shm)
+
+
+@dataclass(frozen=True)
+class Memory:
+    """estimate: None where it is not known, as `note` says. said: of --fit auto.
+
+    longest: tokens of a prompt and its response.
+    """
+
+    room: Room
+    estimate: Estimate | None = None
+    findings: tuple[Finding, ...] = ()
+    said: tuple[str, ...] = ()
+    values: Mapping[str, Any] = field(default_factory=dict)
+    note: str = ""
+    longest: int = 0
+
+    @property
+    def for_guards(self) -> Estimate | None:
+        """What `findings` have told of main memory is not told again."""
+        found = self.estimate
+        if found is None or found.host_peak.bytes <= self.room.host * TIGHT:
+            return found
+        return replace(found, host=())
+
+    def line(self) -> str:
+        """For the start of a run; empty where nothing is known."""
+        if self.estimate is None:
+            return ""
+        found, room = self.estimate, self.room
+        peak = found.gpu_peak
+        said = [f"{_of(peak.bytes, room.gpu)} per GPU ({peak.name})"] if peak else []
+        said.append(f"{_of(found.host_peak.bytes, room.host)} of main memory"
+                    + ("" if peak else f" ({found.host_peak.name})"))  # fmt: skip
+        said.append(f"checkpoints {disk.amount(found.disk.bytes)} of {disk.amount(room.disk)} free")
+        return f"about {', '.join(said)}"
+
+
+def sizes_of(model: Model, critic: Model | None) -> Sizes:
+    """Never raises for a model that transformers does not know: then memory is not estimated."""
+    try:
+        own = shape_of(critic.config, critic.name) if critic else None
+        return Sizes(shape_of(model.config, model.name), own)
+    except UserError as error:
+        return Sizes(None, note=f"memory is not estimated: {error}")
+
+
+def fitted(config: Config, sizes: Sizes, room: Room) -> tuple[Config, Fit]:
+    """With what --fit auto changes. `config`: with no number left open."""
+    asked = config.launch["fit"] == "auto" and _has_room(config, room)
+    if sizes.shape is None or not asked or _estimated(config, sizes.shape, sizes, room) is None:
+        return config, Fit({}, ())
+    chosen = fit(config, sizes.shape, sizes.critic, room.gpu, room.host)
+    return (fill(config, chosen.values) if chosen.values else config), chosen
+
+
+def _has_room(config: Config, room: Room) -> bool:
+    """--hardware gpu where no card is: a problem of its own."""
+    return config.hardware == "cpu" or room.gpu is not None
+
+
+def _estimated(
+    config: Config, shape: Shape, sizes: Sizes, room: Room
+) -> tuple[Use, Estimate] | None:
+    """None where a value is none that can be counted with; which, guards/limits.py tells."""
+    try:
+        use = Use.of(config.verl, config.launch, config.hardware)
+        return use, estimate(shape, sizes.critic, use, room.gpu)
+    except (TypeError, ValueError, ArithmeticError, AttributeError):
+        return None
+
+
+def expected(config: Config, sizes: Sizes, room: Room, chosen: Fit) -> Memory:
+    if sizes.shape is None or not _has_room(config, room):
+        return Memory(room, note=sizes.note)
+    known = _estimated(config, sizes.shape, sizes, room)
+    if known is None:
+        return Memory(room, note="memory is not estimated with these settings")
+    use, found = known
+    # Guards know the disks and /dev/shm better: what lies there already, and what system it is.
+    wrong = problems(found, use, room.gpu, room.host, shm_free=None, disk_free=None)
+    return Memory(room, found, _with_ways_out(wrong, chosen), chosen.said, chosen.values, "",
+                  use.prompt_length + use.response_length)  # fmt: skip
+
+
+def _with_ways_out(wrong: list[Finding], chosen: Fit) -> tuple[Finding, ...]:
+    """Where no single setting helps: what --fit auto has found out beside."""
+    ways = "" if chosen.values else " ".join(chosen.ways)
+    return tuple(
+        replace(one, text=f"{one.text} {ways}") if ways and NO_SINGLE in one.text else one
+        for one in wrong
+    )
+
+
+# ---- as rows --------------------------------------------------------------------------------
+
+
+def _size(size: float) -> str:
+    """Memory in GiB, as nvidia-smi and free count it; small parts as they are."""
+    return gib(size) if size >= LEAST * GIB else disk.amount(size)
+
+
+def _of(size: int, there: int | None) -> str:
+    return _size(size) if there is None else f"{_size(size)} of {_size(there)}"

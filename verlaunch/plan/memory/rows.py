@@ -1,0 +1,77 @@
+"""The expected memory as rows of the plan and as JSON.
+
+rows(memory)   ->  [("main memory", "update 3.1 GB of 24 GB: ..."), ("disk", "...")]
+"""
+
+from dataclasses import asdict
+from typing import Any
+
+from verlaunch.machine import disk
+from verlaunch.plan.memory.estimate import Estimate, Phase
+from verlaunch.plan.memory.expected import PARTS_SHOWN, Memory, Room, Rows, _of, _size
+
+
+def _phases(phases: tuple[Phase, ...], there: int | None) -> list[str]:
+    """The fullest phase with its largest parts, then how much the others take."""
+    if not phases:
+        return []
+    peak = max(phases, key=lambda phase: phase.bytes)
+    others = [f"{p.name} {_size(p.bytes)}" for p in phases if p is not peak]
+    said = [f"{peak.name} {_of(peak.bytes, there)}: {_parts(peak)}"]
+    return said + ([", ".join(others)] if others else [])
+
+
+def _parts(phase: Phase) -> str:
+    """The largest parts, and how much the others are together."""
+    largest = sorted(phase.parts, key=lambda part: -part.bytes)
+    said = [f"{part.name} {_size(part.bytes)}" for part in largest[:PARTS_SHOWN]]
+    rest = sum(part.bytes for part in largest[PARTS_SHOWN:])
+    return ", ".join(said + ([f"the rest {_size(rest)}"] if rest else []))
+
+
+def _labelled(label: str, lines: list[str]) -> Rows:
+    return [(label if number == 0 else "", line) for number, line in enumerate(lines)]
+
+
+def _disk(found: Estimate, room: Room) -> str:
+    kept = found.disk
+    export = f" + the final model {disk.amount(kept.export)}" if kept.export else ""
+    return (
+        f"{kept.kept} checkpoints of {disk.amount(kept.checkpoint)} at the same time{export} = "
+        f"{disk.amount(kept.bytes)} of {disk.amount(room.disk)} free"
+    )
+
+
+def rows(memory: Memory) -> Rows:
+    """Each phase of the fullest GPU; the peak of a node's main memory; shared memory; the disk."""
+    found, room = memory.estimate, memory.room
+    if found is None:
+        return [("note", memory.note)] if memory.note else []
+    shared = "" if room.shm is None else f" of {disk.amount(room.shm)} free"
+    said: Rows = _labelled("per GPU", _phases(found.gpu, room.gpu))
+    said += _labelled("main memory", _phases(found.host, room.host))
+    if found.kv_tokens is not None:
+        said.append(("KV cache", _cache(found.kv_tokens, memory.longest)))
+    return [*said, ("/dev/shm", f"{disk.amount(found.shm)}{shared}"), ("disk", _disk(found, room))]
+
+
+def _cache(tokens: int, longest: int) -> str:
+    count = tokens // max(1, longest)
+    whole = f"{count:,} sequence{'s' * (count != 1)} of full length"
+    return f"{tokens:,} tokens in each vLLM replica: {whole} at the same time"
+
+
+def facts(memory: Memory) -> dict[str, Any]:
+    """For JSON: bytes everywhere."""
+    found, room = memory.estimate, memory.room
+    there: dict[str, Any] = {"room": asdict(room), "note": memory.note or None}
+    if found is None:
+        return {**there, "gpu": [], "host": [], "shm": None, "disk": None, "kv_tokens": None}
+    kept = {**asdict(found.disk), "bytes": found.disk.bytes}
+    gpu, host = ([_phase(p) for p in phases] for phases in (found.gpu, found.host))
+    sizes = {"shm": found.shm, "disk": kept, "kv_tokens": found.kv_tokens}
+    return {**there, "gpu": gpu, "host": host, **sizes}
+
+
+def _phase(phase: Phase) -> dict[str, Any]:
+    return {"phase": phase.name, "bytes": phase.bytes, "parts": [asdict(p) for p in phase.parts]}

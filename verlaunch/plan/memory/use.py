@@ -1,0 +1,200 @@
+"""What of a configuration decides about memory, as plain numbers.
+
+    Use.of(config.verl, config.launch, "gpu").micro_tokens  ->  4724
+
+Only keys that verl's engines read; the dead ones beside them (`critic.ppo_max_token_len_per_gpu`,
+`*.fsdp_config.dtype`, `ref.fsdp_config.param_offload`) are left out on purpose.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from verlaunch.config.tree import (
+    ACTOR,
+    ROLLOUT,
+    get,
+    ranks,
+    sequence_length,
+    uses_critic,
+    uses_reference,
+)
+from verlaunch.plan.sizes import batch_of, object_store_bytes
+from verlaunch.record.checkpoints.retention import LEAST
+
+Tree = dict[str, Any]
+BYTES = {
+    "fp32": 4, "float32": 4, "float": 4, "32": 4,
+    "bf16": 2, "bfloat16": 2, "fp16": 2, "float16": 2, "half": 2, "16": 2,
+}  # fmt: skip
+MODEL = "actor_rollout_ref.model"
+CHECKPOINTING = "enable_gradient_checkpointing"
+ALL_LINEAR = "all-linear"
+
+
+@dataclass(frozen=True)
+class Use:
+    hardware: str  # "cpu" or "gpu"
+    gpus_per_node: int  # FSDP ranks per node; on the CPU, processes
+    nodes: int
+    tp: int  # ranks that share one copy of the model in vLLM
+    utilization: float  # of a card's memory, for vLLM
+    kv_cache_bytes: int | None  # given to vLLM outright: on the CPU
+    sequences: int  # responses of one step, over all ranks
+    prompt_length: int  # tokens, the most
+    response_length: int
+    micro_tokens: int  # of one micro batch of a rank, the most; an update has mini_tokens at most
+    max_seqs: int  # sequences that vLLM runs at the same time
+    max_batched_tokens: int
+    checkpointing: bool  # gradient checkpointing of the actor
+    critic_checkpointing: bool
+    param_bytes: int  # of a number in FSDP's shards: 4 (fp32)
+    compute_bytes: int  # of a number in forward and backward: 2 (bf16) or 4
+    rollout_bytes: int  # of a weight in vLLM
+    param_offload: bool
+    optimizer_offload: bool
+    critic_param_offload: bool
+    critic_optimizer_offload: bool
+    sleeps: bool  # vLLM gives its memory back while the trainer works (free_cache_engine)
+    critic: bool
+    reference: bool
+    lora_rank: int  # 0: all weights are trained
+    lora_targets: tuple[str, ...]  # last words of layers; empty: all linear layers
+    reward_gpus: int  # cards of the reward model's own
+    object_store_bytes: int
+    rollout_workers: int
+    keep: int  # checkpoints
+    critic_tokens: int | None = None  # of its micro batch, where they are not micro_tokens
+    mini_tokens: int | None = None  # of a mini batch on one rank; None: no less than micro_tokens
+    critic_mini_tokens: int | None = None
+    critic_lora_rank: int = 0
+    critic_lora_targets: tuple[str, ...] = ()
+    fsdp_size: int = 0  # ranks that share one copy of the weights; 0: all
+    cpu_policy: bool = False  # FSDP2's own offload: weights, gradients, optimizer on the CPU
+    critic_cpu_policy: bool = False
+    entropy: bool = True  # worked out in the updates too
+    packed: bool = True  # micro batches by tokens, not by sequences
+    fused: bool = False  # kernels that never hold the logits
+    thrifty: bool = False  # rows without padding, or entropy by parts: fewer logits than counted
+    whole_gradients: bool = False  # kept unsharded between micro batches
+    eager: bool = False  # vLLM captures no CUDA graphs
+    bucket_bytes: int = 2 << 30  # of weights on their way to vLLM
+    export: bool = True
+    epoch_exports: int = 0  # epochs after which policy and critic are exported
+
+    @property
+    def ranks(self) -> int:
+        return self.gpus_per_node * self.nodes
+
+    @property
+    def shards(self) -> int:
+        return min(self.fsdp_size, self.ranks) or self.ranks
+
+    @property
+    def length(self) -> int:
+        return self.prompt_length + self.response_length
+
+    @classmethod
+    def of(cls, verl: Tree, launch: Tree, hardware: str) -> "Use":
+        """`verl`: with no number left open."""
+        batch, length = batch_of(verl), sequence_length(verl)
+        tokens = _tokens(verl, ACTOR, f"{ACTOR}.ppo_max_token_len_per_gpu", batch.sequences)
+        critic = _critic_tokens(verl, batch.sequences)
+        mini, critic_mini = batch.mini * batch.n, (batch.critic_mini or batch.mini) * batch.n
+        fsdp, engine = f"{ACTOR}.fsdp_config", f"{ROLLOUT}.engine_kwargs.vllm"
+        lora = get(verl, f"{MODEL}.lora_rank") or 0
+        return cls(
+            hardware=hardware,
+            gpus_per_node=get(verl, "trainer.n_gpus_per_node"),
+            nodes=get(verl, "trainer.nnodes"),
+            tp=get(verl, f"{ROLLOUT}.tensor_model_parallel_size"),
+            utilization=get(verl, f"{ROLLOUT}.gpu_memory_utilization"),
+            kv_cache_bytes=get(verl, f"{engine}.kv_cache_memory_bytes"),
+            sequences=batch.sequences,
+            prompt_length=get(verl, "data.max_prompt_length"),
+            response_length=get(verl, "data.max_response_length"),
+            micro_tokens=tokens,
+            max_seqs=get(verl, f"{ROLLOUT}.max_num_seqs"),
+            max_batched_tokens=get(verl, f"{ROLLOUT}.max_num_batched_tokens"),
+            checkpointing=bool(get(verl, f"{MODEL}.{CHECKPOINTING}")),
+            critic_checkpointing=bool(get(verl, f"critic.model.{CHECKPOINTING}")),
+            param_bytes=_bytes(get(verl, f"{fsdp}.model_dtype"), 4),
+            compute_bytes=_bytes(get(verl, f"{fsdp}.mixed_precision.param_dtype"), 2),
+            rollout_bytes=_bytes(get(verl, f"{ROLLOUT}.dtype"), 2),
+            param_offload=bool(get(verl, f"{fsdp}.param_offload")),
+            optimizer_offload=bool(get(verl, f"{fsdp}.optimizer_offload")),
+            critic_param_offload=bool(get(verl, "critic.fsdp.param_offload")),
+            critic_optimizer_offload=bool(get(verl, "critic.fsdp.optimizer_offload")),
+            sleeps=bool(get(verl, f"{ROLLOUT}.free_cache_engine")),
+            critic=uses_critic(verl),
+            # With LoRA the reference is the actor without its adapter (trainer_base.py:236).
+            reference=uses_reference(verl) and not lora,
+            lora_rank=lora,
+            lora_targets=_targets(get(verl, f"{MODEL}.target_modules")),
+            reward_gpus=launch.get("rm_gpus") or 0,
+            object_store_bytes=object_store_bytes(batch, length, float("inf")),
+            rollout_workers=get(verl, f"{ROLLOUT}.agent.num_workers"),
+            keep=max(LEAST, get(verl, "trainer.max_actor_ckpt_to_keep") or LEAST),
+            critic_tokens=None if critic == tokens else critic,
+            mini_tokens=_of_a_rank(verl, mini),
+            critic_mini_tokens=_of_a_rank(verl, critic_mini),
+            critic_lora_rank=get(verl, "critic.model.lora_rank") or 0,
+            critic_lora_targets=_targets(get(verl, "critic.model.target_modules")),
+            fsdp_size=max(0, get(verl, f"{fsdp}.fsdp_size") or 0),
+            cpu_policy=bool(get(verl, f"{fsdp}.offload_policy")),
+            critic_cpu_policy=bool(get(verl, "critic.fsdp.offload_policy")),
+            entropy=bool(get(verl, f"{ACTOR}.calculate_entropy")),
+            packed=bool(get(verl, f"{ACTOR}.use_dynamic_bsz")),
+            fused=bool(get(verl, f"{MODEL}.use_fused_kernels")),
+            thrifty=_is_thrifty(verl),
+            whole_gradients=bool(get(verl, f"{fsdp}.use_no_sync_for_gradient_accumulation")),
+            eager=bool(get(verl, f"{ROLLOUT}.enforce_eager")),
+            bucket_bytes=_bucket(verl),
+            export=bool(launch.get("export", True)),
+            epoch_exports=get(verl, "trainer.total_epochs") if launch.get("save_epochs") else 0,
+        )
+
+
+def _is_thrifty(verl: Tree) -> bool:
+    """Ways through the logits that are not counted (fsdp/transformer_impl.py:1397-1431)."""
+    fsdp = f"{ACTOR}.fsdp_config"
+    keys = (f"{MODEL}.use_remove_padding", f"{fsdp}.entropy_from_logits_with_chunking",
+            f"{fsdp}.entropy_checkpointing")  # fmt: skip
+    return any(bool(get(verl, key)) for key in keys)
+
+
+def _bytes(dtype: Any, otherwise: int) -> int:
+    return BYTES.get(str(dtype), otherwise)
+
+
+def _bucket(verl: Tree) -> int:
+    megabytes = get(verl, f"{ROLLOUT}.checkpoint_engine.update_weights_bucket_megabytes")
+    return (megabytes or 2048) << 20
+
+
+def _targets(setting: Any) -> tuple[str, ...]:
+    """The last words of the layers' names; empty for all linear layers."""
+    names = [setting] if isinstance(setting, str) else list(setting or [ALL_LINEAR])
+    return () if ALL_LINEAR in names else tuple(str(name).rsplit(".", 1)[-1] for name in names)
+
+
+def _of_a_rank(verl: Tree, sequences: int) -> int:
+    """Tokens, at full length."""
+    return max(1, sequences // ranks(verl)) * sequence_length(verl)
+
+
+def _tokens(verl: Tree, role: str, budget: str, sequences: int) -> int:
+    """Tokens of a micro batch at full length; never more than a step has on one rank.
+
+    A budget counts real tokens and verl pads a micro batch to its longest, so that mixed lengths
+    take more than the budget says: by the longest over the mean.
+    """
+    length = sequence_length(verl)
+    fixed = get(verl, f"{role}.ppo_micro_batch_size_per_gpu")
+    packed = get(verl, f"{role}.use_dynamic_bsz")
+    wanted = get(verl, budget) if packed or not fixed else fixed * length
+    return max(length, min(wanted, _of_a_rank(verl, sequences)))
+
+
+def _critic_tokens(verl: Tree, sequences: int) -> int:
+    # Both of the critic's passes take the budget for inference (trainer_base.py:267).
+    return _tokens(verl, "critic", "critic.ppo_infer_max_token_len_per_gpu", sequences)

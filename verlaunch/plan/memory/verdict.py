@@ -1,0 +1,300 @@
+"""What is wrong with an estimate, beside what there is: the phase, the amounts, and what mends it.
+
+    problems(found, use, gpu_bytes, host_bytes, shm_free, disk_free)
+    ->  [Finding("At \"generation\" this run needs 24.8 GiB of a GPU, which has 24.0 GiB. ...")]
+
+Each remedy that is named was tried: the same estimate with that one setting turned. Left out on
+purpose: combinations of settings, which are --fit auto's (fit.py).
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from verlaunch.config.tree import ACTOR, ROLLOUT
+from verlaunch.errors import Finding
+from verlaunch.machine.disk import amount
+from verlaunch.plan.memory.estimate import Estimate, Phase
+from verlaunch.plan.memory.shape import Shape
+from verlaunch.plan.memory.use import Use
+
+GIB = 2**30
+NO_SINGLE = "No single setting is enough"
+TIGHT = 0.85  # of main memory: Ray kills workers above 95% of it
+# An estimate may be wrong by this: what is short by less may well run. On the CPU they were seen
+# to be off by 2% (scripts/bench/memory.py), on GPUs by nobody yet.
+ERROR, CPU_ERROR = 1.15, 1.05
+LORA_RANK = 32
+MOST_GPUS = 8  # of one machine
+SHOWN = 3  # remedies
+HELPS = 0.95  # of the peak; what lowers it less is not worth naming
+MICRO = "ppo_micro_batch_size_per_gpu"
+
+
+@dataclass(frozen=True)
+class _Turn:
+    """One setting, otherwise: which, as it is typed, and what it makes of the run."""
+
+    kind: str
+    typed: str
+    use: Use
+
+
+def problems(
+    found: Estimate,
+    use: Use,
+    gpu_bytes: int | None,
+    host_bytes: int,
+    shm_free: int | None,
+    disk_free: int | None,
+) -> list[Finding]:
+    """`shm_free`, `disk_free`: None where it is not known."""
+    return [
+        *_card(found, use, gpu_bytes),
+        *_cache(found, use),
+        *_host(found, use, host_bytes),
+        *_shared(found, shm_free),
+        *_disk(found, disk_free),
+    ]
+
+
+def gib(size: float) -> str:
+    """In GiB, as nvidia-smi and free count memory."""
+    return f"{size / GIB:.1f} GiB"
+
+
+def _largest(phase: Phase, count: int = 2) -> str:
+    parts = sorted(phase.parts, key=lambda part: -part.bytes)[:count]
+    return " and ".join(f"{part.name} {gib(part.bytes)}" for part in parts)
+
+
+def _card(found: Estimate, use: Use, gpu_bytes: int | None) -> list[Finding]:
+    peak = found.gpu_peak
+    if peak is None or gpu_bytes is None or peak.bytes <= gpu_bytes:
+        return []
+    sure = found.again(replace(use, entropy=False)).gpu_peak if use.thrifty else peak
+    stops = sure is not None and sure.bytes > gpu_bytes * ERROR
+    return [
+        Finding(
+            f"The GPU memory {'is' if stops else 'may be'} too small: {peak.name} needs about "
+            f"{gib(peak.bytes)} of {gib(gpu_bytes)} ({_largest(peak)}). "
+            f"{_remedy(found, use, _card_fits(gpu_bytes))}",
+            stops,
+        )
+    ]
+
+
+def _card_fits(gpu_bytes: int) -> Callable[[Estimate], bool]:
+    def fits(found: Estimate) -> bool:
+        peak = found.gpu_peak
+        return peak is None or peak.bytes <= gpu_bytes
+
+    return fits
+
+
+def _cache(found: Estimate, use: Use) -> list[Finding]:
+    if found.kv_tokens is None or found.kv_tokens >= use.length:
+        return []
+    if use.hardware == "cpu":
+        return [_small_cache(found.kv_tokens, use)]
+    share, room = use.utilization, found.kv_tokens
+    fits = _card_fits(found.card or 0)
+    if not fits(found):  # that is told, and what mends it comes first
+        return []
+
+    def holds_one(other: Estimate) -> bool:
+        return (other.kv_tokens or 0) >= use.length and fits(other)
+
+    remedy = _remedy(found, use, holds_one)
+    # Beside weights and a cache there is what is guessed: graphs and working memory.
+    lucky = found.again(replace(use, utilization=share * ERROR)).kv_tokens or 0
+    return [
+        Finding(
+            f"--gpu_memory_utilization {share:g} leaves vLLM room for {room} tokens beside the "
+            f"model's weights, and one sequence has up to {use.length}. {remedy}",
+            stops=lucky < use.length,
+        )
+    ]
+
+
+def _small_cache(tokens: int, use: Use) -> Finding:
+    """On the CPU the cache has a size of its own; left open, it is worked out (derive.py)."""
+    key = f"{ROLLOUT}.engine_kwargs.vllm.kv_cache_memory_bytes"
+    return Finding(
+        f"{key}={use.kv_cache_bytes} leaves vLLM room for {tokens} tokens, and one sequence has up "
+        f"to {use.length}. Leave it out."
+    )
+
+
+def _remedy(found: Estimate, use: Use, fits: Callable[[Estimate], bool]) -> str:
+    """What does it alone; else what comes closest, as no single setting is enough."""
+    if found.shape is None:
+        return "Use a smaller --model, or larger cards."
+    turns = list(_turns(found.shape, use))
+    enough = _enough(found, turns, fits)
+    if enough:
+        return f"Use {' or '.join(enough)}."
+    best = min(turns, key=lambda turn: _peak(found.again(turn.use)))
+    closest, alone = _peak(found.again(best.use)), ""
+    if closest < HELPS * _peak(found):
+        alone = f"; {best.typed} comes closest ({gib(closest)})"
+    return f"{NO_SINGLE}{alone}. Use a smaller --model, or larger cards."
+
+
+def _enough(found: Estimate, turns: Iterable[_Turn], fits: Callable[[Estimate], bool]) -> list[str]:
+    """As they are typed: of each kind the least that does."""
+    chosen: dict[str, str] = {}
+    for turn in turns:
+        if turn.kind not in chosen and fits(found.again(turn.use)):
+            chosen[turn.kind] = turn.typed
+    return list(chosen.values())[:SHOWN]
+
+
+def _peak(found: Estimate) -> int:
+    return found.gpu_peak.bytes if found.gpu_peak else found.host_peak.bytes
+
+
+def _turns(shape: Shape, use: Use) -> Iterator[_Turn]:
+    """The cheapest first: what costs little time, then time, then what changes the training."""
+    yield from _shares(use)
+    yield from _micro_batches(use)
+    if not use.checkpointing:
+        key = "actor_rollout_ref.model.enable_gradient_checkpointing=true"
+        yield _Turn("checkpointing", key, replace(use, checkpointing=True))
+    yield from _offloads(use)
+    yield from _splits(shape, use)
+    yield from _adapter(use)
+    yield from _more_gpus(use)
+
+
+def _shares(use: Use) -> Iterator[_Turn]:
+    """Of the card for vLLM; the nearest that does is the one to name."""
+    steps = [number / 100 for number in range(10, 91, 5)]
+    for share in sorted(steps, key=lambda step: abs(step - use.utilization)):
+        if share != use.utilization and not use.kv_cache_bytes:
+            typed = f"--gpu_memory_utilization {share:g}"
+            yield _Turn("utilization", typed, replace(use, utilization=share))
+
+
+def _micro_batches(use: Use) -> Iterator[_Turn]:
+    """Halved, down to one sequence of full length."""
+    count = use.micro_tokens // use.length
+    while count > 1:
+        count //= 2
+        tokens = count * use.length
+        size = f"ppo_max_token_len_per_gpu={tokens}" if use.packed else f"{MICRO}={count}"
+        smaller = replace(use, micro_tokens=tokens, critic_tokens=None)
+        yield _Turn("micro batch", f"{ACTOR}.{size}", smaller)
+
+
+def _adapter(use: Use) -> Iterator[_Turn]:
+    """The adapter's model without it is the reference (trainer_base.py:236)."""
+    if not use.lora_rank:
+        thin = replace(use, lora_rank=LORA_RANK, reference=False)
+        yield _Turn("LoRA", f"--lora_rank {LORA_RANK}", thin)
+
+
+def _offloads(use: Use) -> Iterator[_Turn]:
+    moments = replace(use, optimizer_offload=True, critic_optimizer_offload=True)
+    everything = replace(moments, param_offload=True, critic_param_offload=True)
+    if moments != use:
+        yield _Turn("offload", "--offload optimizer", moments)
+    if everything != use:
+        yield _Turn("offload", "--offload all", everything)
+
+
+def _splits(shape: Shape, use: Use) -> Iterator[_Turn]:
+    for tp in range(use.tp + 1, use.gpus_per_node + 1):
+        if use.gpus_per_node % tp == 0 and shape.heads % tp == 0:
+            yield _Turn("tp", f"--tp_size {tp}", replace(use, tp=tp))
+
+
+def _more_gpus(use: Use) -> Iterator[_Turn]:
+    count = use.gpus_per_node * 2
+    while use.nodes == 1 and count <= MOST_GPUS:
+        typed = f"--n_gpus {count} (where there are as many)"
+        yield _Turn("GPUs", typed, replace(use, gpus_per_node=count))
+        count *= 2
+
+
+def _host(found: Estimate, use: Use, host_bytes: int) -> list[Finding]:
+    peak = found.host_peak
+    if peak.bytes <= host_bytes * TIGHT:
+        return []
+    stops = peak.bytes > host_bytes * (CPU_ERROR if use.hardware == "cpu" else ERROR)
+    over = "may be too small" if peak.bytes > host_bytes else "is nearly used up"
+    what = "is too small" if stops else over
+    remedy = _host_remedy(found, use, int(host_bytes * (1 if stops else TIGHT)))
+    return [
+        Finding(
+            f"The main memory {what}: {peak.name} needs about {gib(peak.bytes)} of "
+            f"{gib(host_bytes)} ({_largest(peak)}). {remedy}",
+            stops,
+        )
+    ]
+
+
+def _host_remedy(found: Estimate, use: Use, host_bytes: int) -> str:
+    def fits(other: Estimate) -> bool:
+        on_card = found.card is None or _card_fits(found.card)(other)
+        return other.host_peak.bytes <= host_bytes and on_card
+
+    enough = _enough(found, _host_turns(use), fits)
+    if enough:
+        return f"Use {' or '.join(enough)}."
+    return "Use a smaller --model, or a machine with more memory."
+
+
+def _host_turns(use: Use) -> Iterator[_Turn]:
+    """What keeps less in main memory; on the CPU that is what a card holds elsewhere."""
+    nothing = replace(
+        use,
+        param_offload=False,
+        optimizer_offload=False,
+        critic_param_offload=False,
+        critic_optimizer_offload=False,
+    )
+    moments = replace(nothing, optimizer_offload=True, critic_optimizer_offload=True)
+    if use.param_offload and use.hardware == "gpu":
+        yield _Turn("offload", "--offload optimizer", moments)
+    if use.optimizer_offload and use.hardware == "gpu":
+        yield _Turn("offload", "--offload none", nothing)
+    if use.hardware == "cpu":
+        yield from _micro_batches(use)
+    if use.kv_cache_bytes and use.kv_cache_bytes > 2**28:
+        key = f"{ROLLOUT}.engine_kwargs.vllm.kv_cache_memory_bytes={2**28}"
+        yield _Turn("cache", key, replace(use, kv_cache_bytes=2**28))
+    yield from _adapter(use)
+    if use.gpus_per_node > 1:
+        yield _Turn("GPUs", "--n_gpus 1", replace(use, gpus_per_node=1, tp=1))
+
+
+def _shared(found: Estimate, free: int | None) -> list[Finding]:
+    if free is None or found.shm <= free:
+        return []
+    # Not the end: Ray keeps its objects in /tmp then, which is slow.
+    return [
+        Finding(
+            f"/dev/shm has {amount(free)} free, and this run puts up to {amount(found.shm)} "
+            "there: what does not fit slows it down or ends it. Give it more: docker run "
+            f"--shm-size={-(-found.shm // GIB) + 1}g, or mount -o remount,size="
+            f"{-(-found.shm // GIB) + 1}G /dev/shm.",
+            stops=False,
+        )
+    ]
+
+
+def _disk(found: Estimate, free: int | None) -> list[Finding]:
+    if free is None or found.disk.bytes <= free:
+        return []
+    disk = found.disk
+    one = f"a checkpoint takes {amount(disk.checkpoint)}, and the disk has {amount(free)} free"
+    if disk.checkpoint > free:
+        return [Finding(f"{one[0].upper()}{one[1:]}. Name a larger disk: --output_dir /some/disk.")]
+    return [
+        Finding(
+            f"The disk may fill up: {one}; with {disk.kept} of them at the same time and the "
+            f"export it takes {amount(disk.bytes)}. The run would wait for room. Keep fewer with "
+            "--keep 2, or name a larger disk: --output_dir /some/disk.",
+            stops=False,
+        )
+    ]

@@ -1,0 +1,133 @@
+"""The page of a dry run: the plan as every start shows it, then its details, then what to type.
+
+    print(page(outlook))
+
+A person reads it in a screen or two; what concerns programs, and verl's hundred settings, is in the
+JSON (document.py). Left out on purpose: problems, which stand alone where there are any.
+"""
+
+import shlex
+from collections.abc import Iterator, Sequence
+
+from verlaunch.config.tree import ranks
+from verlaunch.machine.scrub import without_logins
+from verlaunch.plan import nodes, sentences
+from verlaunch.plan.memory.rows import rows
+from verlaunch.plan.outlook import Outlook
+from verlaunch.plan.plan import differing
+from verlaunch.plan.reward.rehearsal import Rehearsal
+from verlaunch.plan.roles import roles
+from verlaunch.plan.sizes import Steps, processes, steps_of
+from verlaunch.text import Rows, plural, row
+
+ACTION = "--dry_run"
+FORMS = ("text", "json", "true", "yes", "on", "1")  # what may stand behind it
+DETAILED = ("roles", "memory")  # rows of a start that have a section of their own here
+SHOWN = 40  # characters of a reference answer
+VERL = "python -m verl.trainer.main_ppo"
+
+
+def to_start(typed: Sequence[str]) -> tuple[str, ...]:
+    """The same words without --dry_run: what starts the run. Passwords in addresses are hidden."""
+    kept: list[str] = []
+    left_out = False
+    for word in typed:
+        flag, equals, _ = word.replace("-", "_").partition("=")
+        if flag == ACTION.replace("-", "_"):
+            left_out = not equals
+            continue
+        if not (left_out and word.lower() in FORMS):
+            kept.append(without_logins(word))
+        left_out = False
+    return tuple(kept)
+
+
+def page(outlook: Outlook, verbose: bool = False) -> str:
+    """`outlook`: with a plan. `verbose`: with the settings of verl that differ, as its command."""
+    assert outlook.plan is not None
+    plan = outlook.plan
+    brief = [pair for pair in plan.rows if pair[0] not in DETAILED]
+    sections = [
+        ("This would run:", tuple(brief)),
+        ("Roles:", _roles(outlook)),
+        ("Nodes:", nodes.rows(outlook.config, outlook.spec, outlook.addresses)),
+        ("Work:", _work(outlook)),
+        ("Rewards, tried:", _tried(outlook.rehearsal)),
+        (_memory_title(outlook), rows(outlook.memory) if outlook.memory else ()),
+    ]
+    lines = [
+        line
+        for title, rows in sections
+        if rows
+        for line in ["", title, *(row(*pair) for pair in rows)]
+    ]
+    return "\n".join([*lines[1:], "", *_ending(outlook, verbose)])
+
+
+def _roles(outlook: Outlook) -> Rows:
+    return tuple((role.name, role.says) for role in roles(outlook.config, outlook.spec))
+
+
+def _memory_title(outlook: Outlook) -> str:
+    of_each = "; main memory and /dev/shm of each node" if outlook.place else ""
+    return f"Memory, expected{of_each}:"
+
+
+def _work(outlook: Outlook) -> Rows:
+    assert outlook.plan is not None and outlook.facts is not None
+    verl = outlook.config.verl
+    steps = steps_of(verl, outlook.facts)
+    return (
+        ("steps", _steps(steps)),
+        ("responses", f"{steps.total * outlook.plan.batch.sequences:,} to train on"),
+        ("processes", f"{processes(verl)} beside Ray's own"),
+    )
+
+
+def _steps(steps: Steps) -> str:
+    most = "" if steps.exact else "at most "
+    return (
+        f"{plural(steps.total, 'step')} in {most}{plural(steps.epochs, 'epoch')}, with "
+        f"{plural(steps.validations, 'validation')} and {plural(steps.checkpoints, 'checkpoint')}"
+    )
+
+
+def _tried(found: Rehearsal | None) -> Rows:
+    if found is None:
+        return ()
+    rows = [
+        (
+            "reward",
+            f"{name}: the reference answer{_quoted(found.references.get(name))} scores "
+            f"{means.reference:.2f}, junk {means.junk:.2f}, an empty response {means.empty:.2f}",
+        )
+        for name, means in found.means.items()
+    ]
+    rows += [(name, "asked, and answers") for name in found.asked]
+    return (*rows, *(("later", sentence) for sentence in found.later))
+
+
+def _quoted(answer: str | None) -> str:
+    if answer is None:
+        return ""
+    text = " ".join(answer.split())
+    return f" ({text!r})" if len(text) <= SHOWN else f" ({text[:SHOWN]!r}...)"
+
+
+def _ending(outlook: Outlook, verbose: bool) -> Iterator[str]:
+    """What deserves a look, and what to type: last, where it is seen."""
+    assert outlook.plan is not None
+    for warning in outlook.warnings:
+        yield row("warning", warning)
+    for note in outlook.plan.notes:
+        yield row("note", note)
+    yield from sentences.resuming(outlook.resume, ranks(outlook.config.verl))
+    settings = differing(outlook.config)
+    if verbose:
+        yield f"\nIn verl's own words, beside the engine of ours:\n  {VERL} \\"
+        yield " \\\n".join(f"    {shlex.quote(setting)}" for setting in settings)
+        yield ""
+    else:
+        said = f"{len(settings)} settings differ from verl's own: add --verbose to see them."
+        yield row("verl", said)
+    yield row("start it", shlex.join(to_start(outlook.words)))

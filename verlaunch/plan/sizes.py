@@ -1,0 +1,98 @@
+"""Numbers of a run that several rooms of the plan ask for: batch, steps, processes, Ray's share.
+
+steps_of(config.verl, facts).total    ->  60
+batch_of(config.verl).sequences       ->  128
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from verlaunch.config.batch import ACTOR_MICRO, CRITIC_MICRO, REF_MICRO, ROLLOUT_MICRO, Batch
+from verlaunch.config.derive import Facts, steps_per_epoch
+from verlaunch.config.tree import (
+    ACTOR,
+    ROLLOUT,
+    get,
+    ranks,
+    ranks_here,
+    uses_critic,
+    uses_reference,
+)
+
+SERVERS_AT_ONCE = 2  # vLLM's, that find a CPU at the same time; the others come after them
+
+
+def own_cards(launch: dict[str, Any]) -> int:
+    """Of this machine, for the reward model alone: it lives on node 0."""
+    return launch["rm_gpus"] if launch["node_rank"] == 0 else 0
+
+
+def batch_of(verl: dict[str, Any]) -> Batch:
+    # The reference's key counts only when there is a reference, the critic's likewise.
+    counts = {
+        ACTOR_MICRO: True,
+        ROLLOUT_MICRO: True,
+        REF_MICRO: uses_reference(verl),
+        CRITIC_MICRO: uses_critic(verl),
+    }
+    packed = get(verl, f"{ACTOR}.use_dynamic_bsz")
+    micro = [] if packed else [(key, get(verl, key)) for key in counts if counts[key]]
+    return Batch(
+        prompts_per_step=get(verl, "data.train_batch_size"),
+        n=get(verl, f"{ROLLOUT}.n"),
+        mini=get(verl, f"{ACTOR}.ppo_mini_batch_size"),
+        ranks=ranks(verl),
+        ppo_epochs=get(verl, f"{ACTOR}.ppo_epochs"),
+        critic_mini=get(verl, "critic.ppo_mini_batch_size") if uses_critic(verl) else None,
+        micro=tuple((key, size) for key, size in micro if size),
+    )
+
+
+def processes(verl: dict[str, Any]) -> int:
+    """Python processes of ours and verl's beside Ray's own: what memory goes to."""
+    replicas = ranks(verl) // get(verl, f"{ROLLOUT}.tensor_model_parallel_size")
+    fixed = 3 + 1  # launcher, guardian, driver; trainer
+    return fixed + ranks(verl) + 2 * replicas + _rollout_workers(verl)
+
+
+def _rollout_workers(verl: dict[str, Any]) -> int:
+    return get(verl, f"{ROLLOUT}.agent.num_workers")
+
+
+def _ray_cpus(verl: dict[str, Any]) -> int:
+    """Logical CPUs of each machine: verl asks for 3 per rank, and waits for ever with fewer; the
+    trainer and each rollout worker have 1, and so has a vLLM server until it is placed."""
+    return 3 * ranks_here(verl) + _rollout_workers(verl) + 1 + SERVERS_AT_ONCE
+
+
+def object_store_bytes(batch: Batch, length: int, memory_gib: float) -> int:
+    """Room for some steps of rows (ids, masks, log-probs: about 100 bytes a token)."""
+    wanted = 8 * batch.sequences * length * 100
+    return int(min(max(wanted, 200 * 2**20), memory_gib * 2**30 * 0.2))
+
+
+@dataclass(frozen=True)
+class Steps:
+    """validate_every: 0 for never. exact: False while only part of the data has been seen."""
+
+    total: int
+    per_epoch: int
+    epochs: int
+    validate_every: int
+    validations: int
+    save_every: int
+    checkpoints: int
+    exact: bool
+
+
+def steps_of(verl: dict[str, Any], facts: Facts) -> Steps:
+    total, save = get(verl, "trainer.total_training_steps"), get(verl, "trainer.save_freq")
+    test, per_epoch = get(verl, "trainer.test_freq"), steps_per_epoch(verl, facts)
+    before = bool(get(verl, "trainer.val_before_train"))
+    # verl validates and saves after the last step too (trainer/ppo/v1/trainer_base.py:467)
+    validations = math.ceil(total / test) + before if test > 0 else 0
+    return Steps(
+        total, per_epoch, math.ceil(total / per_epoch), max(0, test), validations, save,
+        math.ceil(total / save), facts.rows_exact,
+    )  # fmt: skip

@@ -1,1 +1,0 @@
-"""What a plan holds beside its numbers: roles, memory, tried rewards; as a page and as JSON."""

@@ -1,0 +1,161 @@
+"""metrics/summary.json: the first thing to read of a run.
+
+    summarize(read(Path("outputs")))["reward"]
+    # {"start": 0.43, "best": 0.98, "best_step": 41, "last": 0.95}
+
+`start`, `first` and `last` are means over the first and last five steps (fewer in a short run), so
+that one noisy step says nothing; `best`, `min` and `max` are of single steps. A validation score is
+one number as it is. Every number is finite or null.
+"""
+
+import statistics
+import time
+from collections import Counter
+from typing import Any
+
+from verlaunch.record.report import verdicts
+from verlaunch.record.report.history import History
+from verlaunch.record.report.judging import judged
+from verlaunch.record.report.names import METRICS, PART, Metric, finite, of_run
+from verlaunch.record.report.series import Points, Series
+from verlaunch.record.report.state import elapsed_s, outcome, total_steps
+
+Plain = dict[str, Any]
+
+STEP, VALIDATION = "step_time_s", "time_validation_s"
+PHASES = {
+    metric.name: metric.name.removeprefix("time_").removesuffix("_s")
+    for metric in METRICS
+    if metric.name.startswith("time_")
+}
+
+
+def _clock(seconds: float | None) -> str | None:
+    local = None if seconds is None else time.localtime(seconds)
+    return time.strftime("%Y-%m-%d %H:%M:%S%z", local) if local else None
+
+
+def _hardware(environment: Plain) -> str | None:
+    gpus: Counter[str] = Counter(environment.get("gpus", ()))
+    if gpus:
+        return ", ".join(f"{count} x {name}" for name, count in gpus.items())
+    if "cores" not in environment:
+        return None
+    return f"CPU, {environment['cores']} cores, {environment['memory_gib']:g} GiB"
+
+
+def recipe(history: History) -> str | None:
+    """Recorded by name, else as it was typed."""
+    words = history.command.replace("=", " ").split()
+    typed = [words[i + 1] for i, word in enumerate(words[:-1]) if word in ("--recipe", "RECIPE")]
+    return history.environment.get("recipe") or next(iter(typed), None)
+
+
+def _what(history: History) -> Plain:
+    return {
+        "model": history.identity.get("model"),
+        "data": history.identity.get("data"),
+        "reward": history.identity.get("reward"),
+        "recipe": recipe(history),
+        "hardware": _hardware(history.environment),
+        "command": history.command,
+    }
+
+
+def _phases(series: Series) -> dict[str, float]:
+    """Shares of the time that steps and validations took, the largest first."""
+    spent = {phase: sum(series.values(name)) for name, phase in PHASES.items()}
+    whole = sum(series.values(STEP)) + sum(series.values(VALIDATION))
+    spent["other"] = max(0.0, whole - sum(spent.values()))
+    whole = sum(spent.values())
+    shares = {phase: round(s / whole, 4) for phase, s in spent.items() if s} if whole else {}
+    return dict(sorted(shares.items(), key=lambda pair: -pair[1]))
+
+
+def _time(history: History, series: Series, state: str) -> Plain:
+    times = [event["time"] for event in history.events] or list(series.times) or [None]
+    step_s = series.values(STEP)
+    return {
+        "started": _clock(times[0]),
+        "ended": None if state == "running" else _clock(times[-1]),
+        "elapsed_s": round(elapsed_s(history.events), 1),
+        "step_s_median": statistics.median(step_s) if step_s else None,
+        "phases": _phases(series),
+    }
+
+
+def _best(points: Points) -> Plain:
+    """The earliest of equals."""
+    step, best = max(points, key=lambda point: point[1])
+    return {"best": best, "best_step": step}
+
+
+def _reward(series: Series) -> Plain | None:
+    if not (points := series.points("reward_mean")):
+        return None
+    values = series.values("reward_mean")
+    return {"start": verdicts.start(values), **_best(points), "last": verdicts.end(values)}
+
+
+def _validation(points: Points) -> Plain | None:
+    if not points:
+        return None
+    return {"start": points[0][1], **_best(points), "last": points[-1][1]}
+
+
+def _kl(series: Series) -> Plain | None:
+    values = series.values("kl_divergence")
+    return {"last": verdicts.end(values), "max": max(values)} if values else None
+
+
+def _metric(metric: Metric | None, values: list[float]) -> Plain:
+    found = verdicts.verdict(metric, values) if metric else None
+    is_score = metric is not None and metric.name == "validation_score"
+    return {
+        "first": values[0] if is_score else verdicts.start(values),
+        "last": values[-1] if is_score else verdicts.end(values),
+        "min": min(values),
+        "max": max(values),
+        "healthy": list(metric.healthy) if metric and metric.healthy else None,
+        "verdict": found.word if found else None,
+        "sentence": found.sentence if found else None,
+    }
+
+
+def _metrics(series: Series, table: dict[str, Metric]) -> dict[str, Plain]:
+    """In the order of the table, then the reward's parts."""
+    columns = {name: series.values(name) for name in series.names}
+    columns["validation_score"] = [score for _, score in series.validations]
+    known = [*table, *(name for name in columns if name.startswith(PART))]
+    return {name: _metric(table.get(name), columns[name]) for name in known if columns.get(name)}
+
+
+def _finite(tree: Any) -> Any:
+    if isinstance(tree, dict):
+        return {key: _finite(value) for key, value in tree.items()}
+    if isinstance(tree, list):
+        return [_finite(value) for value in tree]
+    return finite(tree) if isinstance(tree, float) else tree
+
+
+def summarize(history: History, series: Series | None = None) -> Plain:
+    """series: the steps, where they are at hand already; history.steps are not read then."""
+    series = series or Series([*history.validations, *history.steps])
+    done = series.steps[-1] if series else 0
+    found = outcome(history, done)
+    return _finite({
+        "what": _what(history),
+        "state": found.state,
+        "reason": found.reason,
+        "steps": {"done": done, "total": total_steps(history)},
+        "time": _time(history, series, found.state),
+        "reward": _reward(series),
+        "validation": _validation(series.validations),
+        "kl": _kl(series),
+        "metrics": _metrics(series, of_run(history.config)),
+        "warnings": [{key: alert.get(key) for key in ("step", "name", "sentence")}
+                     for alert in history.alerts],
+        "judge": judged(history.folder, series),
+        "versions": {"python": history.environment.get("python"),
+                     **history.environment.get("versions", {})},
+    })  # fmt: skip

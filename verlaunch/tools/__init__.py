@@ -1,0 +1,1 @@
+"""Beside training: try the machine, score, export, talk. Each folder is one command."""

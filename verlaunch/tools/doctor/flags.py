@@ -1,0 +1,60 @@
+"""The words of scripts/doctor.py: its own three flags beside all those of ./train.sh.
+
+    parse(["--quick", "--output_dir", "/data/run"], {})   # Request with quick and output_dir
+
+Left out on purpose: a second table; these three change no run.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from verlaunch.config.flags import Request, load_table
+from verlaunch.config.flags import parse as parse_all
+from verlaunch.config.values import Flag
+from verlaunch.errors import UserError
+from verlaunch.tools.doctor.checks import CHECKS
+
+OUTPUT = "doctor.json"
+ELSEWHERE = ("print_config", "dry_run", "version")
+_ROWS = "\n".join(
+    f"  {check.name:<12} {check.limit_s:>4.0f} s  {check.what}{' *' * check.is_slow}"
+    for check in CHECKS
+)
+HELP = f"""\
+Usage: scripts/doctor.py [--quick] [--only CHECK[,CHECK]] [--output FILE]
+                         [the flags of ./train.sh ...]
+
+Tries on this machine what a plan can't: does torch load, do ranks talk, does vLLM
+generate, does Ray start, is the disk fast, does the judge answer? One line each: ok,
+look (works, with something to know) or BAD, and what to type then. Takes a run's
+flags, so that model, judge, hardware and folders are the run's:
+
+  scripts/doctor.py
+  scripts/doctor.py --quick --output_dir /data/run
+  scripts/doctor.py --only judge --use_api_reward --rm_model qwen-plus
+
+Each check and the most it may take (* left out by --quick):
+
+{_ROWS}
+
+  --quick               Leave out what loads torch, vLLM or Ray, and write less to disk.
+  --only CHECK[,CHECK]  These alone.
+  --output FILE         The report, for a bug report: no keys, no passwords, your home
+                        folder and name as ~ [default: {OUTPUT}]
+
+A judge is asked twice, which costs as much as two of a run's calls.
+Exit code: 0 when nothing is BAD, 1 when something is, 2 for a mistake in the command.
+"""
+OWN = (
+    Flag("quick", "Doctor", "bool", "", ()),
+    Flag("only", "Doctor", "list", "", (), metavar="CHECK[,CHECK]",
+         choices=tuple(check.name for check in CHECKS)),
+    Flag("output", "Doctor", "path", "", (), metavar="FILE"),
+)  # fmt: skip
+
+
+def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Request:
+    """Raises UserError with every problem."""
+    request = parse_all(argv, environ, (*load_table(), *OWN))
+    if request.action in ELSEWHERE:
+        raise UserError(f"--{request.action} belongs to ./train.sh; leave it out here.")
+    return request

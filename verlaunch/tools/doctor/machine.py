@@ -1,0 +1,122 @@
+"""The machine itself: what it has, how much of it may be used, and whether versions are the lock's.
+
+look_at_machine(patient, say).seen    # "2 cores, 23.4 GiB of memory, no GPU; Python 3.11.2, Linux"
+"""
+
+import platform
+import shutil
+
+from verlaunch.machine.disk import amount
+from verlaunch.machine.host import Host
+from verlaunch.tools.doctor.line import BAD, LOOK, Line, Part, together
+from verlaunch.tools.doctor.patient import Patient, Say
+
+LEAST_MEMORY_GIB = 6.0  # the demo's own run takes about 5
+LEAST_SHM = 1 << 30
+LEAST_FILES, LEAST_PROCESSES = 8192, 4096  # Ray asks for 65536 files on clusters
+OTHERS_SHOWN = 3
+NO_GPU = (
+    "Type nvidia-smi and mend what it says: a driver to install, or in a container "
+    "docker run --gpus all. Without a GPU: --hardware cpu"
+)
+SHOW_GPUS = "unset CUDA_VISIBLE_DEVICES"
+
+
+def driver(has: Host) -> str:
+    return next((card.driver for card in has.cards if card.driver), "unknown")
+
+
+def _gpus(patient: Patient) -> Part:
+    gpus = patient.machine.gpus
+    if gpus:
+        names = dict.fromkeys(f"{gpu.name}, {gpu.memory_gib:.0f} GiB" for gpu in gpus)
+        return Part(f"{len(gpus)} x {' and '.join(names)}, driver {driver(patient.host)}")
+    verdict = BAD if patient.on_gpus else LOOK
+    if patient.host.smi_error:
+        return Part(f"nvidia-smi fails: {patient.host.smi_error}", verdict, NO_GPU)
+    hidden = patient.env.get("CUDA_VISIBLE_DEVICES")
+    if patient.host.cards and (hidden or patient.on_gpus):  # empty: hidden on purpose
+        return Part(f"CUDA_VISIBLE_DEVICES={hidden} hides every GPU", verdict, SHOW_GPUS)
+    if patient.on_gpus:
+        return Part("--hardware gpu, and nvidia-smi shows no GPU", BAD, NO_GPU)
+    if shutil.which("nvidia-smi") and not patient.host.cards:
+        return Part("nvidia-smi shows no GPU, so this is the CPU profile", LOOK, NO_GPU)
+    return Part("no GPU" if not patient.host.cards else "no GPU is used")
+
+
+def _memory(patient: Patient) -> Part:
+    has = patient.machine.memory_gib
+    if has < LEAST_MEMORY_GIB:
+        return Part(f"{has:.1f} GiB of memory", LOOK, f"Give it {LEAST_MEMORY_GIB:g} GiB or more: "
+                    "even the demo takes about 5")  # fmt: skip
+    return Part(f"{has:.1f} GiB of memory")
+
+
+def look_at_machine(patient: Patient, say: Say) -> Line:
+    cores = patient.machine.cores
+    parts = [
+        Part(f"{cores} core{'s' * (cores != 1)}"),
+        _memory(patient),
+        _gpus(patient),
+        Part(f"Python {platform.python_version()}, {system()}"),
+    ]
+    return together("machine", parts, {"gpus": [gpu.name for gpu in patient.machine.gpus]})
+
+
+def system() -> str:
+    """ "Debian GNU/Linux 12, kernel 6.1.0, x86_64" """
+    try:
+        name = platform.freedesktop_os_release().get("PRETTY_NAME", "Linux")
+    except OSError:
+        name = platform.system()
+    return f"{name}, kernel {platform.release()}, {platform.machine()}"
+
+
+def _shared(has: Host) -> Part:
+    if has.shm_bytes is None:
+        return Part("no /dev/shm", BAD, "Mount one: docker run --shm-size=16g")
+    text = f"{amount(has.shm_bytes)} free in /dev/shm"
+    if has.shm_bytes < LEAST_SHM:
+        return Part(text, LOOK, "Ray and vLLM share memory there: docker run --shm-size=16g, or "
+                    "mount -o remount,size=16g /dev/shm")  # fmt: skip
+    return Part(text)
+
+
+def _files(has: Host) -> Part:
+    if has.open_files < LEAST_FILES:
+        return Part(f"{has.open_files} open files", LOOK, "Raise it: ulimit -n 65536 (in a "
+                    "container: --ulimit nofile=65536:65536)")  # fmt: skip
+    return Part(f"{has.open_files} open files")
+
+
+def _processes(has: Host) -> Part:
+    if has.processes is None:
+        return Part("processes without limit")
+    left = max(0, has.processes - has.threads)
+    if left < LEAST_PROCESSES:
+        return Part(f"{left} more processes or threads ({has.threads_by} {has.processes})", LOOK,
+                    "Raise it: ulimit -u unlimited (in a container: --pids-limit -1)")  # fmt: skip
+    return Part(f"{left} more processes or threads")
+
+
+def _loopback(has: Host) -> Part:
+    if has.loopback:
+        return Part("")
+    return Part("no port on 127.0.0.1 can be had", BAD, "Bring loopback up: ip link set lo up")
+
+
+def _others(has: Host) -> list[Part]:
+    """Programs of others: they take memory, and nothing else."""
+    busy = [f"{one.name} (process {one.pid}) holds {amount(one.bytes)} of GPU {one.gpu}"
+            for one in has.busy[:OTHERS_SHOWN]]  # fmt: skip
+    parts = [Part(said, LOOK, "End what you can spare: nvidia-smi shows it") for said in busy]
+    return parts + [Part(f"another Ray: {ray}") for ray in has.ray[:OTHERS_SHOWN]]
+
+
+def look_at_limits(patient: Patient, say: Say) -> Line:
+    has = patient.host
+    free = Part(f"{has.free_memory_gib:.1f} GiB of memory free")
+    if has.free_memory_gib < LEAST_MEMORY_GIB:
+        free = Part(free.seen, LOOK, "End other programs: free -g; ps aux --sort=-rss | head")
+    parts = [_shared(has), free, _files(has), _processes(has), _loopback(has), *_others(has)]
+    return together("limits", parts)

@@ -1,0 +1,135 @@
+"""One export, from an order to folders that have been proven.
+
+    write(Order(pick(Path("outputs")), Path("exported"), "keep", False, True, True))
+
+Everything is built beside OUT and moved there when it is right: OUT is whole or absent. What needs
+torch is imported when the cheap questions are answered.
+"""
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from verlaunch.errors import UserError
+from verlaunch.record.asked import asked
+from verlaunch.tools.export import intact, room
+from verlaunch.tools.export.card import CURVES, card
+from verlaunch.tools.export.facts import Facts, facts
+from verlaunch.tools.export.pick import Picked
+
+RECORD = "export.json"
+MOST_TOKENS = 64  # of the answer that is shown
+
+
+@dataclass(frozen=True)
+class Order:
+    picked: Picked
+    out: Path
+    dtype: str
+    adapter: bool
+    critic: bool
+    check: bool
+
+    @property
+    def name(self) -> str:
+        return "adapter" if self.adapter else "actor"
+
+    def role(self, name: str) -> Path:
+        """The training shards."""
+        return self.picked.checkpoint.path / name
+
+
+def _check_room(order: Order, known: Facts) -> None:
+    from verlaunch.weights.export import sizes
+
+    roles = [("actor", known.base), *([("critic", known.critic_base)] if order.critic else [])]
+    found = [sizes(order.role(role), base, order.dtype) for role, base in roles]
+    small = 1 if order.adapter else 0  # an adapter is a hundredth of its model
+    room.check_disk(order.out, sum(size.written for size in found[small:]))
+    if order.check:
+        room.check_memory(max(size.fp32 for size in found))
+
+
+@contextmanager
+def _building(out: Path) -> Iterator[Path]:
+    folder = out.with_name(f".{out.name}-{os.getpid()}")
+    try:
+        folder.mkdir(parents=True)
+        yield folder
+        if out.exists():
+            out.rmdir()  # it was empty
+        os.replace(folder, out)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _write_models(order: Order, known: Facts, into: Path) -> None:
+    from verlaunch.weights.export import export, export_adapter
+
+    if order.adapter:
+        export_adapter(order.role("actor"), into / "adapter", known.base_id or known.base)
+    else:
+        export(order.role("actor"), into / "actor", known.base, order.dtype, known.base_id)
+    if order.critic:
+        export(order.role("critic"), into / "critic", known.critic_base, order.dtype)
+
+
+def _prove(order: Order, known: Facts, into: Path) -> list[str]:
+    """Sentences for the card. Raises CannotExport when the export is not what was trained."""
+    from verlaunch.weights.proof import prove_critic, prove_policy
+
+    on = asked(order.picked.run, known.step)
+    base = known.base if order.adapter else ""
+    tokens = min(known.longest_response or MOST_TOKENS, MOST_TOKENS)
+    told = prove_policy(order.role("actor"), into / order.name, on, tokens, base)
+    print(f"  asked     {on[0].messages[-1]['content']!r}")
+    print(f"  answers   {told.answer!r}")
+    proofs = [told.proof]
+    if order.critic:
+        proofs.append(prove_critic(order.role("critic"), into / "critic", told.texts))
+    for proof in proofs:
+        print(f"  checked   {proof}")
+    return [f"{proof}." for proof in proofs]
+
+
+def _write_papers(order: Order, known: Facts, checks: Sequence[str], into: Path) -> None:
+    policy = into / order.name
+    if known.curves:
+        shutil.copy(known.curves, policy / CURVES)
+    (policy / "README.md").write_text(card(known, checks, order.adapter, order.critic))
+    record = {
+        "step": known.step,
+        "checkpoint": order.picked.fingerprint(),
+        "dtype": order.dtype,
+        "time": time.strftime("%Y-%m-%d %H:%M:%S%z"),
+        "checks": list(checks),
+    }
+    (into / RECORD).write_text(json.dumps(record, indent=1) + "\n")
+
+
+def write(order: Order) -> None:
+    """Raises UserError, and CannotExport for shards that make no model."""
+    from verlaunch.weights import quiet
+
+    quiet.hush()
+    known = facts(order.picked)
+    _check_room(order, known)
+    intact.check(order.picked.checkpoint, ("actor", "critic") if order.critic else ("actor",))
+    try:
+        with _building(order.out) as into:
+            _write_models(order, known, into)
+            checks = _prove(order, known, into) if order.check else []
+            _write_papers(order, known, checks, into)
+    except Exception as error:
+        why = room.why_not_written(error)
+        if why is None:
+            raise
+        raise UserError(
+            f"{order.out} cannot be written: {why}. Nothing was left there; make room, or name "
+            "another OUT."
+        ) from None

@@ -1,0 +1,53 @@
+"""Does this reward teach anything? A sentence for each thing that is wrong, the worst first.
+
+    for finding in verdict(source):
+        print(finding.level, finding.text)
+
+Left out on purpose: whether the reward is worth learning; only the samples of a run tell.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import get_args
+
+from verlaunch.text import plural
+from verlaunch.tools.score.measure import Scored
+from verlaunch.tools.score.on_references import on_references
+from verlaunch.tools.score.on_responses import on_responses
+from verlaunch.tools.score.remark import NAMES, Finding, Level, digits
+from verlaunch.tools.score.summary import Source
+
+MOST_FAILED = 0.2  # of the calls; the share at which a run stops
+
+
+def _kinds(failed: Sequence[Scored]) -> str:
+    kinds = Counter(said.kind for one in failed for said in one.said.values() if said.kind)
+    return ", ".join(f"{kind} {count}" for kind, count in kinds.most_common())
+
+
+def _failures(source: Source) -> Iterator[Finding]:
+    if not source.failed:
+        return
+    first = source.failed[0]
+    why = f"the first, on {NAMES.get(first.answer.kind, 'a response')}: {first.result.reason}"
+    if len(source.failed) == source.calls:
+        yield Finding("bad", f"nothing could be scored; {why}")
+        return
+    level: Level = "bad" if len(source.failed) > MOST_FAILED * source.calls else "look"
+    said = f"{len(source.failed)} of {plural(source.calls, 'call')} failed"
+    yield Finding(level, f"{said} ({_kinds(source.failed)}); {why}")
+
+
+def _parts(source: Source) -> Iterator[Finding]:
+    weighed = [part for part in source.parts if part.weight]
+    for part in weighed if len(weighed) > 1 else ():
+        if part.is_constant:
+            value = digits(next(iter(part.means.values())))
+            yield Finding("look", f"{part.name} is {value} for every answer: it adds nothing")
+
+
+def verdict(source: Source) -> list[Finding]:
+    found = [*_failures(source)]
+    if source.good:
+        found += [*on_references(source), *on_responses(source), *_parts(source)]
+    return sorted(found, key=lambda finding: get_args(Level).index(finding.level))

@@ -1,0 +1,108 @@
+"""Weights, a config and a tokenizer -> a folder in Hugging Face's layout.
+
+    write(Merged(shards, None), checkpoint / "huggingface", out, torch.bfloat16)
+
+Weights are joined, merged, rounded and written file by file, so that the memory taken is that of
+one file (MOST_BYTES), whatever the model's size. Families whose weights transformers itself stores
+in another shape than it trains them (mixtures of experts, mostly) go through its own writer, which
+holds the whole model.
+"""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from verlaunch.weights.lora import Merged
+from verlaunch.weights.shards import CannotExport
+
+MOST_BYTES = 4 << 30
+NAME = "model.safetensors"
+
+
+def empty_model(small_files: Path, dtype: torch.dtype) -> Any:
+    """The checkpoint's architecture without weights; buffers are there."""
+    import transformers
+    from accelerate import init_empty_weights
+
+    config = transformers.AutoConfig.from_pretrained(small_files)
+    cls = getattr(transformers, config.architectures[0], None)
+    if cls is None:
+        raise CannotExport(
+            f"{config.architectures[0]} is not an architecture of transformers "
+            f"{transformers.__version__}; models with code of their own are not exported."
+        )
+    with init_empty_weights():
+        return cls._from_config(config, dtype=dtype)
+
+
+def _is_stored_as_trained(model: Any) -> bool:
+    from transformers.conversion_mapping import get_checkpoint_conversion_mapping
+
+    kinds = {
+        (type(m).__name__, m.config.model_type) for m in model.modules() if hasattr(m, "config")
+    }
+    return not any(get_checkpoint_conversion_mapping(key) for kind in kinds for key in kind)
+
+
+def _files(weights: Merged, names: list[str], dtype: torch.dtype) -> list[list[str]]:
+    """Names by file, in order; no file above MOST_BYTES unless one tensor is."""
+    files: list[list[str]] = [[]]
+    held = 0
+    for name in names:
+        size = weights.shape(name).numel() * dtype.itemsize
+        if files[-1] and held + size > MOST_BYTES:
+            files.append([])
+            held = 0
+        files[-1].append(name)
+        held += size
+    return files
+
+
+def _stream(weights: Merged, names: list[str], dtype: torch.dtype, out: Path) -> None:
+    from safetensors.torch import save_file
+
+    files = _files(weights, names, dtype)
+    where: dict[str, str] = {}
+    for number, held in enumerate(files, 1):
+        file = NAME if len(files) == 1 else f"model-{number:05}-of-{len(files):05}.safetensors"
+        # clone: two names of one storage, or a mapped file's padding, are refused by safetensors
+        tensors = {name: weights[name].to(dtype, copy=True).contiguous() for name in held}
+        save_file(tensors, out / file, metadata={"format": "pt"})
+        where |= dict.fromkeys(held, file)
+    if len(files) > 1:
+        total = sum(weights.shape(name).numel() for name in names) * dtype.itemsize
+        index = {"metadata": {"total_size": total}, "weight_map": where}
+        (out / f"{NAME}.index.json").write_text(json.dumps(index, indent=1) + "\n")
+
+
+def _small(folder: Path, out: Path) -> Iterator[Path]:
+    """The tokenizer and whatever else is small and not written yet."""
+    for file in folder.iterdir():
+        known = file.suffix in (".safetensors", ".bin") or (out / file.name).exists()
+        if file.is_file() and not known:
+            yield file
+
+
+def write(weights: Merged, small_files: Path, out: Path, dtype: torch.dtype) -> None:
+    import transformers
+
+    model = empty_model(small_files, dtype)
+    names = list(weights)
+    if getattr(model.config, "tie_word_embeddings", False):
+        names = [name for name in names if name != "lm_head.weight"]
+    if model.can_generate() and (small_files / "generation_config.json").is_file():
+        model.generation_config = transformers.GenerationConfig.from_pretrained(small_files)
+    if _is_stored_as_trained(model):
+        _stream(weights, names, dtype, out)
+        model.config.dtype = dtype
+        model.config.save_pretrained(out)
+        if model.can_generate():
+            model.generation_config.save_pretrained(out)
+    else:
+        model.save_pretrained(out, state_dict={name: weights[name].to(dtype) for name in names})
+    for file in _small(small_files, out):
+        shutil.copy(file, out / file.name)

@@ -1,0 +1,96 @@
+"""LoRA adapters in a checkpoint: merged into the weights as these are read, or written alone.
+
+    weights = Merged(Shards(actor), settings_of(actor))     # names as transformers has them
+    write_adapter(Shards(actor), settings, "Qwen/Qwen2.5-0.5B", Path("adapter"))
+
+verl's own merger leaves adapters unmerged (model_merger/base_model_merger.py). Only linear layers
+carry adapters in verl; anything else is refused rather than forgotten.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from verlaunch.weights.shards import CannotExport, Shards
+
+WRAPPER = "base_model.model."  # what peft puts in front of every name
+A, B = ".lora_A.default.weight", ".lora_B.default.weight"
+SETTINGS = "lora_train_meta.json"  # verl's, beside the shards
+
+
+def settings_of(folder: Path) -> dict[str, Any] | None:
+    """Rank and alpha, None where the checkpoint has no adapter."""
+    file = folder / SETTINGS
+    return json.loads(file.read_text()) if file.is_file() else None
+
+
+def adapter_names(shards: Shards) -> list[str]:
+    return [name for name in shards if "lora_" in name]
+
+
+def target_modules(shards: Shards) -> list[str]:
+    return sorted({name.split(".lora_")[0].rsplit(".", 1)[-1] for name in adapter_names(shards)})
+
+
+class Merged(Mapping[str, torch.Tensor]):
+    """W + scale * B A where there is an adapter; shapes: A (r, in), B (out, r), W (out, in).
+
+    Names are transformers' own. Without adapters it is the shards as they are.
+    """
+
+    def __init__(self, shards: Shards, settings: dict[str, Any] | None) -> None:
+        adapters = adapter_names(shards)
+        odd = [name for name in adapters if not name.endswith((A, B))]
+        if odd or (adapters and settings is None):
+            what = f"an adapter on {odd[0]}" if odd else f"adapters but no {SETTINGS}"
+            raise CannotExport(f"{shards.folder} has {what}; that cannot be merged.")
+        self.shards = shards
+        self.scale = settings["lora_alpha"] / settings["r"] if settings else 0.0
+        self.names = {
+            name.removeprefix(WRAPPER).replace(".base_layer.", "."): name
+            for name in shards
+            if "lora_" not in name
+        }
+
+    def shape(self, name: str) -> torch.Size:
+        return self.shards.shape(self.names[name])
+
+    def __getitem__(self, name: str) -> torch.Tensor:
+        source = self.names[name]
+        weight = self.shards[source]
+        layer = source.removesuffix(".base_layer.weight")
+        if layer + A not in self.shards:
+            return weight
+        delta = self.shards[layer + B].float() @ self.shards[layer + A].float()
+        return (weight.float() + self.scale * delta).to(weight.dtype)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+def write_adapter(shards: Shards, settings: dict[str, Any], base: str, out: Path) -> None:
+    """A peft folder. `base`: the model it belongs on, a folder or a hub id."""
+    from peft import LoraConfig
+    from safetensors.torch import save_file
+
+    out.mkdir(exist_ok=True)
+    LoraConfig(
+        r=settings["r"],
+        lora_alpha=settings["lora_alpha"],
+        target_modules=target_modules(shards),
+        task_type=settings.get("task_type") or "CAUSAL_LM",
+        base_model_name_or_path=base,
+        inference_mode=True,
+    ).save_pretrained(str(out))
+    weights = {name.replace(".default.", "."): shards[name] for name in adapter_names(shards)}
+    save_file(
+        {name: tensor.contiguous() for name, tensor in weights.items()},
+        out / "adapter_model.safetensors",
+        metadata={"format": "pt"},
+    )
