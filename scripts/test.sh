@@ -3,7 +3,7 @@
 #
 #   scripts/test.sh                          # all of it
 #   scripts/test.sh -m "not e2e"             # arguments go to pytest
-#   scripts/test.sh tests/test_flags.py -x
+#   scripts/test.sh tests/config/test_flags.py -x
 #
 # Sets .venv up as ./train.sh does, with the tools of locks/test.txt and Debian's chromium added.
 set -euo pipefail

@@ -41,25 +41,25 @@ SEVERAL = (
     "N_GPUS=8 NNODES=2 NODE_RANK={} MASTER_ADDR=192.168.1.1 ./train.sh --output_dir /shared/outputs"
 )
 ELSEWHERE = {
-    "git clone REPOSITORY verlaunch && cd verlaunch": "tests/test_bootstrap.py",  # needs a network
+    "git clone REPOSITORY verlaunch && cd verlaunch": "tests/scripts/test_bootstrap.py",  # needs a network
     "./train.sh": "tests/e2e/test_demo.py",
     SEVERAL.format(0): "tests/e2e/test_cluster.py",
     SEVERAL.format(1): "tests/e2e/test_cluster.py",
     "./scripts/test.sh": ".ci/run",
     './scripts/test.sh -m "not e2e"': ".ci/run",
-    "./scripts/test.sh tests/test_flags.py -x": ".ci/run",
-    ".venv/bin/python scripts/doctor.py": "tests/test_doctor.py",  # a minute
-    ".venv/bin/python scripts/bench/memory.py --hardware gpu": "tests/test_bench_memory.py",
+    "./scripts/test.sh tests/config/test_flags.py -x": ".ci/run",
+    ".venv/bin/python scripts/doctor.py": "tests/tools/test_doctor.py",  # a minute
+    ".venv/bin/python scripts/bench/memory.py --hardware gpu": "tests/scripts/test_bench_memory.py",
     "scripts/gpu_check.sh": "tests/e2e/test_gpu_check.py",  # needs a GPU; its CPU mode runs there
     "scripts/gpu_check.sh --hardware cpu": "tests/e2e/test_gpu_check.py",
     # needs a package index
     "scripts/offline_bundle.sh make DIR --hardware gpu --python 3.12": (
-        "tests/test_offline_bundle.py"
+        "tests/scripts/test_offline_bundle.py"
     ),
-    "scripts/offline_bundle.sh install DIR": "tests/test_offline_bundle.py",
+    "scripts/offline_bundle.sh install DIR": "tests/scripts/test_offline_bundle.py",
     "scripts/lock.sh": "locks/cpu.txt",  # made by it; needs a package index
     ".venv/bin/python scripts/convert_reward_model.py STARLING starling --tokenizer LLAMA_2_CHAT": (
-        "tests/test_reward_starling.py"
+        "tests/rewards/test_reward_starling.py"
     ),
 }
 ACTIONS = {f"--{flag.name}" for flag in load_table() if flag.action}

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import Started, of_run
+from tests.engine.test_guest import wait_until_clean
 from tests.ray_clusters import TOKEN, cluster
-from tests.test_guest import wait_until_clean
 
 pytestmark = pytest.mark.e2e
 

@@ -1,0 +1,47 @@
+"""Settings of the algorithm that contradict each other are refused; the plan names the others."""
+
+import pytest
+
+from tests.plan.test_plan import planned
+
+ACTOR = "actor_rollout_ref.actor"
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["algorithm.kl_ctrl.type=adaptive"], ("needs a target", "--target_kl")),
+        (["--target_kl", "6", "algorithm.kl_ctrl.type=fixed"], ("type=fixed excludes",)),
+        (["--target_kl", "6", "--kl_coef", "0"], ("kl_coef is 0", "--kl_coef 0.1")),
+        (["--target_kl", "6", f"{ACTOR}.use_kl_loss=true"], ("use_kl_loss=true", "into the loss")),
+        (["--target_kl", "6", "algorithm.use_kl_in_reward=false"], ("takes it out",)),
+        (["algorithm.kl_ctrl.target_kl=-1"], ("target_kl=-1", "above 0")),
+        (["--target_kl", "6", "--kl_horizon", "10", "--batch_size", "128"],
+         ("128 responses", "--kl_horizon 128")),
+        (["--whiten_advantages", "off", "--adv_estimator", "grpo", "--rollout_n", "4"],
+         ("--adv_estimator gae", "grpo")),
+    ],
+)  # fmt: skip
+def test_settings_that_do_not_go_together_give_one_sentence(
+    argv: list[str], words: tuple[str, ...]
+) -> None:
+    problems = planned(*argv).problems
+    assert len(problems) == 1, problems
+    assert all(word in problems[0] for word in words), problems
+
+
+def test_an_adaptive_coefficient_needs_no_more_than_a_target() -> None:
+    plan = planned("--target_kl", "6", "--kl_coef", "0.05")
+    assert plan.problems == ()
+    text = " ".join(plan.text().split())
+    assert "KL 0.05 in the reward at first, towards 6.0 nats per response" in text
+
+
+def test_the_plan_names_what_verl_has_no_key_for() -> None:
+    plan = planned("--stop_kl", "0.01", "--whiten_advantages", "off")
+    text = " ".join(plan.text().split())
+    assert plan.problems == ()
+    assert "advantages as they are" in text and "updates stop above a KL of 0.01 per token" in text
+    assert "advantages" not in planned().text() and "updates stop" not in planned().text()
+    in_loss = " ".join(planned(f"{ACTOR}.use_kl_loss=true").text().split())
+    assert "KL 0.001 in the loss" in in_loss

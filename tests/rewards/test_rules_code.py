@@ -1,0 +1,164 @@
+"""The code rule from a response to its score, and what it says where no sandbox is to be had."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rewards.part import CannotStart, Failure
+from rewards.rules.code import compute_score
+from rewards.sandbox import isolation, require_sandbox, tiers
+
+KEYS = {"score", "compiled", "passed_all", "timeouts"}
+ADD = {"inputs": ["1 2", "3 4", "0 0", "-1 1"], "outputs": ["3", "7", "0", "0"]}
+RIGHT = "Read two numbers:\n```python\na, b = map(int, input().split())\nprint(a + b)\n```"
+PARTLY = "```python\na, b = map(int, input().split())\nprint(abs(a) + b)\n```"
+
+
+def score(response: str, tests: Any, extra_info: Any = None, **options: Any) -> dict[str, float]:
+    options = {"allow_unsafe_code": True, "timeout_s": 5.0, **options}
+    return asyncio.run(compute_score("code", response, tests, extra_info, **options))
+
+
+def test_the_score_is_the_share_of_tests_that_pass() -> None:
+    assert score(RIGHT, ADD) == {"score": 1, "compiled": 1, "passed_all": 1, "timeouts": 0}
+    assert score(PARTLY, ADD) == {"score": 0.75, "compiled": 1, "passed_all": 0, "timeouts": 0}
+
+
+@pytest.mark.parametrize("response", ["", "I do not know.", "```python\nprint(\n```", "print(5)"])
+def test_rubbish_scores_zero(response: str) -> None:
+    scored = score(response, json.dumps(ADD))
+    assert scored.keys() == KEYS and scored["score"] == 0.0
+    assert scored["compiled"] == float(response == "print(5)")
+
+
+def test_tests_may_come_with_the_row() -> None:
+    wins = {"tests": ["assert double(2) == 4"]}
+    assert score("def double(x): return 2 * x", "the reference", wins)["score"] == 1.0
+
+
+def test_only_so_many_tests_are_run() -> None:
+    assert score(PARTLY, ADD, max_cases=3)["passed_all"] == 1.0
+
+
+def test_hangs_are_counted() -> None:
+    hang = "line = input()\nwhile line == '3 4': pass\nprint(3)"
+    scored = score(hang, ADD, timeout_s=1.0)
+    assert scored == {"score": 0.25, "compiled": 1, "passed_all": 0, "timeouts": 0.25}
+
+
+def test_malformed_tests_are_no_score_even_for_an_empty_response() -> None:
+    for response in ("", RIGHT):
+        with pytest.raises(Failure) as caught:
+            score(response, "forty-two")
+        assert caught.value.kind == "data"
+
+
+def test_rows_are_scored_side_by_side_and_the_loop_runs_on() -> None:
+    async def all_rows() -> tuple[list[dict[str, float]], int]:
+        rows = [
+            asyncio.ensure_future(compute_score("code", text, ADD, allow_unsafe_code=True))
+            for text in [RIGHT, PARTLY] * 4
+        ]
+        beats = 0
+        while not all(row.done() for row in rows):
+            await asyncio.sleep(0.01)
+            beats += 1
+        return [row.result() for row in rows], beats
+
+    scored, beats = asyncio.run(all_rows())
+    assert [row["score"] for row in scored] == [1.0, 0.75] * 4
+    assert beats > 5
+
+
+def test_no_more_programs_run_at_once_than_there_are_cores(tmp_path: Path) -> None:
+    # the working folders of the running sandboxes are counted where they are made
+    most, over = 0, threading.Event()
+
+    def count() -> None:
+        nonlocal most
+        while not over.is_set():
+            most = max(most, len(list(tmp_path.glob("verlaunch-sandbox-*"))))
+            time.sleep(0.002)
+
+    watcher = threading.Thread(target=count)
+    watcher.start()
+    code = (
+        "import asyncio\nfrom rewards.rules.code import compute_score\n"
+        f"async def main():\n    rows = [compute_score('code', {RIGHT!r}, {ADD!r}, "
+        "allow_unsafe_code=True) for _ in range(12)]\n"
+        "    print([row['score'] for row in await asyncio.gather(*rows)] == [1.0] * 12)\n"
+        "asyncio.run(main())"
+    )
+    environ = {**os.environ, "TMPDIR": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environ,
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+    )
+    over.set()
+    watcher.join()
+    assert done.stdout == "True\n", done.stderr
+    assert 1 <= most <= len(os.sched_getaffinity(0))
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_tier_in_use_is_named_in_a_sentence() -> None:
+    tier = isolation(None, allow_unsafe_code=True)
+    assert tier.name in ("namespaces", "process only")
+    assert ("not isolated" in tier.sentence) == (tier.name == "process only")
+    assert require_sandbox(None, True) == tier.sentence
+
+
+@pytest.fixture
+def no_namespaces(monkeypatch: pytest.MonkeyPatch):
+    """As in a container whose seccomp filter forbids them; the other plans are tried for real."""
+    real = tiers.run_local
+
+    def refuse(plan: str, *rest: Any) -> Any:
+        if plan == "namespaces":
+            raise tiers.Refused("unshare(): Operation not permitted")
+        return real(plan, *rest)
+
+    monkeypatch.setattr(tiers, "run_local", refuse)
+    tiers._local.cache_clear()
+    yield
+    tiers._local.cache_clear()
+
+
+def test_where_nothing_isolates_programs_the_run_is_refused_with_the_way_out(no_namespaces) -> None:
+    with pytest.raises(CannotStart) as caught:
+        require_sandbox(None, False)
+    sentence = str(caught.value)
+    assert all(word in sentence for word in ("--sandbox_url URL", "--allow_unsafe_code", "unshare"))
+    with pytest.raises(Failure) as failed:
+        score(RIGHT, ADD, allow_unsafe_code=False)
+    assert failed.value.kind == "sandbox" and failed.value.final
+
+
+def test_with_the_users_leave_programs_run_with_limits_only(no_namespaces) -> None:
+    assert "not isolated" in require_sandbox(None, True)
+    assert score(RIGHT, ADD)["score"] == 1.0
+    assert score("import os\nprint(len(os.environ) + 3)", ADD)["score"] == 0.25
+
+
+def test_the_rule_imports_nothing_heavy() -> None:
+    heavy = "{'torch', 'ray', 'verl', 'hydra', 'transformers', 'requests'}"
+    code = f"import sys, rewards.rules.code\nprint(sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "[]\n"
