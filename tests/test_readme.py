@@ -41,7 +41,8 @@ SEVERAL = (
     "N_GPUS=8 NNODES=2 NODE_RANK={} MASTER_ADDR=192.168.1.1 ./train.sh --output_dir /shared/outputs"
 )
 ELSEWHERE = {
-    "git clone REPOSITORY verlaunch && cd verlaunch": "tests/scripts/test_bootstrap.py",  # needs a network
+    # Needs a network.
+    "git clone REPOSITORY verlaunch && cd verlaunch": "tests/scripts/test_bootstrap.py",
     "./train.sh": "tests/e2e/test_demo.py",
     SEVERAL.format(0): "tests/e2e/test_cluster.py",
     SEVERAL.format(1): "tests/e2e/test_cluster.py",

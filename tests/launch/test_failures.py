@@ -1,6 +1,6 @@
 """What the last screen says of each of many failures: recorded messages, and some made here.
 
-tests/launch/failures/*.txt hold what was recorded: the last lines of real logs of this project's runs, of
+failures/*.txt hold what was recorded: the last lines of real logs of this project's runs, of
 programs that were made to fail on purpose, and, where a GPU is needed, the messages that the named
 file of torch, vLLM, verl or huggingface_hub forms. expected.yaml says what a user reads of each.
 """

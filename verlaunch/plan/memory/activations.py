@@ -11,8 +11,8 @@ feed-forward width i (the counting of arXiv 2205.05198, section 4.1, done again 
     attention      5c a             query, repeated keys and values, the output and its copy
     feed-forward   4c i             gate, its activation, up, their product
 
-tests/plan/test_memory_estimate.py counts what torch really saves. With gradient checkpointing only the
-input of each layer stays (c h), and one layer at a time is worked out again (arXiv 1604.06174).
+tests/plan/test_memory_estimate.py counts what torch really saves. With gradient checkpointing only
+the input of each layer stays (c h), and one layer at a time is worked out again (arXiv 1604.06174).
 Left out on purpose: kernels that save less (Liger, flash-attn's cross entropy).
 """
 
