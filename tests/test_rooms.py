@@ -62,7 +62,7 @@ def upward(room: str, source: str) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("room", FLOOR)
+@pytest.mark.parametrize("room", sorted(FLOOR))
 def test_a_room_knows_only_those_below_it(room: str) -> None:
     files = [path for path in FILES if path.relative_to(ROOT).parts[1].split(".")[0] == room]
     assert files
