@@ -7,6 +7,7 @@ duration(3725)      ->  "1h02m"
 import textwrap
 from collections.abc import Sequence
 
+GIB, MIB = 2**30, 2**20  # bytes
 LABEL = 12  # characters
 LINE = 88
 Rows = tuple[tuple[str, str], ...]  # label, what a person reads

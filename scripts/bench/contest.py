@@ -25,7 +25,8 @@ from typing import Any, TypeVar
 
 import psutil
 
-GIB, MIB = 2**30, 2**20
+from verlaunch.text import GIB
+
 SAMPLE_S = 0.1
 Found = TypeVar("Found")
 Cell = str | int | float | None

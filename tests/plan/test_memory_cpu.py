@@ -9,8 +9,7 @@ from verlaunch.plan.memory import cpu
 from verlaunch.plan.memory.parts import Phase
 from verlaunch.plan.memory.shape import Linear, Shape
 from verlaunch.plan.memory.use import Use
-
-MIB = 2**20
+from verlaunch.text import MIB
 
 
 def qwen2(hidden: int, intermediate: int, layers: int, heads: int, vocab: int = 260) -> Shape:

@@ -23,8 +23,8 @@ from verlaunch.plan.memory.shape import Linear, Shape
 from verlaunch.plan.memory.use import Use
 from verlaunch.plan.memory.verdict import problems
 from verlaunch.plan.memory.vllm import token_bytes
+from verlaunch.text import GIB
 
-GIB = 2**30
 CARD = 80 * GIB
 
 

@@ -27,8 +27,8 @@ from verlaunch.plan.memory.knobs import (
 )
 from verlaunch.plan.memory.shape import Shape
 from verlaunch.plan.memory.use import Use
+from verlaunch.text import GIB
 
-GIB = 2**30
 HOST = 512 * GIB
 
 

@@ -13,7 +13,7 @@ from verlaunch.config.flags import parse
 from verlaunch.config.tree import Config, uses_critic, uses_reference
 from verlaunch.errors import Finding
 from verlaunch.inputs.models import Model
-from verlaunch.machine.hardware import GIB, Gpu, Machine
+from verlaunch.machine.hardware import Gpu, Machine
 from verlaunch.plan.guards.fits import early_problems
 from verlaunch.plan.memory.estimate import Disk, Estimate, Part, Phase
 from verlaunch.plan.memory.expected import Memory, Room
@@ -21,7 +21,7 @@ from verlaunch.plan.memory.rows import rows
 from verlaunch.plan.plan import Plan, differing, make_plan
 from verlaunch.plan.roles import in_one_line, roles
 from verlaunch.plan.sizes import processes, steps_of
-from verlaunch.text import row
+from verlaunch.text import GIB, row
 
 MODEL = Model("tiny", "Qwen2ForCausalLM", 260, 2048, None, heads=4, head_dim=32)
 

@@ -13,8 +13,7 @@ from types import ModuleType
 import pytest
 
 from verlaunch.plan.memory.parts import Part, Phase
-
-MIB = 2**20
+from verlaunch.text import MIB
 
 
 @pytest.fixture(scope="module")

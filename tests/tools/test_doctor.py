@@ -25,6 +25,7 @@ from verlaunch.machine import hardware, host, processes
 from verlaunch.machine.host import Host
 from verlaunch.machine.nvidia import Card
 from verlaunch.machine.scrub import SECRET_NAME, Scrub, environment
+from verlaunch.text import GIB
 from verlaunch.tools.doctor import child, command, heavy, outside
 from verlaunch.tools.doctor.checks import CHECKS
 from verlaunch.tools.doctor.flags import HELP, OWN
@@ -38,7 +39,6 @@ from verlaunch.tools.doctor.versions import look_at_versions
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = [sys.executable, str(ROOT / "scripts" / "doctor.py")]
-GIB = 2**30
 FINE = Host(
     shm_bytes=8 * GIB, open_files=65_536, processes=None, free_memory_gib=30.0, loopback=True
 )

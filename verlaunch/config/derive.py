@@ -24,6 +24,7 @@ from verlaunch.config.tree import (
     ranks_here,
     sequence_length,
 )
+from verlaunch.text import GIB, MIB
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def _tokens_that_fit(tree: Tree, facts: Facts) -> int:
     """A tenth of a rank's memory: fp32 logits, their softmax and its gradient per token."""
     bytes_per_token = facts.vocab_size * 12
     sharing = ranks_here(tree) if facts.hardware == "cpu" else 1
-    fitting = int(facts.memory_gib * 2**30 / 10 / bytes_per_token / sharing)
+    fitting = int(facts.memory_gib * GIB / 10 / bytes_per_token / sharing)
     return max(sequence_length(tree), min(16384, fitting))
 
 
@@ -137,8 +138,8 @@ def _kv_cache_bytes(tree: Tree, facts: Facts) -> int | None:
         return None
     sequence = get(tree, f"{ROLLOUT}.max_model_len") * facts.cached_values * 4
     wanted = sequence * get(tree, f"{ROLLOUT}.max_num_seqs")
-    room = int(facts.memory_gib * 2**30 / 10 / ranks_here(tree))
-    return max(64 * 2**20, 2 * sequence, min(wanted, room))
+    room = int(facts.memory_gib * GIB / 10 / ranks_here(tree))
+    return max(64 * MIB, 2 * sequence, min(wanted, room))
 
 
 RULES: list[tuple[str, Callable[[Tree, Facts], Any]]] = [

@@ -13,7 +13,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-GIB = 1024**3
+from verlaunch.text import GIB
+
 CGROUP = Path("/sys/fs/cgroup")
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from verlaunch.machine import hardware, leftovers, nvidia
 from verlaunch.machine.nvidia import Busy, Card
+from verlaunch.text import GIB
 
 __all__ = ["Busy", "Card", "Host", "Room", "look", "room"]
 
@@ -121,7 +122,7 @@ def _free_memory_gib() -> float:
             limit, taken = hardware.numbers(group / most), hardware.numbers(group / used)
             if limit and taken:
                 free.append(max(0.0, limit[0] - taken[0] + _cached(group)))
-    return min(free) / hardware.GIB
+    return min(free) / GIB
 
 
 def _loopback() -> bool:

@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-MIB = 1024**2
+from verlaunch.text import MIB
+
 LIMIT_S = 10  # a hung driver must not hang a start
 FIELDS = ("index", "uuid", "memory.total", "memory.free", "compute_mode", "mig.mode.current",
           "driver_version", "compute_cap", "name")  # fmt: skip

@@ -13,7 +13,6 @@ from typing import Any
 from rewards.spec import JudgeSpec, ModelSpec, RewardSpec, RuleSpec
 from verlaunch.config.compose import differences
 from verlaunch.config.tree import get, ranks
-from verlaunch.machine.hardware import GIB
 from verlaunch.plan import nodes
 from verlaunch.plan.memory import rows as memory_rows
 from verlaunch.plan.outlook import Outlook
@@ -21,6 +20,7 @@ from verlaunch.plan.page import to_start
 from verlaunch.plan.reward.rows import Work, dollars, weighted
 from verlaunch.plan.roles import facts, roles
 from verlaunch.plan.sizes import processes, steps_of
+from verlaunch.text import GIB
 
 VERSION = 1
 KINDS = {RuleSpec: "rule", ModelSpec: "model", JudgeSpec: "judge"}

@@ -19,6 +19,7 @@ from verlaunch.config.tree import (
     uses_critic,
     uses_reference,
 )
+from verlaunch.text import GIB, MIB
 
 SERVERS_AT_ONCE = 2  # vLLM's, that find a CPU at the same time; the others come after them
 
@@ -69,7 +70,7 @@ def _ray_cpus(verl: dict[str, Any]) -> int:
 def object_store_bytes(batch: Batch, length: int, memory_gib: float) -> int:
     """Room for some steps of rows (ids, masks, log-probs: about 100 bytes a token)."""
     wanted = 8 * batch.sequences * length * 100
-    return int(min(max(wanted, 200 * 2**20), memory_gib * 2**30 * 0.2))
+    return int(min(max(wanted, 200 * MIB), memory_gib * GIB * 0.2))
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from verlaunch.launch.failures.ended import Ended, Explanation
 from verlaunch.launch.failures.knobs import KNOBS, Run, knob
 from verlaunch.launch.failures.table import RANKS, Failure, failures
 from verlaunch.launch.failures.where import doing
+from verlaunch.text import GIB
 
 MOST_TODO = 4
 LONGEST = 4000  # characters of a line that are looked at: vLLM lists 200 architectures
@@ -115,7 +116,7 @@ def _made(found: dict[str, str]) -> dict[str, str]:
     if "total" in found and "used" in found:
         made["of_total"] = f" ({found['used']} of {found['total']} GB)"
     if "wanted_bytes" in found:
-        made["of_wanted"] = f": {int(found['wanted_bytes']) / 2**30:.2f} GiB more were wanted"
+        made["of_wanted"] = f": {int(found['wanted_bytes']) / GIB:.2f} GiB more were wanted"
     if "size" in found:
         made["of_size"] = f" (head size {found['size']})"
     if waited := found.get("wait_s") or found.get("wait_ms"):

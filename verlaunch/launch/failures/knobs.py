@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from verlaunch.config.tree import ACTOR, REF, ROLLOUT, get
+from verlaunch.text import GIB, MIB
 
 LEAST_UTILIZATION, MOST_UTILIZATION = 0.2, 0.9
 SHORTEST_RESPONSE = 64
@@ -136,8 +137,8 @@ def _kv_cache(run: Run) -> str | None:
     """On the CPU vLLM is given bytes outright: twice what the message asks for."""
     if run.hardware != "cpu":
         return None
-    now, wanted = run.whole(KV_BYTES), float(run.found.get("wanted", 0)) * 2**30
-    size = max(64, math.ceil(2 * max(wanted, now) / 2**20)) * 2**20
+    now, wanted = run.whole(KV_BYTES), float(run.found.get("wanted", 0)) * GIB
+    size = max(64, math.ceil(2 * max(wanted, now) / MIB)) * MIB
     return f"{KV_BYTES}={size}"
 
 

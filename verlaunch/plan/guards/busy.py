@@ -17,8 +17,8 @@ from verlaunch.machine.nvidia import Busy
 from verlaunch.plan.guards.gpus import VISIBLE, listed
 from verlaunch.plan.guards.scene import Scene
 from verlaunch.plan.memory.verdict import ERROR
+from verlaunch.text import GIB
 
-GIB = 1024**3
 LITTLE = 1 * GIB  # a desktop, or the driver's own
 
 

@@ -12,11 +12,11 @@ from verlaunch.config.tree import ranks
 from verlaunch.errors import Finding
 from verlaunch.machine.nvidia import Card
 from verlaunch.plan.guards.scene import Scene
+from verlaunch.text import GIB
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 NO_GPU = ("", "-1", "none", "NoDevFiles")  # what hides all cards on purpose
 UNLIKE = 0.9  # of the largest card's memory
-GIB = 1024**3
 
 
 def cards_of(scene: Scene) -> list[Card]:

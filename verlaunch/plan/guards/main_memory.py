@@ -11,8 +11,8 @@ from collections.abc import Iterator
 
 from verlaunch.errors import Finding
 from verlaunch.plan.guards.scene import Scene
+from verlaunch.text import GIB
 
-GIB = 1024**3
 THRESHOLD, DEFAULT = "RAY_memory_usage_threshold", 0.95
 LEAST_GIB = 4.0  # what the smallest run takes, for when nothing better is known
 WAY = "End other programs (ps aux --sort=-rss | head)"

@@ -14,11 +14,12 @@ from verlaunch.config.tree import ROLLOUT, get, ranks_here
 from verlaunch.errors import Finding
 from verlaunch.machine.disk import amount
 from verlaunch.plan.guards.scene import Scene
+from verlaunch.text import MIB
 
 STORE_MUST_FIT = 10**10  # ray_constants.REQUIRE_SHM_SIZE_THRESHOLD
 SLOW_ALLOWED = "RAY_OBJECT_STORE_ALLOW_SLOW_STORAGE"
 # vLLM's queue between the ranks of one replica: 10 chunks of VLLM_MQ_MAX_CHUNK_BYTES_MB (16).
-QUEUE = 10 * 16 * 2**20
+QUEUE = 10 * 16 * MIB
 GB = 10**9
 
 

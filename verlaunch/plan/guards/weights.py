@@ -19,12 +19,13 @@ from verlaunch.errors import Finding, UserError
 from verlaunch.inputs import models
 from verlaunch.inputs.models import Model
 from verlaunch.plan.guards.scene import Scene
+from verlaunch.text import MIB
 
 # In the order in which transformers looks for them (modeling_utils.py).
 WHOLE = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin",
          "pytorch_model.bin.index.json")  # fmt: skip
 POINTER = b"version https://git-lfs"
-LARGEST_HEADER = 100 * 2**20  # bytes; what safetensors itself allows
+LARGEST_HEADER = 100 * MIB  # bytes; what safetensors itself allows
 SUFFIXES = ("-GPTQ", "-AWQ", "-FP8", "-bnb", "-quantized", "-Int4", "-Int8", "-w8a8", "-w4a16")
 
 

@@ -14,8 +14,8 @@ from verlaunch.plan.memory.parts import Part, Phase, total
 from verlaunch.plan.memory.roles import Role, actor_of, critic_of
 from verlaunch.plan.memory.shape import Shape
 from verlaunch.plan.memory.use import Use
+from verlaunch.text import GIB, MIB
 
-MIB = 2**20
 FP32 = 4  # bytes; the CPU profile knows no other type
 
 
@@ -69,7 +69,7 @@ LOGITS, LOGITS_WITH_GRADIENTS = 3, 5.4
 GATHERED_LAYERS = 2  # FSDP's whole copies in a backward pass: this layer and the next one
 WHOLE = 3  # copies of the weight that is on its way to vLLM
 SAMPLED = 4  # vLLM: logits of what it samples, their log-softmax, sorted or filtered copies
-EXPORT = 8 * 2**30  # engine/hub_folder.py writes files of 4 GiB, from as much that it reads
+EXPORT = 8 * GIB  # engine/hub_folder.py writes files of 4 GiB, from as much that it reads
 ROW_BYTES = 100  # per token: ids, masks, log-probs, values, returns
 
 

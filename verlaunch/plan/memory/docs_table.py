@@ -21,11 +21,11 @@ from verlaunch.config.tree import Config, put
 from verlaunch.plan.memory.fit import LORA_RANK, Fit, fit
 from verlaunch.plan.memory.knobs import KV_CACHE, OFFLOAD, TOKENS, TP, UTILIZATION
 from verlaunch.plan.memory.shape import Linear, Shape
+from verlaunch.text import GIB, MIB
 
 KNOWN = Path(__file__).with_name("known_models.yaml")
 ROWS = 100_000  # of data: enough for the default batch
 VOCAB = 152064  # of the larger models; 151936 of the smaller ones makes no difference to see
-GIB, MIB = 2**30, 2**20
 
 
 @dataclass(frozen=True)

@@ -18,12 +18,13 @@ from verlaunch.config.tree import Config
 from verlaunch.errors import Finding, UserError
 from verlaunch.inputs.models import Model
 from verlaunch.machine import disk
-from verlaunch.machine.hardware import GIB, Machine
+from verlaunch.machine.hardware import Machine
 from verlaunch.plan.memory.estimate import Estimate, estimate
 from verlaunch.plan.memory.fit import Fit, fit
 from verlaunch.plan.memory.shape import Shape, shape_of
 from verlaunch.plan.memory.use import Use
 from verlaunch.plan.memory.verdict import NO_SINGLE, TIGHT, gib, problems
+from verlaunch.text import GIB
 
 Rows = list[tuple[str, str]]
 PARTS_SHOWN = 4  # of a phase, the largest first

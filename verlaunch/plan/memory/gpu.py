@@ -16,9 +16,9 @@ from verlaunch.plan.memory.roles import Role, actor_of, critic_of
 from verlaunch.plan.memory.shape import Shape
 from verlaunch.plan.memory.use import Use
 from verlaunch.plan.memory.vllm import VllmShare, vllm_share
+from verlaunch.text import MIB
 
 PHASES = ("start", "generation", "log-probs", "critic update", "actor update", "weight sync")
-MIB = 2**20
 CONTEXT = 600 * MIB  # of CUDA, its libraries and NCCL, in each of the two processes on a card
 ASLEEP = 256 * MIB  # workspaces that a sleeping vLLM keeps, beside its CUDA graphs
 LAYERS_AT_ONCE = 3  # the one at work, the next one, and the buffer it arrives in

@@ -14,12 +14,12 @@ from verlaunch.plan.memory.parts import Part, Phase
 from verlaunch.plan.memory.roles import Role
 from verlaunch.plan.memory.shape import Shape
 from verlaunch.plan.memory.use import Use
+from verlaunch.text import GIB, MIB
 
-GIB = 2**30
 # On top of what a process takes on the CPU (cpu.py), where that is measured: CUDA's libraries, and
 # what its driver keeps in main memory for a card. Not seen on a GPU by us yet.
 CUDA = 5 * GIB // 4
-SHM_RANK = 64 * 2**20  # NCCL and vLLM's message queues, as far as they are touched
+SHM_RANK = 64 * MIB  # NCCL and vLLM's message queues, as far as they are touched
 EXPORT = 2 * 4 * GIB  # engine/hub_folder.py writes files of 4 GiB, from as much that it reads
 
 

@@ -19,6 +19,7 @@ from verlaunch.config.tree import ACTOR, ROLLOUT, Config, get
 from verlaunch.plan.memory.shape import Shape
 from verlaunch.plan.memory.use import Use
 from verlaunch.plan.memory.verdict import gib
+from verlaunch.text import MIB
 
 Values = dict[str, Any]
 
@@ -32,7 +33,7 @@ CHECKPOINTING = {
     "actor_rollout_ref.model.enable_gradient_checkpointing": "checkpointing",
     "critic.model.enable_gradient_checkpointing": "critic_checkpointing",
 }
-MIN_CACHE = 16 * 2**20  # bytes
+MIN_CACHE = 16 * MIB  # bytes
 
 # Costs give an order, not seconds: which of two settings that fit a person would rather have.
 HALVING = 1.0  # of a micro batch: more of them, and FSDP gathers the weights for each

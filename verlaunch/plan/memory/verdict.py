@@ -16,8 +16,8 @@ from verlaunch.machine.disk import amount
 from verlaunch.plan.memory.estimate import Estimate, Phase
 from verlaunch.plan.memory.shape import Shape
 from verlaunch.plan.memory.use import Use
+from verlaunch.text import GIB
 
-GIB = 2**30
 NO_SINGLE = "No single setting is enough"
 TIGHT = 0.85  # of main memory: Ray kills workers above 95% of it
 # An estimate may be wrong by this: what is short by less may well run. On the CPU they were seen

@@ -8,11 +8,12 @@ import shutil
 
 from verlaunch.machine.disk import amount
 from verlaunch.machine.host import Host
+from verlaunch.text import GIB
 from verlaunch.tools.doctor.line import BAD, LOOK, Line, Part, together
 from verlaunch.tools.doctor.patient import Patient, Say
 
 LEAST_MEMORY_GIB = 6.0  # the demo's own run takes about 5
-LEAST_SHM = 1 << 30
+LEAST_SHM = GIB
 LEAST_FILES, LEAST_PROCESSES = 8192, 4096  # Ray asks for 65536 files on clusters
 OTHERS_SHOWN = 3
 NO_GPU = (

@@ -10,13 +10,13 @@ from pathlib import Path
 import psutil
 
 from verlaunch.errors import UserError
+from verlaunch.text import GIB, MIB
 
 SPARE = 1.1  # of what is counted: tokenizers, buffers, what else is written meanwhile
-GIB = 1 << 30
 
 
 def said(size: float) -> str:
-    return f"{size / GIB:.1f} GiB" if size >= GIB / 10 else f"{size / (1 << 20):.1f} MiB"
+    return f"{size / GIB:.1f} GiB" if size >= GIB / 10 else f"{size / MIB:.1f} MiB"
 
 
 def check_empty(out: Path) -> None:
