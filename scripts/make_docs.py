@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Writes the tables of the pages, between their markers: flags, from configs/flags.yaml; metrics,
-from record/report/names.py; memory and failures, from verlaunch; mistakes, from tests/wrong.
+from record/report/names.py; memory and failures, from verlaunch; mistakes, from tests/wrong; what the
+rules pay, from tests/rewards/pays.yaml.
 
     .venv/bin/python scripts/make_docs.py            # after a change of flags or defaults
     .venv/bin/python scripts/make_docs.py --check    # says whether they are up to date
@@ -11,6 +12,7 @@ pages is written by hand.
 """
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -31,9 +33,11 @@ ROOT = Path(__file__).resolve().parent.parent
 MARKERS = {
     "flags": ("<!-- flags: made by scripts/make_docs.py -->", "<!-- end of flags -->"),
     **{name: (f"<!-- {name} -->", f"<!-- /{name} -->")
-       for name in ("metrics", "fits", "memory", "failures", "mistakes")},
+       for name in ("metrics", "fits", "memory", "failures", "mistakes", "pays")},
 }  # fmt: skip
 WRONG = ROOT / "tests" / "wrong"
+PAYS = ROOT / "tests" / "rewards" / "pays.yaml"
+PLAIN = {ord(sign): f"&#{ord(sign)};" for sign in "&<>|*_\\`$[]~"}  # pages read these otherwise
 FITS = ("1 x 24 GB", "1 x 80 GB", "4 x 80 GB", "8 x 80 GB", "8 x 141 GB", "8 x 8 x 141 GB")
 TOPICS = {
     "flags": "Flags, keys, recipes",
@@ -113,6 +117,29 @@ def mistakes_table() -> str:
     return "\n".join(lines)
 
 
+def _cell(texts: Sequence[Any]) -> str:
+    """Each as code on a line of its own; what is no text as JSON."""
+    shown = [text if isinstance(text, str) else json.dumps(text) for text in texts]
+    lines = [text.replace("\n", "⏎").translate(PLAIN) or "(empty)" for text in shown]
+    return "<br>".join(f"<code>{line}</code>" for line in lines)
+
+
+def pays_table() -> str:
+    """A table for each rule; the tests hold every line of it."""
+    lines: list[str] = []
+    for source, groups in yaml.safe_load(PAYS.read_text(encoding="utf-8")).items():
+        lines += [f"## `{source}`", "", "| | the row | paid | not paid |", "|---|---|---|---|"]
+        for group in groups:
+            row = [group["truth"], *([group["extra"]] if "extra" in group else [])]
+            fails = [f"*fails:* {_cell(group['fails'])}"] if "fails" in group else []
+            unpaid = [_cell(group["pays_not"])] if "pays_not" in group else []
+            paid = _cell(group.get("pays", []))
+            cells = (group["about"], _cell(row), paid, "<br>".join(unpaid + fails))
+            lines.append(f"| {' | '.join(cells)} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
 def fits_table(page: str, words: dict[str, str]) -> str:
     """Some columns of the first table of docs/memory.md, with what was chosen alone."""
     rows = [[cell.strip() for cell in line.strip("|").split("|")]
@@ -156,6 +183,7 @@ def pages() -> dict[str, dict[str, str]]:
         "docs/memory.md": {"memory": fits},
         "docs/failures.md": {"failures": failures.markdown()},
         "docs/mistakes.md": {"mistakes": mistakes_table()},
+        "docs/rules.md": {"pays": pays_table()},
     }
 
 
