@@ -8,9 +8,10 @@ import pytest
 
 import verlaunch
 from tests.cluster_nodes import node
-from verlaunch.cluster import facts, passing
+from verlaunch.cluster import facts
 from verlaunch.config.compose import compose
 from verlaunch.config.flags import parse
+from verlaunch.machine import variables
 
 
 def settings(*words: str) -> dict[str, str]:
@@ -107,4 +108,4 @@ def test_variables_of_the_libraries_are_handed_over_and_no_others() -> None:
             "NCCL_SOCKET_IFNAME": "eth0", "GLOO_SOCKET_IFNAME": "eth0", "NCCL_IB_HCA": "mlx5_0",
             "VLLM_HOST_IP": "10.0.0.1", "VLLM_PORT": "1", "UCX_NET_DEVICES": "mlx5_0",
             "RAY_AUTH_TOKEN": "t", "CUDA_VISIBLE_DEVICES": "0"}  # fmt: skip
-    assert passing.to_hand({**handed, **kept}) == handed
+    assert variables.to_hand({**handed, **kept}) == handed

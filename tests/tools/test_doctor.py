@@ -24,7 +24,8 @@ from verlaunch.engine.environment import for_run
 from verlaunch.machine import hardware, host, processes
 from verlaunch.machine.host import Host
 from verlaunch.machine.nvidia import Card
-from verlaunch.machine.scrub import SECRET_NAME, Scrub, environment
+from verlaunch.machine.scrub import Scrub
+from verlaunch.machine.variables import is_secret, shown
 from verlaunch.text import GIB
 from verlaunch.tools.doctor import child, command, heavy, outside
 from verlaunch.tools.doctor.checks import CHECKS
@@ -488,10 +489,10 @@ def leaky(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 
 
 def test_only_named_variables_are_shown_and_no_secret_ever(leaky: dict[str, str]) -> None:
-    shown = environment(os.environ)
-    assert shown["RAY_ADDRESS"] == "127.0.0.1:6379" and shown["VLLM_LOGGING_LEVEL"] == "WARN"
-    assert "https_proxy" in shown and "SOMETHING_ELSE" not in shown
-    assert not [name for name in shown if SECRET_NAME.search(name)]
+    found = shown(os.environ)
+    assert found["RAY_ADDRESS"] == "127.0.0.1:6379" and found["VLLM_LOGGING_LEVEL"] == "WARN"
+    assert "https_proxy" in found and "SOMETHING_ELSE" not in found
+    assert not [name for name in found if is_secret(name)]
 
 
 @pytest.mark.parametrize("leak", LEAKS)

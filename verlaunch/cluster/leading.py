@@ -15,11 +15,12 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from verlaunch.cluster import facts, passing, tokens
+from verlaunch.cluster import facts, tokens
 from verlaunch.cluster.facts import Node
 from verlaunch.cluster.leader import Leader
 from verlaunch.cluster.place import Place
 from verlaunch.config.tree import Config
+from verlaunch.machine import variables
 from verlaunch.machine.hardware import Machine
 from verlaunch.record.channel import Tail
 from verlaunch.text import capital
@@ -80,7 +81,7 @@ class Leading:
         return self.leader.trouble()
 
     def _start(self, gcs: str) -> None:
-        env = {**passing.to_hand(os.environ), **self.environment()}
+        env = {**variables.to_hand(os.environ), **self.environment()}
 
         def message(node: Node) -> dict[str, Any]:
             theirs = {name: getattr(node, name) for name in ("rank", "address", "interface")}

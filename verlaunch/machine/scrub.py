@@ -17,34 +17,24 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-NAME = r"(?:(?:api|access|secret)_?key|token|secret|password)"
+from verlaunch.machine.variables import SECRET_WORDS, is_secret
+
+# A setting, or a word before = or :, that names a secret. Narrower than a variable's name: settings
+# and sentences have keys and tokens that are none (prompt_key=question, eos_token: <|end|>).
+NAME = (
+    r"(?:(?:x-)?(?:api|access|secret|private)[-_ ]?key(?:[-_]?id)?|secret(?:[-_]?\w+)?"
+    r"|passw(?:or)?d|passphrase|authorization|credentials?|(?<!pad_|eos_|bos_|unk_)token)"
+)
 IS_SECRET = re.compile(rf"{NAME}$", re.I)
-TYPED = re.compile(rf"({NAME}=)(?:'[^']*'|\"[^\"]*\"|\S+)", re.I)
-IN_ADDRESS = re.compile(r"(://)[^/\s@]+@")
 HIDDEN = "***"
-SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASS|CREDENTIAL|COOKIE|PRIVATE|SIGNATURE|AUTH", re.I)
 LEAST_SECRET = 6  # characters; shorter ones would hide ordinary words
 SWITCHES = frozenset({"always", "default", "disabled", "enabled", "optional", "required"})
-# Variables that a run heeds, with their values. Whatever SECRET_NAME finds is never among them.
-SHOWN_NAMES = frozenset({
-    *("CONDA_PREFIX", "CUDA_DEVICE_ORDER", "CUDA_HOME", "CUDA_LAUNCH_BLOCKING"),
-    *("CUDA_VISIBLE_DEVICES", "DO_NOT_TRACK", "HF_ENDPOINT", "HF_HOME", "HOME", "LANG", "LC_ALL"),
-    *("LD_LIBRARY_PATH", "LD_PRELOAD", "MASTER_ADDR", "MASTER_PORT", "MKL_NUM_THREADS"),
-    *("NVIDIA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "PATH", "PYTHONPATH", "RANK", "TERM", "TMPDIR"),
-    *("VIRTUAL_ENV", "WORLD_SIZE", "XDG_CACHE_HOME"),
-    *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
-})  # fmt: skip
-SHOWN_BEGINNINGS = ("GLOO_", "HF_HUB_", "HF_DATASETS_", "MALLOC_", "NCCL_", "PYTORCH_", "RAY_",
-                    "TORCH_", "TRANSFORMERS_", "VERL_", "VERLAUNCH_", "VLLM_", "WANDB_MODE",
-                    "SLURM_JOB_NUM", "SLURM_N")  # fmt: skip
 # Accounts that are no person's, and words that a report needs.
 NOBODY = frozenset({"admin", "docker", "nobody", "ray", "root", "runner", "torch", "ubuntu", "user",
                     "verl", "verlaunch", "vllm"})  # fmt: skip
 _URL_LOGIN = re.compile(r"(?<=://)[^/\s@'\"]+@(?=[^\s])")
 _URL_QUERY = re.compile(
-    r"([?&](?:[\w.-]*(?:key|token|secret|passw\w*|pwd|sig|signature|auth|code|credential)[\w.-]*)=)"
-    r"[^&#\s'\"]+",
-    re.I,
+    rf"([?&](?:[\w.-]*(?:{SECRET_WORDS}|pwd|sig|code)[\w.-]*)=)[^&#\s'\"]+", re.I
 )
 _SHAPES = re.compile(
     r"\b(?:sk|pk|rk|hf|ghp|gho|ghs|ghu|github_pat|glpat|xox[abprs]|dapi|nvapi|key)[-_]"
@@ -53,11 +43,9 @@ _SHAPES = re.compile(
     r"|\beyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}(?:\.[A-Za-z0-9_-]+)?"
 )
 _BEARER = re.compile(r"\b(bearer|basic)(\s+)[A-Za-z0-9._~+/=-]{8,}", re.I)
-# One of these words, then = or :, then the secret; "prompt_key=question" is no secret.
 _SAID = re.compile(
-    r"((?:api[-_ ]?key|apikey|access[-_]?key(?:[-_]?id)?|secret(?:[-_]?\w+)?|passw(?:or)?d|passwd"
-    r"|passphrase|(?:auth|access|hf|refresh|hub)[-_]?token|\btoken|x-api-key|authorization"
-    r"|private[-_]?key)[\"']?\s*[=:]\s*[\"']?)(?!\*\*\*)([^\s\"',;&}]{3,})",
+    rf"({NAME}[\"']?\s*[=:]\s*)(?!\*\*\*)"
+    r"(?:([\"'])(?!\*\*\*)(?:(?!\2).)+|[^\s\"',;&}]+)",
     re.I,
 )
 
@@ -67,10 +55,17 @@ def without_logins(text: str) -> str:
     return _URL_QUERY.sub(rf"\1{HIDDEN}", _URL_LOGIN.sub(f"{HIDDEN}@", text))
 
 
-def may_show(name: str) -> bool:
-    """Whether a variable's name and value go into the file."""
-    known = name.upper() in SHOWN_NAMES or name.startswith(SHOWN_BEGINNINGS)
-    return known and not SECRET_NAME.search(name)
+def hide(text: str) -> str:
+    """The same, and what looks like a key or stands behind a secret's name."""
+    text = _BEARER.sub(rf"\1\2{HIDDEN}", without_logins(text))
+    text = _SHAPES.sub(HIDDEN, text)
+    return _SAID.sub(lambda said: f"{said[1]}{said[2] or ''}{HIDDEN}", text)
+
+
+def hide_value(key: str, text: str) -> str:
+    """Of a setting: the name of its key tells as well."""
+    is_word = text.strip("'\"") not in ("null", "true", "false")
+    return HIDDEN if is_word and IS_SECRET.search(key) else hide(text)
 
 
 def _logins(env: Mapping[str, str]) -> list[str]:
@@ -92,7 +87,7 @@ def _is_harmless(value: str) -> bool:
 
 
 def _secrets(env: Mapping[str, str]) -> set[str]:
-    values = [value.strip() for name, value in env.items() if SECRET_NAME.search(name)]
+    values = [value.strip() for name, value in env.items() if is_secret(name)]
     return {value for value in [*values, *_logins(env)] if not _is_harmless(value)}
 
 
@@ -118,10 +113,7 @@ class Scrub:
     def __call__(self, text: str) -> str:
         for secret in self.secrets:
             text = text.replace(secret, HIDDEN)
-        text = without_logins(text)
-        text = _BEARER.sub(rf"\1\2{HIDDEN}", text)
-        text = _SHAPES.sub(HIDDEN, text)
-        text = _SAID.sub(rf"\g<1>{HIDDEN}", text)
+        text = hide(text)
         for home in self.homes:
             text = re.sub(re.escape(home) + r"(?=$|[^\w.-])", "~", text)
         for name in self.people:
@@ -144,18 +136,3 @@ def _login() -> str:
         return getpass.getuser()
     except (KeyError, OSError):  # a user id without a name, as containers have
         return ""
-
-
-def environment(env: Mapping[str, str]) -> dict[str, str]:
-    """What may be shown of it; the values still have to be scrubbed."""
-    return {name: env[name] for name in sorted(env) if may_show(name)}
-
-
-def hide(text: str) -> str:
-    return IN_ADDRESS.sub(rf"\1{HIDDEN}@", TYPED.sub(rf"\1{HIDDEN}", text))
-
-
-def hide_value(key: str, text: str) -> str:
-    """Of a setting: the name of its key tells as well."""
-    is_word = text.strip("'\"") not in ("null", "true", "false")
-    return HIDDEN if is_word and IS_SECRET.search(key) else hide(text)

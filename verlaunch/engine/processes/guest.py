@@ -29,18 +29,15 @@ from verlaunch.engine import actors, heartbeat
 from verlaunch.engine import environment as engine_environment
 from verlaunch.engine.processes import guest_check
 from verlaunch.errors import UserError, raise_all
+from verlaunch.machine import variables
 
 PLACE, NAMESPACE = "verlaunch-place", "verlaunch"  # of the actor that keeps the place
 ANSWER_S, POLL_S = 5.0, 0.5
 FREED_S = 8.0  # a run that has just ended leaves its place some seconds later
 CONNECT_TRIES = "3"  # one a second; Ray's own 20 are for heads that are still starting
 # What a user may have set for libraries of a run; workers of another's cluster inherit none of it.
-PREFIXES = ("HF_", "TRANSFORMERS_", "VLLM_", "VERL_", "NCCL_", "GLOO_", "TORCH_", "PYTORCH_",
-            "OMP_", "MKL_", "WANDB_", "SWANLAB_", "MLFLOW_", "TRACKIO_", "TENSORBOARD_", "CLEARML_",
-            "VOLC_", "MLP_", "no_proxy", "http_proxy", "https_proxy", "NO_PROXY", "HTTP_PROXY",
-            "HTTPS_PROXY")  # fmt: skip
-SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL|COOKIE|HEADER|_proxy|_URL|_URI", re.I)
-NOT_SECRET = ("TOKENIZERS_PARALLELISM",)
+PREFIXES = (*variables.LIBRARIES, *variables.TRACKERS)
+ADDRESS = re.compile(r"_proxy|_URL|_URI", re.I)  # it may hold a password
 JUDGES = {
     name for provider in PROVIDERS.values() for name in (*provider.keys, *provider.addresses)
 } | {"DASHSCOPE_HTTP_BASE_URL"}
@@ -101,12 +98,13 @@ def has_token(env: Mapping[str, str]) -> bool:
 
 
 def _is_secret(name: str) -> bool:
-    return name not in NOT_SECRET and (name in JUDGES or bool(SECRET.search(name)))
+    return name in JUDGES or variables.is_secret(name) or bool(ADDRESS.search(name))
 
 
 def _wanted(name: str) -> bool:
     names = (*engine_environment.VERL, *engine_environment.PRIVATE, *OURS, *JUDGES)
-    return (name in names or name.startswith(PREFIXES)) and not name.startswith("RAY_")
+    named = name in names or name.upper() in variables.PROXIES
+    return (named or name.startswith(PREFIXES)) and not name.startswith("RAY_")
 
 
 def shown(env: Mapping[str, str]) -> dict[str, str]:

@@ -18,7 +18,8 @@ from typing import Any
 
 from verlaunch import __version__
 from verlaunch.errors import UserError
-from verlaunch.machine.scrub import Scrub, environment
+from verlaunch.machine import variables
+from verlaunch.machine.scrub import Scrub
 from verlaunch.tools.doctor.checks import CHECKS
 from verlaunch.tools.doctor.line import Line
 from verlaunch.tools.doctor.machine import driver, system
@@ -77,7 +78,7 @@ def report(lines: Sequence[Line], patient: Patient, command: str, scrub: Scrub) 
             "checks": [_check(line) for line in lines],
             "machine": _machine(patient),
             "versions": versions(),
-            "environment": environment(os.environ),
+            "environment": variables.shown(os.environ),
         }
     )
 
