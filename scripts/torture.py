@@ -31,7 +31,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from verlaunch.machine import leftovers, processes
 from verlaunch.record import checkpoints
-from verlaunch.record.channel import METRICS, ROWS, Tail
+from verlaunch.record.channel import EVENTS, METRICS, ROWS, Tail
 
 # A batch smaller than the demo's 100 rows, so that their order matters.
 SIZES = ["--batch_size", "32", "--mini_batch_size", "16"]
@@ -73,7 +73,7 @@ class Attempt:
     def __init__(self, folder: Path, steps: int) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        self.events = Tail(folder / "logs" / "events.jsonl", from_end=True)
+        self.events = Tail(folder / EVENTS, from_end=True)
         self.began = time.monotonic()
         with (folder / "screen.txt").open("a") as out:
             self.launcher = subprocess.Popen(
@@ -168,7 +168,7 @@ def steps_of(path: Path) -> list[int]:
 
 def phase_of(folder: Path) -> str:
     """Where the run is now; the phases before the first rollout are all the start."""
-    told = [line["phase"] for line in lines_of(folder / "logs" / "events.jsonl") if "phase" in line]
+    told = [line["phase"] for line in lines_of(folder / EVENTS) if "phase" in line]
     return told[-1] if told and told[-1] in PHASES else "start"
 
 

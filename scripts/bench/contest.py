@@ -19,12 +19,12 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any, TypeVar
 
 import psutil
 
+from verlaunch.machine import packages
 from verlaunch.text import GIB
 
 SAMPLE_S = 0.1
@@ -60,15 +60,9 @@ def _gpus() -> str:
     return f"{len(cards)} x {cards[0]}" if cards else "no GPU"
 
 
-def versions(*packages: str) -> dict[str, str]:
+def versions(*names: str) -> dict[str, str]:
     """Of those that are installed here."""
-    found = {"python": platform.python_version()}
-    for package in packages:
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
+    return {"python": platform.python_version(), **packages.versions(names)}
 
 
 def median(values: Sequence[float]) -> float:

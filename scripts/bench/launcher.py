@@ -25,6 +25,8 @@ from typing import Any
 
 from contest import Cell, Table, in_turn, machine, median, versions, write_json
 
+from verlaunch.record.channel import EVENTS
+
 ROOT = Path(__file__).resolve().parents[2]
 LAUNCHER = ("-m", "verlaunch")
 EMPTY, TORCH = "empty", "torch"
@@ -94,7 +96,7 @@ def demo(steps: int) -> Table:
             if code:
                 log.seek(0)
                 raise SystemExit(f"the demo ended with {code}: {log.read()[-2000:]}")
-        lines = (out / "logs" / "events.jsonl").read_text().splitlines()
+        lines = (out / EVENTS).read_text().splitlines()
     marks = phases(began, [json.loads(line) for line in lines])
     return Table(("phase", "s", "from the start"), spans(marks))
 

@@ -36,6 +36,7 @@ sys.path.insert(0, str(ROOT))  # run as a script, from any folder
 
 from verlaunch.machine import processes  # noqa: E402
 from verlaunch.plan.memory.parts import Phase  # noqa: E402
+from verlaunch.record.channel import EVENTS, METRICS  # noqa: E402
 
 EVERY_S = 0.25
 DEMO_VOCABULARY = 260
@@ -301,7 +302,7 @@ def lines(file: Path) -> list[dict[str, Any]]:
 def reported(folder: Path) -> dict[str, float]:
     """verl's own figures of memory, the most over the steps."""
     found: dict[str, float] = {}
-    for line in lines(folder / "metrics.jsonl"):
+    for line in lines(folder / METRICS):
         for name, value in line.items():
             if "memory" in name and isinstance(value, (int, float)):
                 found[name] = max(found.get(name, 0.0), value)
@@ -315,7 +316,7 @@ def result_of(
     def bytes_of(sample: Sample) -> int:
         return max(sample.cards, default=0) if args.hardware == "gpu" else sum(sample.pss.values())
 
-    events = lines(out / "logs" / "events.jsonl")
+    events = lines(out / EVENTS)
     peak = max(samples, key=bytes_of)
     worst = max(phases, key=lambda phase: phase.bytes)
     return Result(

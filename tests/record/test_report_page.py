@@ -182,7 +182,7 @@ def test_what_a_user_typed_as_a_secret_is_not_on_the_page(tmp_path: Path) -> Non
     page = page_of(folder)
     assert not any(secret in page for secret in ("hf_abc", "me:pw7", "me:pw8", "wk_1"))
     shown = {one["key"]: one["here"] for one in data_of(page)["settings"]}
-    assert shown["ray_kwargs.ray_init.runtime_env.env_vars.WANDB_API_KEY"] == "(hidden)"
+    assert shown["ray_kwargs.ray_init.runtime_env.env_vars.WANDB_API_KEY"] == "***"
     assert shown["prompt_key"] == "question"
 
 

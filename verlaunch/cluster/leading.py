@@ -22,7 +22,7 @@ from verlaunch.cluster.place import Place
 from verlaunch.config.tree import Config
 from verlaunch.machine import variables
 from verlaunch.machine.hardware import Machine
-from verlaunch.record.channel import Tail
+from verlaunch.record.channel import EVENTS, Tail
 from verlaunch.text import capital
 
 
@@ -59,7 +59,7 @@ class Leading:
             "gpus": gpus,
             "object_store_bytes": object_store_bytes,
         }
-        self.events = Tail(self.folder / "logs" / "events.jsonl", from_end=True)
+        self.events = Tail(self.folder / EVENTS, from_end=True)
 
     def environment(self) -> dict[str, str]:
         return {tokens.VARIABLE: self.leader.token}

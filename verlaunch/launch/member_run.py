@@ -22,7 +22,7 @@ from verlaunch.launch import folder as folders
 from verlaunch.launch.run import stop_signals
 from verlaunch.machine import run_guarded
 from verlaunch.machine.processes import by_signal
-from verlaunch.record.channel import Tail
+from verlaunch.record.channel import EVENTS, Tail
 
 NODE = (sys.executable, "-m", "verlaunch.engine.processes.node")
 CONCLUSION_S = 20.0  # for node 0 to say how the run ended, when our part has ended before
@@ -38,7 +38,7 @@ def work(joined: Joined, start: dict[str, Any], folder: Path) -> None:
         facts = folder / "logs" / "start.json"
         facts.write_text(json.dumps({**start["ray"], "record": str(folder)}))
         env = _open(start["env"])
-        events = Tail(folder / "logs" / "events.jsonl", from_end=True)
+        events = Tail(folder / EVENTS, from_end=True)
         with run_guarded.run([*NODE, str(facts)], log, folder, env) as guardian:
             _watch(joined, guardian, asked)
             if guardian.poll() is not None and joined.code_of_run is None:

@@ -16,7 +16,7 @@ from verlaunch.launch.log import Errors, Log
 from verlaunch.launch.screen import Screen
 from verlaunch.machine import disk
 from verlaunch.machine.processes import by_signal
-from verlaunch.record.channel import FULL, Tail, heartbeat
+from verlaunch.record.channel import EVENTS, FULL, METRICS, Tail, heartbeat
 from verlaunch.text import duration
 
 KEPT = ("finished", "failed", "saved", "died")
@@ -47,8 +47,8 @@ class View:
         self.kills_before = kernel.kills()
         self.why = ""  # the run failed, in one sentence
         self.waits_for: Explanation | None = None  # of a run that hangs
-        self.events = Tail(record / "logs" / "events.jsonl", from_end=True)
-        self.metrics = Tail(record / "metrics.jsonl", from_end=True)
+        self.events = Tail(record / EVENTS, from_end=True)
+        self.metrics = Tail(record / METRICS, from_end=True)
         self.phase = "starting"
         self.training = False
         self.heard = 0  # events so far

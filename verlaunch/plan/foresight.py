@@ -10,13 +10,12 @@ import os
 import shlex
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TypeVar
 
 from rewards.spec import RewardSpec
 from verlaunch import paths
 from verlaunch.cluster import place, tokens
-from verlaunch.config.compose import fill
+from verlaunch.config.compose import fill, run_folder
 from verlaunch.config.derive import Facts, derive
 from verlaunch.config.tree import Config, get, ranks
 from verlaunch.errors import Finding, UserError, raise_all, stopping, warnings
@@ -75,9 +74,7 @@ class Foresight:
         self.command = command
         self.launch = config.launch
         self.inputs = Inputs(config)
-        self.folder = Path(self.launch["output_dir"]).expanduser().resolve()
-        if self.launch["run_name"]:
-            self.folder /= self.launch["run_name"]
+        self.folder = run_folder(config)
         self.trackers = trackers.chosen(config.verl["trainer"]["logger"])
         self.checkpoints = self.folder / "checkpoints"
         self.host = host.look()

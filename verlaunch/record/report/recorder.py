@@ -20,9 +20,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from verlaunch.machine import leftovers
-from verlaunch.record.channel import ALERTS, METRICS, Channel, Tail
+from verlaunch.record.channel import ALERTS, EVENTS, METRICS, Channel, Tail
 from verlaunch.record.report.csv_table import Table
-from verlaunch.record.report.history import EVENTS, History, Line, read_facts
+from verlaunch.record.report.history import History, Line, read_facts
 from verlaunch.record.report.series import Series
 from verlaunch.record.report.state import ENDED, begins
 from verlaunch.record.report.summary import summarize

