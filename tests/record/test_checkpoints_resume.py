@@ -8,7 +8,7 @@ from tests.record.test_checkpoints import WEIGHTS, flip_a_bit, saved
 from verlaunch.errors import UserError
 from verlaunch.machine import disk
 from verlaunch.record.checkpoints import MANIFEST, Resume, check_ranks, choose, remember
-from verlaunch.weights import fitting
+from verlaunch.weights.fitting import fitting
 
 FSDP2 = {
     "actor_rollout_ref.actor.strategy": "fsdp2",

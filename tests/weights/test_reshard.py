@@ -15,7 +15,7 @@ from torch.distributed.tensor import DTensor
 from tests.fsdp_ranks import train
 from verlaunch.errors import UserError
 from verlaunch.record.checkpoints import MANIFEST, examine, write_manifest
-from verlaunch.weights import fitting
+from verlaunch.weights.fitting import fitting
 from verlaunch.weights.reshard import CannotReshard, _span, reshard
 
 STEP = "global_step_2"

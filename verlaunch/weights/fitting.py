@@ -3,7 +3,7 @@
     fitting(checkpoint, ranks=2, checkpoints=Path("outputs/checkpoints"))
     ->  Checkpoint(path=.../checkpoints/resharded/global_step_4, ranks=2, ...)
 
-The cutting needs torch, so a child process does it (engine/reshard.py), before Ray starts. The copy
+The cutting needs torch, so a child process does it (reshard.py), before Ray starts. The copy
 goes when the run has saved a checkpoint of its own (retention.py).
 """
 

@@ -4,6 +4,5 @@ build      the page from a history and its summary
 facts      what ran, verdicts, alerts, judge, time, files     settings   what differs from verl
 charts     curves, thinned                                    samples    responses worth reading
 thin       long curves as short ones                          embed      text that stays text
-hidden     what nobody else should read
 page.html, page.css, script/*.js   what a browser does with it
 """
