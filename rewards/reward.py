@@ -8,7 +8,7 @@
 
 Every row has the same keys, all finite. A part that fails is one counted row that scores by the
 part's policy, never a dead run and never a silent 0. The same object scores in training (where
-responses arrive, or in the run's one reward actor) and in scripts/score.py.
+responses arrive, or in the run's one reward actor) and in ./train.sh score.
 """
 
 import asyncio

@@ -1,9 +1,10 @@
 """The papers tell the truth: their commands run, their tables and links and paths are right.
 
 Every command in a fenced bash block is run in a folder with a checkout's files: `./train.sh ...` as
-`verlaunch ... --dry_run`, scripts as they stand. Words in capitals get a value from
-`VALUES`, a judge is a server on loopback that speaks its provider's protocol, and files shown on
-the page are written first. What cannot be run cheaply stands in `ELSEWHERE`, with what runs it.
+`verlaunch ... --dry_run`, its other commands and scripts as they stand. Words in capitals get
+values from `VALUES`, a judge is a server on loopback that speaks its provider's protocol, and files
+shown on the page are written first. What cannot be run cheaply stands in `ELSEWHERE`, with what
+runs it.
 """
 
 import importlib.util
@@ -35,6 +36,7 @@ from tests.papers import (
     text_of,
 )
 from tests.wrong_inputs import type_here
+from verlaunch.cli import COMMANDS
 from verlaunch.config.flags import load_table
 
 SEVERAL = (
@@ -49,7 +51,7 @@ ELSEWHERE = {
     "./scripts/test.sh": ".ci/run",
     './scripts/test.sh -m "not e2e"': ".ci/run",
     "./scripts/test.sh tests/config/test_flags.py -x": ".ci/run",
-    ".venv/bin/python scripts/doctor.py": "tests/tools/test_doctor.py",  # a minute
+    "./train.sh doctor": "tests/tools/test_doctor.py",  # a minute
     ".venv/bin/python scripts/bench/memory.py --hardware gpu": "tests/scripts/test_bench_memory.py",
     "scripts/gpu_check.sh": "tests/e2e/test_gpu_check.py",  # needs a GPU; its CPU mode runs there
     "scripts/gpu_check.sh --hardware cpu": "tests/e2e/test_gpu_check.py",
@@ -59,7 +61,7 @@ ELSEWHERE = {
     ),
     "scripts/offline_bundle.sh install DIR": "tests/scripts/test_offline_bundle.py",
     "scripts/lock.sh": "locks/cpu.txt",  # made by it; needs a package index
-    ".venv/bin/python scripts/convert_reward_model.py STARLING starling --tokenizer LLAMA_2_CHAT": (
+    "./train.sh convert STARLING starling --tokenizer LLAMA_2_CHAT": (
         "tests/rewards/test_reward_starling.py"
     ),
 }
@@ -90,12 +92,14 @@ def to_run(command: str) -> tuple[dict[str, str], list[str]]:
         name, _, given[name] = words.pop(0).partition("=")
     program, *rest = words
     if program in ("./train.sh", ".venv/bin/verlaunch"):
+        if rest and rest[0] in {command.name for command in COMMANDS if command.module}:
+            # The programs of the page's own data do no harm, also where they cannot be isolated.
+            trusted = ["--allow_unsafe_code"] if rest[0] == "score" else []
+            return given, [sys.executable, "-m", "verlaunch", *rest, *trusted]
         look = [] if ACTIONS & set(rest) else ["--dry_run"]
         return given, ["verlaunch", *rest, *look, "--hardware", "cpu"]
     if program == ".venv/bin/python":
-        # The programs of the page's own data do no harm, also where they cannot be isolated.
-        trusted = ["--allow_unsafe_code"] if "scripts/score.py" in rest else []
-        return given, [sys.executable, *rest, *trusted]
+        return given, [sys.executable, *rest]
     raise AssertionError(f"{command}: not known how to run it cheaply; see ELSEWHERE")
 
 

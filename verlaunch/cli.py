@@ -1,25 +1,50 @@
-"""`verlaunch`, what ./train.sh execs: flags -> configuration -> plan -> run.
+"""`verlaunch`, what ./train.sh execs: a command of the table, or a run.
 
-    verlaunch --data data/sample_math.json --lr 1e-5
+    verlaunch --data data/sample_math.json --lr 1e-5     flags -> configuration -> plan -> run
+    verlaunch score --data data/sample_math.json         a word of COMMANDS, and that module's main
 
 Every stage takes the plain result of the one before it. A user's mistake ends here, as one message
 and exit code 2 (and as JSON for --dry_run json); so does a disk that is full or may not be written.
+Everything is imported by whom it serves, so that --help answers at once, and the doctor where
+little is installed.
 """
 
 import errno
+import importlib
 import io
 import os
+import re
 import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
 
-from verlaunch.cluster import schedulers
-from verlaunch.config.flags import Request, load_table, parse
 from verlaunch.errors import UserError
+from verlaunch.paths import as_typed, start_command
+from verlaunch.tools.door import exit_code
 
+if TYPE_CHECKING:
+    from verlaunch.config.flags import Request
+
+
+class Command(NamedTuple):
+    name: str  # the first word typed
+    module: str  # whose main(words) returns the exit code
+    about: str  # after "./train.sh NAME" in --help
+
+
+COMMANDS = (
+    Command("train", "", "the same as no command"),
+    Command("data", "verlaunch.tools.data.command", "read, check and split data as a run would"),
+    Command("doctor", "verlaunch.tools.doctor.command", "try what a run needs of this machine"),
+    Command("score", "verlaunch.tools.score.command", "try a reward on known answers"),
+    Command("report", "verlaunch.tools.report.command", "make a run's curves and report anew"),
+    Command("export", "verlaunch.tools.export.command", "make Hugging Face folders of a run"),
+    Command("chat", "verlaunch.tools.chat.command", "talk to a run's model, before and after"),
+    Command("convert", "verlaunch.tools.convert.command", "make Starling-RM-7B a reward model"),
+)
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
-
 SHOWN = 12  # problems: a folder of bad files has one each
 
 
@@ -27,6 +52,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # prompts in a terminal that lacks their letters
     words = sys.argv[1:] if argv is None else list(argv)
+    command = next((one for one in COMMANDS if words[:1] == [one.name]), None)
+    if command and command.module:
+        return exit_code(lambda: _other(command, words[1:]))
+    return _train(words[1:] if command else words)
+
+
+def _other(command: Command, words: list[str]) -> int:
+    try:
+        module = importlib.import_module(command.module)
+    except ImportError as error:  # in an environment that is not whole
+        again = "Make the environment anew: rm -r .venv && ./train.sh --help"
+        print(f"error: {error}. {as_typed(again)}", file=sys.stderr)
+        return 1
+    return module.main(words)
+
+
+def _train(words: list[str]) -> int:
     try:
         return _main(words)
     except UserError as error:
@@ -53,19 +95,31 @@ def _wants_json(words: Sequence[str]) -> bool:
 
 def _told(problems: Sequence[str], words: Sequence[str]) -> int:
     if _wants_json(words):
-        from verlaunch.paths import start_command
         from verlaunch.plan.document import failed
 
         print(failed(problems, [start_command(), *words]))
     for problem in problems[:SHOWN]:
-        print(f"error: {problem}", file=sys.stderr)
+        print(f"error: {as_typed(problem)}", file=sys.stderr)
     if more := len(problems[SHOWN:]):
         print(f"error: and {more} more. --dry_run json has them all.", file=sys.stderr)
     return 2
 
 
+def _refuse_unknown(word: str, flags: Sequence[str]) -> None:
+    """Raises UserError for the first word where it looks like one of COMMANDS, and is none."""
+    from verlaunch.config.values import closest
+
+    meant = closest(word, [command.name for command in COMMANDS])
+    if meant and re.fullmatch(r"[a-z]+", word) and word not in flags:
+        raise UserError(f"{word} is not a command.{meant} ./train.sh --help lists them.")
+
+
 def _main(words: list[str]) -> int:
+    from verlaunch.cluster import schedulers
+    from verlaunch.config.flags import load_table, parse
+
     table = load_table()
+    _refuse_unknown("".join(words[:1]), [flag.name for flag in table])
     request = parse(words, os.environ, table)
     if request.action == "version":
         from verlaunch import __version__
@@ -75,7 +129,7 @@ def _main(words: list[str]) -> int:
     if request.action == "help":
         from verlaunch.config.help import help_text
 
-        print(help_text(table))
+        print(as_typed(help_text(table, {command.name: command.about for command in COMMANDS})))
         return 0
     env, notes = schedulers.mapped(os.environ, words)
     for name in os.environ.keys() - env.keys():
@@ -83,7 +137,7 @@ def _main(words: list[str]) -> int:
     return _start(parse(words, env, table), words, notes)
 
 
-def _start(request: Request, words: list[str], notes: tuple[str, ...]) -> int:
+def _start(request: "Request", words: list[str], notes: tuple[str, ...]) -> int:
     # Hydra and pyarrow take most of a second, which --help need not wait for.
     from verlaunch.config.compose import compose
     from verlaunch.inputs.choice import tell_demo, with_demo
@@ -91,7 +145,6 @@ def _start(request: Request, words: list[str], notes: tuple[str, ...]) -> int:
     from verlaunch.launch.member import Member
     from verlaunch.launch.start import Start
     from verlaunch.machine import hardware
-    from verlaunch.paths import start_command
 
     seen = hardware.look()
     profile = "gpu" if seen.gpus else "cpu"

@@ -3,12 +3,10 @@
 Every stage raises `UserError` for what the user can mend; the launcher prints the text and exits
 with 2. Anything else is a fault of ours (or of the engine) and keeps its traceback in the log.
 
-    raise UserError("data/train.json not found. Make one: scripts/prepare_data.py --help")
+    raise UserError("data/train.json not found. Make one: ./train.sh data --help")
 """
 
-import os
-import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 
@@ -21,22 +19,6 @@ class UserError(Exception):
 
     def __reduce__(self) -> tuple:
         return type(self), self.problems
-
-
-def exit_code(command: Callable[[], int], interrupted: str = "Stopped.") -> int:
-    """Of a script: what `command` returns; 2 for a user's mistake, told; 130 for Ctrl-C."""
-    try:
-        return command()
-    except UserError as error:
-        for problem in error.problems:
-            print(f"error: {problem}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(f"\n{interrupted}", file=sys.stderr)
-        return 130
-    except BrokenPipeError:  # scripts/score.py | head
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
 
 
 def raise_all(problems: Sequence[str]) -> None:

@@ -62,6 +62,16 @@ def start_command() -> str:
     return os.environ.get("VERLAUNCH_START", "verlaunch")
 
 
+def as_typed(text: str) -> str:
+    """A text of ours for who reads it here: `./train.sh` in it becomes what starts us.
+
+    as_typed("Try: ./train.sh score")   ->  "Try: verlaunch score", from a wheel
+    """
+    start = Path(start_command())
+    is_here = start.is_absolute() and start.parent == Path.cwd()
+    return text.replace("./train.sh", f"./{start.name}" if is_here else start_command())
+
+
 def verl_configs() -> Path:
     """verl's Hydra folder, found without importing verl (that import takes seconds)."""
     spec = importlib.util.find_spec("verl")

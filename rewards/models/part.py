@@ -88,7 +88,7 @@ class ModelPart(Part):
         if good < bad:
             notes.append(
                 f"reward model: the bad answer scored higher ({bad:.4g}) than the good one "
-                f"({good:.4g}). Look at its scores on your data: scripts/score.py"
+                f"({good:.4g}). Look at its scores on your data: ./train.sh score"
             )
         return notes
 

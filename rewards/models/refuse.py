@@ -77,7 +77,7 @@ def _check_architecture(
     if architecture == "LLMForSequenceRegression":
         raise CannotStart(
             f"{folder} is Starling as it was published, for no library. Convert it once: "
-            f"scripts/convert_reward_model.py {folder} OUT --tokenizer LLAMA_2_CHAT_FOLDER, and "
+            f"./train.sh convert {folder} OUT --tokenizer LLAMA_2_CHAT_FOLDER, and "
             "give OUT."
         )
     if architecture.endswith(("ForCausalLM", "ForConditionalGeneration", "LMHeadModel")):

@@ -188,7 +188,8 @@ def test_names_and_variables_are_used_once() -> None:
 
 
 def test_help_fits_80_columns_and_names_every_flag() -> None:
-    text = help_text(TABLE)
+    text = help_text(TABLE, {"score": "try a reward"})
+    assert "\n  ./train.sh score             try a reward\n" in text
     assert max(map(len, text.splitlines())) <= 80
     assert [flag.name for flag in TABLE if f"--{flag.name}" not in text] == []
 
@@ -214,7 +215,7 @@ def test_flags_and_help_import_nothing_heavy() -> None:
     code = (
         "import sys; from verlaunch.config.help import help_text;"
         "from verlaunch.config.flags import load_table;"
-        "help_text(load_table());"
+        "help_text(load_table(), {});"
         "print(sorted({'torch', 'verl', 'hydra', 'omegaconf', 'ray'} & set(sys.modules)))"
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -4,6 +4,7 @@ Each flag, key, file, number and choice of those commands loses a letter, or get
 once. Left out: words that may be anything, such as the name of a run.
 """
 
+import re
 import shlex
 from itertools import pairwise
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from tests.papers import KEYS, READMES, VALUES, commands, judged, make_checkout
 from tests.wrong_inputs import Place, Row
+from verlaunch.cli import COMMANDS
 
 FREE = {"--run_name", "--rm_model", "--prompt", "--rm_base_url", "--rm_url"}
 
@@ -28,8 +30,8 @@ def misspelt(word: str) -> str:
 def typos() -> dict[str, list[str]]:
     """A misspelt word -> the command with it; each word of the page once."""
     found: dict[str, list[str]] = {}
-    starts = [line for line in commands(READMES[0]) if line.startswith("./train.sh ")]
-    for line in starts:
+    starts = re.compile(rf"\./train\.sh (?!({'|'.join(command.name for command in COMMANDS)}) )")
+    for line in filter(starts.match, commands(READMES[0])):
         words = shlex.split(line, comments=True)[1:]
         for at, (before, word) in enumerate(pairwise(["", *words])):
             wrong = misspelt(VALUES.get(word, word))

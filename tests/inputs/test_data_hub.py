@@ -52,10 +52,9 @@ def test_hub_loader_streams_a_repository_folder(tmp_path: Path) -> None:
 def test_hub_out_of_reach_is_one_message(
     tmp_path: Path, environment: dict[str, str], says: str
 ) -> None:
-    script = Path(__file__).resolve().parents[2] / "scripts" / "prepare_data.py"
     clean = {key: value for key, value in os.environ.items() if "proxy" not in key.lower()}
     done = subprocess.run(
-        [sys.executable, str(script), "--data", "some-org/some-data"],
+        [sys.executable, "-m", "verlaunch", "data", "--data", "some-org/some-data"],
         env={**clean, "VERLAUNCH_CACHE": str(tmp_path), "HF_HOME": str(tmp_path), **environment},
         capture_output=True, text=True, timeout=60,
     )  # fmt: skip

@@ -148,9 +148,9 @@ def test_damaged_cache_is_made_again(tmp_path: Path) -> None:
 
 
 def test_two_processes_may_prepare_the_same_data_at_once(tmp_path: Path) -> None:
-    script, data = ROOT / "scripts" / "prepare_data.py", ROOT / "data" / "sample_math.json"
+    data = ROOT / "data" / "sample_math.json"
     env = {"VERLAUNCH_CACHE": str(tmp_path), "PATH": "/usr/bin:/bin"}
-    command = [sys.executable, str(script), "--data", str(data)]
+    command = [sys.executable, "-m", "verlaunch", "data", "--data", str(data)]
     both = [subprocess.Popen(command, env=env, stdout=subprocess.PIPE) for _ in range(2)]
     assert [(one.communicate()[0] != b"", one.returncode) for one in both] == [(True, 0)] * 2
     (folder,) = (tmp_path / "data").iterdir()
@@ -255,7 +255,7 @@ def test_quick_look_finds_all_faults_without_a_tokenizer(tmp_path: Path) -> None
 
 
 def test_script_prints_counts_and_a_prompt(tmp_path: Path, base_model: str) -> None:
-    command = [sys.executable, str(ROOT / "scripts" / "prepare_data.py"), "--model", base_model]
+    command = [sys.executable, "-m", "verlaunch", "data", "--model", base_model]
     data = ["--data", str(ROOT / "data" / "sample_math.json"), "--out", str(tmp_path / "out")]
     env = {"VERLAUNCH_CACHE": str(tmp_path / "cache"), "PATH": "/usr/bin:/bin"}
     done = subprocess.run([*command, *data], capture_output=True, text=True, env=env)

@@ -13,12 +13,11 @@ from verlaunch.record.report import write
 from verlaunch.record.report.atomic import replacing
 from verlaunch.record.report.csv_table import CSV
 
-ROOT = Path(__file__).resolve().parents[2]
 MADE = (write.SUMMARY, CSV, write.PICTURE, write.PAGE)
 
 
 def report(*words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(ROOT / "scripts" / "report.py"), *words]
+    command = [sys.executable, "-m", "verlaunch", "report", *words]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 

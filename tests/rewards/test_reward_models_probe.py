@@ -140,7 +140,7 @@ def test_internlm2_needs_trust_and_is_read_at_its_own_token(tmp_path: Path) -> N
     [
         ("LlamaForCausalLM", {}, "writes text and scores none. Give a reward model"),
         ("GPT2LMHeadModel", {}, "writes text and scores none"),
-        ("LLMForSequenceRegression", {}, "Convert it once: scripts/convert_reward_model.py"),
+        ("LLMForSequenceRegression", {}, "Convert it once: ./train.sh convert"),
         ("Qwen2ForProcessRewardModel", {"auto_map": {}}, "scores every step"),
         ("BertForQuestionAnswering", {}, "not a reward model that can be run here"),
         ("URMForX", {"auto_map": {"AutoModel": "x.Y"}}, "add --rm_trust_remote_code"),

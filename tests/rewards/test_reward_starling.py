@@ -125,7 +125,7 @@ def test_scores_are_the_published_ones_to_the_last_bit(
 
 def test_the_command_makes_a_folder_that_is_a_reward_model(tmp_path: Path, llama2: Path) -> None:
     source, out = published(tmp_path / "source"), tmp_path / "out"
-    command = [sys.executable, "scripts/convert_reward_model.py", str(source), str(out)]
+    command = [sys.executable, "-m", "verlaunch", "convert", str(source), str(out)]
     done = subprocess.run(
         [*command, "--tokenizer", str(llama2)], cwd=ROOT, capture_output=True, text=True
     )

@@ -24,7 +24,6 @@ from verlaunch.tools.chat.speaker import Answer, Conversation, Model, Sampling, 
 from verlaunch.tools.chat.talk import Quit, Talk
 from verlaunch.tools.export.pick import pick
 
-ROOT = Path(__file__).resolve().parents[2]
 SAMPLING = Sampling(0.0, 8, 1)
 
 
@@ -257,7 +256,7 @@ def test_a_conversation_in_a_terminal_shows_both_models_in_columns(
     """All of it for real: a checkpoint of two ranks, exported and loaded by vLLM on the CPU."""
     run = tmp_path / "outputs"
     save_run(run, tiny_qwen3, ranks=2, critic=False)
-    words = [sys.executable, str(ROOT / "scripts" / "chat.py"), str(run), "--max_tokens", "6"]
+    words = [sys.executable, "-m", "verlaunch", "chat", str(run), "--max_tokens", "6"]
     seen = in_a_terminal(words, "3+4=\n/reset\n/quit\n", columns=100)
     titles = next(line for line in seen.splitlines() if line.startswith("before  "))
     assert titles.index("│") == 49 and titles.endswith("│ after (step 7)")

@@ -26,6 +26,7 @@ from verlaunch.machine.host import Host
 from verlaunch.machine.nvidia import Card
 from verlaunch.machine.scrub import Scrub
 from verlaunch.machine.variables import is_secret, shown
+from verlaunch.paths import as_typed
 from verlaunch.text import GIB
 from verlaunch.tools.doctor import child, command, heavy, outside
 from verlaunch.tools.doctor.checks import CHECKS
@@ -38,8 +39,7 @@ from verlaunch.tools.doctor.remedies import KNOWN, remedies
 from verlaunch.tools.doctor.show import WIDTH, summary, wrapped
 from verlaunch.tools.doctor.versions import look_at_versions
 
-ROOT = Path(__file__).resolve().parents[2]
-SCRIPT = [sys.executable, str(ROOT / "scripts" / "doctor.py")]
+SCRIPT = [sys.executable, "-m", "verlaunch", "doctor"]
 FINE = Host(
     shm_bytes=8 * GIB, open_files=65_536, processes=None, free_memory_gib=30.0, loopback=True
 )
@@ -567,7 +567,7 @@ def test_neither_file_nor_screen_of_a_real_run_holds_a_secret(
 
 def test_help_states_every_check_and_its_limit(capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main(["--help"]) == 0
-    assert capsys.readouterr().out == HELP
+    assert capsys.readouterr().out == as_typed(HELP)
     for check in CHECKS:
         assert re.search(rf"^  {check.name} +{check.limit_s:.0f} s  ", HELP, re.M)
     for flag in OWN:
@@ -580,7 +580,7 @@ def test_help_states_every_check_and_its_limit(capsys: pytest.CaptureFixture[str
         (["--onyl", "disk"], "--onyl is not a flag. Did you mean --only?"),
         (["--only", "dsik"], "Did you mean disk?"),
         (["--only"], "--only needs a value: --only CHECK[,CHECK]."),
-        (["--dry_run"], "--dry_run belongs to ./train.sh"),
+        (["--dry_run"], "--dry_run belongs to training"),
         (["--output", "/proc/nowhere/d.json"], "Name another file: --output /tmp/doctor.json"),
         (["--hardware", "tpu"], "--hardware tpu: takes one of cpu, gpu"),
     ],

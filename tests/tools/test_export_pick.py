@@ -190,7 +190,7 @@ def test_choosing_costs_no_torch(run: Path) -> None:
 
 def test_the_script_says_how_it_is_used() -> None:
     done = subprocess.run(
-        [sys.executable, str(ROOT / "scripts" / "export.py"), "--help"],
+        [sys.executable, "-m", "verlaunch", "export", "--help"],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert "--step N|best|last" in done.stdout and "Exit code" in done.stdout

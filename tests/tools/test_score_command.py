@@ -1,4 +1,4 @@
-"""scripts/score.py as a person runs it: words in, one screen and three files out, an exit code."""
+"""./train.sh score as a person runs it: words in, one screen and three files out, an exit code."""
 
 import json
 import subprocess
@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from verlaunch.config.flags import load_table
+from verlaunch.paths import as_typed
 from verlaunch.tools.score.command import main
 from verlaunch.tools.score.flags import HELP, OWN
 
-ROOT = Path(__file__).resolve().parents[2]
-SCRIPT = [sys.executable, str(ROOT / "scripts" / "score.py")]
+SCRIPT = [sys.executable, "-m", "verlaunch", "score"]
 
 
 @pytest.fixture(autouse=True)
@@ -134,7 +134,7 @@ def test_data_of_several_kinds_has_a_verdict_each(capsys: pytest.CaptureFixture[
         (["--reward_fn", "none.py:score"], "none.py not found"),
         (["--reward_fn", "broken.py:score"], "broken.py:1: ZeroDivisionError"),
         (["--data", "data.jsonl"], "no rule for data_source 'math_reasonin'"),
-        (["--print_config"], "--print_config belongs to ./train.sh"),
+        (["--print_config"], "--print_config belongs to training"),
         (["--out", "data.jsonl"], "data.jsonl cannot be written (File exists)"),
         (["trainer.total_epoch=3"], "trainer.total_epoch"),
     ],
@@ -158,7 +158,7 @@ def test_dry_run_says_how_much_and_writes_nothing(capsys: pytest.CaptureFixture[
 
 def test_help_names_every_flag_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
-    assert capsys.readouterr().out == HELP
+    assert capsys.readouterr().out == as_typed(HELP)
     assert all(f"  --{flag.name} {flag.metavar}" in HELP for flag in OWN)
     assert max(map(len, HELP.splitlines())) <= 90
     assert {flag.name for flag in OWN}.isdisjoint(flag.name for flag in load_table())

@@ -1,4 +1,4 @@
-"""scripts/score.py with what costs: judges on loopback, tiny reward models, and a mix of all."""
+"""./train.sh score with what costs: judges on loopback, tiny reward models, and a mix of all."""
 
 import json
 from collections.abc import Iterator

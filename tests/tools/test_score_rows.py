@@ -1,4 +1,4 @@
-"""Which rows scripts/score.py takes, and which answers it makes of them."""
+"""Which rows ./train.sh score takes, and which answers it makes of them."""
 
 import json
 from pathlib import Path

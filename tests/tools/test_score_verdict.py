@@ -1,4 +1,4 @@
-"""What scripts/score.py says of rewards, good and bad, and of responses; with real rewards."""
+"""What ./train.sh score says of rewards, good and bad, and of responses; with real rewards."""
 
 import asyncio
 import math

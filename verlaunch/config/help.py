@@ -8,7 +8,7 @@ so that --help answers at once; what a recipe sets is in the recipe's own header
 """
 
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -20,7 +20,7 @@ from verlaunch.paths import CONFIGS
 
 WIDTH, COLUMN = 80, 31
 USAGE = """\
-Usage: ./train.sh [--flag value ...] [verl.key=value ...]
+Usage: ./train.sh [COMMAND] [--flag value ...] [verl.key=value ...]
 
 Trains a language model with PPO. Without flags it trains what fits this
 machine: Qwen2.5-0.5B on a GPU, a tiny demo model on the CPU.
@@ -101,10 +101,11 @@ def _groups(table: Sequence[Flag]) -> Iterator[tuple[str, list[Flag]]]:
         yield name, list(flags)
 
 
-def help_text(table: Sequence[Flag]) -> str:
-    """The page of --help, at most 80 columns wide."""
+def help_text(table: Sequence[Flag], commands: Mapping[str, str]) -> str:
+    """The page of --help, at most 80 columns wide. commands: name -> what it does."""
     words = default_words(table)
-    lines = [USAGE.rstrip()]
+    lines = [USAGE.rstrip(), "", "Commands, each with a --help of its own"]
+    lines += [f"  ./train.sh {name:<{COLUMN - 13}}{about}" for name, about in commands.items()]
     for name, flags in _groups(table):
         lines += ["", name]
         lines += [line for flag in flags for line in _rows(flag, words[flag.name])]

@@ -2,7 +2,7 @@
 
     platform_name()   ->  "cpu"
 
-verl hides what goes wrong with a plugin (verl/__init__.py:68-72), so scripts/doctor.py asks.
+verl hides what goes wrong with a plugin (verl/__init__.py:68-72), so ./train.sh doctor asks.
 Nothing of ours is imported here, which would register the platform before verl is asked.
 """
 

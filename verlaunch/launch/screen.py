@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import TextIO
 
+from verlaunch.paths import as_typed
 from verlaunch.record.report.names import Metrics, by_name, only_validates, validation_score, value
 from verlaunch.text import duration
 
@@ -85,7 +86,7 @@ class Screen:
 
     def say(self, text: str = "") -> None:
         """A line that stays."""
-        self._write((ERASE if self._line else "") + text + "\n")
+        self._write((ERASE if self._line else "") + as_typed(text) + "\n")
         self._line = ""
 
     def phase(self, name: str, step: int | None = None, total_steps: int | None = None) -> None:

@@ -22,7 +22,7 @@ from verlaunch.text import duration
 KEPT = ("finished", "failed", "saved", "died")
 SHOWN = 300  # characters of an error
 REMEMBERED = 5000  # lines of log, for the reason of a failure
-UNKNOWN = "This failure is not in docs/failures.md. scripts/doctor.py checks the installation."
+UNKNOWN = "This failure is not in docs/failures.md. ./train.sh doctor checks the installation."
 
 
 class View:

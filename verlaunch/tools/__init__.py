@@ -1,1 +1,1 @@
-"""Beside training: try the machine, score, export, talk. Each folder is one command."""
+"""Beside training: each folder is one command of cli.py, each command.py its door."""

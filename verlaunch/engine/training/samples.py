@@ -6,7 +6,7 @@
 
 A row is named by `extra_info.index`, its number in the prepared data or the user's own. From
 rows.jsonl it can be told that no row was skipped or came twice, however often a run was killed.
-scripts/score.py reads train.jsonl as it is. Lines are only ever appended.
+./train.sh score reads train.jsonl as it is. Lines are only ever appended.
 """
 
 from collections.abc import Sequence

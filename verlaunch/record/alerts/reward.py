@@ -56,7 +56,7 @@ def _why_zero(series: Series) -> str:
     if answered is not None and answered <= HARDLY:
         return (f"an answer was found in {answered:.0%} of responses. Ask in the prompts for the "
                 "form that the rule reads, or choose another one with --reward_rules.")  # fmt: skip
-    return ("no response is right. Look at samples/, and let scripts/score.py show whether the "
+    return ("no response is right. Look at samples/, and let ./train.sh score show whether the "
             "reward gives reference answers a score (a rule goes by data_source); if it does, the "
             "task is too hard for this model.")  # fmt: skip
 
@@ -77,7 +77,7 @@ def reward_constant(series: Series) -> Sign | None:
         return None
     since = series.begin(REWARD, count)
     text = (f"reward is {value:.4g} for every response since step {since}, so the advantages carry "
-            "no signal: let scripts/score.py show whether the reward tells good answers from junk; "
+            "no signal: let ./train.sh score show whether the reward tells good answers from junk; "
             "a higher --temperature makes responses differ.")  # fmt: skip
     return Sign("constant", text, value)
 

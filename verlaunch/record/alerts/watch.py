@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from verlaunch.paths import as_typed
 from verlaunch.record.alerts import critic, policy, responses, reward
 from verlaunch.record.alerts.series import REWARD, Series
 from verlaunch.record.alerts.sign import Sign
@@ -87,4 +88,5 @@ class Alerts:
 
 
 def _alert(step: int, name: str, sign: Sign) -> Alert:
-    return Alert(step, name, sign.sentence, sign.value if math.isfinite(sign.value) else None)
+    value = sign.value if math.isfinite(sign.value) else None
+    return Alert(step, name, as_typed(sign.sentence), value)

@@ -19,7 +19,7 @@ ADVICE = {
     ("reward_mean", "flat"): "no clear change yet: give it more --steps, a higher --lr, or prompts "
     "that are sometimes answered well and sometimes not",
     ("reward_mean", "falls"): "the policy gets worse: lower --lr, and read samples with "
-    "scripts/score.py to see what the reward likes",
+    "./train.sh score to see what the reward likes",
     ("validation_score", "rises"): "it answers the validation prompts better",
     ("validation_score", "flat"): "no better than before on the validation prompts: more "
     "--steps, or more varied --data",

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from verlaunch.paths import as_typed
 from verlaunch.record.report.advice import ADVICE, TOO_HIGH
 from verlaunch.record.report.names import Metric
 
@@ -52,7 +53,7 @@ def _direction(change: float, enough: float) -> str:
 
 
 def _said(metric: Metric, word: Word, what: str, kind: str) -> Verdict:
-    return Verdict(word, f"{what}: {ADVICE[metric.name, kind]}.")
+    return Verdict(word, as_typed(f"{what}: {ADVICE[metric.name, kind]}."))
 
 
 def _trend(metric: Metric, values: Sequence[float]) -> Verdict | None:

@@ -1,4 +1,4 @@
-"""scripts/chat.py: from the words typed to a conversation with a run's policy, before and after.
+"""./train.sh chat: from the words typed to a conversation with a run's policy, before and after.
 
     main(["outputs", "--prompt", "3+4="])
 
@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from verlaunch.errors import UserError, exit_code
+from verlaunch.errors import UserError
 from verlaunch.inputs import models
 from verlaunch.machine import hardware
 from verlaunch.record.asked import Messages
@@ -22,6 +22,7 @@ from verlaunch.tools.chat.flags import parse, prompts
 from verlaunch.tools.chat.speaker import Model, Sampling, Speaker
 from verlaunch.tools.chat.talk import Quit, Talk, ask_all, told
 from verlaunch.tools.chat.voices import Voice
+from verlaunch.tools.door import exit_code
 from verlaunch.tools.export.pick import check_run
 
 WINDOW = 4096  # tokens; a longer conversation than in training is fine where the model takes it

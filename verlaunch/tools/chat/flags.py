@@ -1,4 +1,4 @@
-"""The words of scripts/chat.py, and the prompts that they name.
+"""The words of ./train.sh chat, and the prompts that they name.
 
     args = parse(["outputs", "--prompts", "questions.txt"])
     prompts(args)      ->  [[{"role": "user", "content": "3+4="}], ...]
@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from verlaunch.errors import UserError
+from verlaunch.paths import as_typed
 from verlaunch.record.asked import Messages, messages_of
 
 ABOUT = "Talks to a run's policy through vLLM: before and after training, side by side."
@@ -22,8 +23,9 @@ Two columns in a terminal of 80 characters or more, else one answer after the ot
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        description=ABOUT, epilog=MORE, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+        prog=as_typed("./train.sh chat"), description=ABOUT, epilog=MORE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
     parser.add_argument("run", metavar="RUN", type=Path, help="a run's folder")
     parser.add_argument("--step", metavar="N|best|last|final",
                         help="which checkpoint speaks after training (default: last)")  # fmt: skip

@@ -1,6 +1,6 @@
 """The file for a bug report: what was found, the machine and its settings, and no secrets.
 
-    write(Path("doctor.json"), report(lines, patient, "scripts/doctor.py --quick", scrub))
+    write(Path("doctor.json"), report(lines, patient, "./train.sh doctor --quick", scrub))
 
 Left out on purpose: anything that is not shown to be harmless; see scrub.py.
 """

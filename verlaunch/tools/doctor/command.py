@@ -1,4 +1,4 @@
-"""scripts/doctor.py: from the words typed to one line per check, a file, and an exit code.
+"""./train.sh doctor: from the words typed to one line per check, a file, and an exit code.
 
 main(["--quick"])    # 0: nothing is BAD
 
@@ -17,11 +17,11 @@ from pathlib import Path
 from verlaunch.config.compose import compose, run_folder
 from verlaunch.config.flags import Request
 from verlaunch.engine.environment import for_run
-from verlaunch.errors import UserError, exit_code
+from verlaunch.errors import UserError
 from verlaunch.inputs.choice import with_demo
 from verlaunch.machine import hardware, host
 from verlaunch.machine.scrub import Scrub
-from verlaunch.paths import cache_dir, temp_dir
+from verlaunch.paths import as_typed, cache_dir, temp_dir
 from verlaunch.tools.doctor import attach
 from verlaunch.tools.doctor.checks import CHECKS, Check
 from verlaunch.tools.doctor.flags import HELP, OUTPUT, parse
@@ -29,6 +29,7 @@ from verlaunch.tools.doctor.line import BAD, Line
 from verlaunch.tools.doctor.patient import Patient, Say
 from verlaunch.tools.doctor.remedies import BUG
 from verlaunch.tools.doctor.show import Screen, summary
+from verlaunch.tools.door import exit_code
 
 
 def _patient(request: Request) -> Patient:
@@ -85,7 +86,7 @@ def _run(request: Request, words: Sequence[str]) -> int:
         screen.begin(check)
         lines.append(examine(check, patient, lambda what: screen.doing(scrub(what))))
         screen.end(_shown(lines[-1], scrub))
-    command = shlex.join(["scripts/doctor.py", *words])
+    command = f"{as_typed('./train.sh doctor')} {shlex.join(words)}".strip()
     attach.write(file, attach.report(lines, patient, command, scrub))
     screen.say(f"{summary(lines)} For a bug report: {file}")
     return int(any(line.verdict == BAD for line in lines))
@@ -93,14 +94,14 @@ def _run(request: Request, words: Sequence[str]) -> int:
 
 def _shown(line: Line, scrub: Scrub) -> Line:
     """Screens are copied into bug reports as files are."""
-    remedies = tuple(map(scrub, line.remedies))
+    remedies = tuple(scrub(as_typed(remedy)) for remedy in line.remedies)
     return replace(line, seen=scrub(line.seen), remedies=remedies)
 
 
 def _main(words: Sequence[str]) -> int:
     request = parse(words, os.environ)
     if request.action == "help":
-        print(HELP, end="")
+        print(as_typed(HELP), end="")
         return 0
     return _run(request, words)
 

@@ -1,4 +1,4 @@
-"""The words of scripts/doctor.py: its own three flags beside all those of ./train.sh.
+"""The words of ./train.sh doctor: its own three flags beside all those of training.
 
     parse(["--quick", "--output_dir", "/data/run"], {})   # Request with quick and output_dir
 
@@ -20,17 +20,17 @@ _ROWS = "\n".join(
     for check in CHECKS
 )
 HELP = f"""\
-Usage: scripts/doctor.py [--quick] [--only CHECK[,CHECK]] [--output FILE]
-                         [the flags of ./train.sh ...]
+Usage: ./train.sh doctor [--quick] [--only CHECK[,CHECK]] [--output FILE]
+                         [the flags of training ...]
 
 Tries on this machine what a plan can't: does torch load, do ranks talk, does vLLM
 generate, does Ray start, is the disk fast, does the judge answer? One line each: ok,
 look (works, with something to know) or BAD, and what to type then. Takes a run's
 flags, so that model, judge, hardware and folders are the run's:
 
-  scripts/doctor.py
-  scripts/doctor.py --quick --output_dir /data/run
-  scripts/doctor.py --only judge --use_api_reward --rm_model qwen-plus
+  ./train.sh doctor
+  ./train.sh doctor --quick --output_dir /data/run
+  ./train.sh doctor --only judge --use_api_reward --rm_model qwen-plus
 
 Each check and the most it may take (* left out by --quick):
 
@@ -56,5 +56,5 @@ def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Request:
     """Raises UserError with every problem."""
     request = parse_all(argv, environ, (*load_table(), *OWN))
     if request.action in ELSEWHERE:
-        raise UserError(f"--{request.action} belongs to ./train.sh; leave it out here.")
+        raise UserError(f"--{request.action} belongs to training; leave it out here.")
     return request

@@ -1,4 +1,4 @@
-"""scripts/export.py: from the words typed to folders that transformers and vLLM load.
+"""./train.sh export: from the words typed to folders that transformers and vLLM load.
 
     main(["outputs", "--step", "best"])   # 0: outputs/exported/step_40/{actor,critic} are there
 
@@ -10,8 +10,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from verlaunch.errors import UserError, exit_code
+from verlaunch.errors import UserError
+from verlaunch.paths import as_typed
 from verlaunch.text import plural
+from verlaunch.tools.door import exit_code
 from verlaunch.tools.export import room
 from verlaunch.tools.export.pick import EXPORTED, LAST, pick
 from verlaunch.tools.export.write import Order, write
@@ -30,8 +32,9 @@ Exit code: 0, 1 when the proof fails, 2 for a mistake in the command.
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        description=ABOUT, epilog=MORE, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+        prog=as_typed("./train.sh export"), description=ABOUT, epilog=MORE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
     parser.add_argument("run", metavar="RUN", type=Path, help="a run's folder, or a checkpoint's")
     parser.add_argument(
         "out", metavar="OUT", type=Path, nargs="?",

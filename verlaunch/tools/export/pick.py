@@ -90,7 +90,9 @@ def _of_run(run: Path, step: str) -> Checkpoint:
         _last(folder)  # with none at all, that is what to say
         return _best(folder)
     if not step.isascii() or not step.isdigit():
-        raise UserError(f"--step {step}: takes a step's number, last or best; chat.py final too.")
+        raise UserError(
+            f"--step {step}: takes a step's number, last or best; chat takes final too."
+        )
     _last(folder)
     return _numbered(folder, int(step))
 

@@ -1,4 +1,4 @@
-"""scripts/score.py: from the words typed to one screen about the run's reward, and an exit code.
+"""./train.sh score: from the words typed to one screen about the run's reward, and an exit code.
 
     main(["--data", "my.json", "--rows", "20"])   # 0: the reward tells good answers from junk
 
@@ -18,9 +18,11 @@ from rewards.part import CannotStart
 from rewards.reward import Reward
 from verlaunch.config.compose import compose, run_folder
 from verlaunch.config.tree import Config
-from verlaunch.errors import UserError, exit_code, raise_all
+from verlaunch.errors import UserError, raise_all
 from verlaunch.machine import hardware
+from verlaunch.paths import as_typed
 from verlaunch.text import plural
+from verlaunch.tools.door import exit_code
 from verlaunch.tools.score.bill import bill
 from verlaunch.tools.score.flags import HELP, ROWS, parse
 from verlaunch.tools.score.measure import Scored, at_once, score_all
@@ -63,7 +65,7 @@ async def _measure(work: Work) -> tuple[Reward, list[Scored]]:
     reward, recorders = recorded(work.spec)
     try:
         for note in await reward.start(work.references):
-            print(textwrap.fill(f"note: {note}", WIDTH, subsequent_indent="  "))
+            print(textwrap.fill(as_typed(f"note: {note}"), WIDTH, subsequent_indent="  "))
         return reward, await score_all(reward, recorders, work.answers, at_once(work.spec))
     finally:
         await reward.close()
@@ -116,7 +118,7 @@ def _score(asked: Asked, work: Work) -> int:
 def _main(words: Sequence[str]) -> int:
     read = _read(words)
     if read is None:
-        print(HELP, end="")
+        print(as_typed(HELP), end="")
         return 0
     config, asked = read
     work = prepare(config, asked)

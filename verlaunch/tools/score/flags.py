@@ -1,4 +1,4 @@
-"""The words of scripts/score.py: its own four flags beside all those of ./train.sh.
+"""The words of ./train.sh score: its own four flags beside all those of training.
 
     parse(["--rows", "20", "--lr", "1e-5"], {})   # Request with rows 20 and lr 1e-5
 
@@ -14,16 +14,16 @@ from verlaunch.errors import UserError
 
 ROWS = 50
 HELP = f"""\
-Usage: scripts/score.py [--responses FILE] [--rows N] [--out FOLDER] [--json FILE]
-                        [the flags of ./train.sh ...]
+Usage: ./train.sh score [--responses FILE] [--rows N] [--out FOLDER] [--json FILE]
+                        [the flags of training ...]
 
 Tries a run's reward on known answers, without training: the reference answers of
 its data should score high, empty and junk answers lowest. With --responses it
 scores those as well, and says why they score low. Takes the run's own flags:
 
-  scripts/score.py --data my.json --reward_fn my_reward.py:compute_score
-  scripts/score.py --responses outputs/samples --rows 200
-  scripts/score.py --use_api_reward --rm_model qwen-plus --rows 5
+  ./train.sh score --data my.json --reward_fn my_reward.py:compute_score
+  ./train.sh score --responses outputs/samples --rows 200
+  ./train.sh score --use_api_reward --rm_model qwen-plus --rows 5
 
 Rules and judges need neither a GPU nor Ray; a reward model is loaded in this
 process. A judge's calls cost what they cost in a run: --dry_run counts them.
@@ -61,5 +61,5 @@ def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Request:
     """Raises UserError with every problem."""
     request = parse_all(argv, environ, (*load_table(), *OWN))
     if request.action in ELSEWHERE:
-        raise UserError(f"--{request.action} belongs to ./train.sh; leave it out here.")
+        raise UserError(f"--{request.action} belongs to training; leave it out here.")
     return request

@@ -1,25 +1,25 @@
-#!/usr/bin/env python3
-"""Prepares data by hand: reads, checks, measures, splits, and says what was kept and why not.
+"""./train.sh data: reads, checks, measures and splits data, and says what was left out and why.
 
-    scripts/prepare_data.py --data data/sample_math.json --model Qwen/Qwen2.5-0.5B --out prepared
+    main(["--data", "data/sample_math.json", "--model", "Qwen/Qwen2.5-0.5B", "--out", "prepared"])
 
-`./train.sh` does the same by itself; this is for looking before a run, or for verl's own trainer.
+A run does the same by itself; this is for looking before one, or for verl's own trainer.
 """
 
 import argparse
 import shutil
-import sys
+from collections.abc import Sequence
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from verlaunch.errors import UserError
 from verlaunch.inputs.data import Prepared, Settings, prepare, sources
-from verlaunch.paths import cache_dir
+from verlaunch.paths import as_typed, cache_dir
+from verlaunch.tools.door import exit_code
+
+ABOUT = "Prepares data by hand: reads, checks, measures, splits, and says what was kept."
 
 
-def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+def arguments(words: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog=as_typed("./train.sh data"), description=ABOUT)
     parser.add_argument("--data", required=True, help="files, folders, globs or hub ids")
     parser.add_argument("--val_data", help="the same for validation; default: held out of --data")
     parser.add_argument("--model", help="folder or hub id whose tokenizer measures the prompts")
@@ -30,7 +30,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--val_size", type=int, help="rows held out (default 5 %%, at most 256)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, help="folder that gets train.parquet and val.parquet")
-    return parser.parse_args()
+    return parser.parse_args(words)
 
 
 def settings_of(args: argparse.Namespace) -> Settings:
@@ -64,18 +64,14 @@ def copy(prepared: Prepared, out: Path) -> None:
         raise UserError(f"--out {out} cannot be written: {error.strerror}.") from None
 
 
-def main() -> int:
-    args = arguments()
-    try:
-        prepared = prepare(settings_of(args), cache_dir())
-        show(prepared)
-        if args.out:
-            copy(prepared, args.out)
-    except UserError as error:
-        print("\n".join(error.problems), file=sys.stderr)
-        return 2
+def _prepare(words: Sequence[str]) -> int:
+    args = arguments(words)
+    prepared = prepare(settings_of(args), cache_dir())
+    show(prepared)
+    if args.out:
+        copy(prepared, args.out)
     return 0
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def main(words: Sequence[str]) -> int:
+    return exit_code(lambda: _prepare(words))

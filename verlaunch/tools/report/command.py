@@ -1,22 +1,23 @@
-#!/usr/bin/env python3
-"""Makes a run's summary, CSV, curves and report.html anew, from what the run has recorded.
+"""./train.sh report: makes a run's summary, CSV, curves and report.html anew from its record.
 
-    .venv/bin/python scripts/report.py outputs
+    main(["outputs"])   # 0, and the four files that it wrote are named
 
 The launcher does the same while a run goes on and at its end. This is for a run that was killed,
-one from another machine, or one that is still going on. See --help.
+one from another machine, or one that is still going on.
 """
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-from verlaunch.errors import UserError, exit_code
+from verlaunch.errors import UserError
+from verlaunch.paths import as_typed
 from verlaunch.record.channel import METRICS
 from verlaunch.record.report import csv_table, write
+from verlaunch.tools.door import exit_code
 
+ABOUT = "Makes a run's summary, CSV, curves and report.html anew, from what the run has recorded."
 MADE = (write.SUMMARY, csv_table.CSV, write.PICTURE, write.PAGE)
 
 
@@ -35,10 +36,10 @@ def _check(folder: Path) -> None:
     raise UserError(f"{folder} holds no run: there is no {METRICS} in it.{hint}")
 
 
-def _report() -> int:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+def _report(words: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog=as_typed("./train.sh report"), description=ABOUT)
     parser.add_argument("folder", type=Path, metavar="RUN_FOLDER", help="what --output_dir named")
-    folder = parser.parse_args().folder
+    folder = parser.parse_args(words).folder
     _check(folder)
     wrong = write.write(folder)
     print("\n".join(wrong), end="\n" if wrong else "", file=sys.stderr)
@@ -46,5 +47,5 @@ def _report() -> int:
     return 1 if wrong else 0
 
 
-if __name__ == "__main__":
-    sys.exit(exit_code(_report))
+def main(words: Sequence[str]) -> int:
+    return exit_code(lambda: _report(words))

@@ -1,0 +1,1 @@
+"""Reward models that --reward_model cannot take as they were published."""

@@ -1,0 +1,1 @@
+"""Data by hand, as a run would prepare it."""

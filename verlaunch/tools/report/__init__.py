@@ -1,0 +1,1 @@
+"""The report of a run by hand; record/report makes it."""
