@@ -69,5 +69,7 @@ def scene(config: Config, model: Model) -> Scene:
     return Scene(config, model, machine, HOST, run, 16, 1, 2**28, {}, SHAPE)
 
 
-def told(guard: ModuleType, scene: Scene) -> list[str]:
-    return [f"{'STOP' if f.stops else 'WARN'} {f.text}" for f in guard.check(scene)]
+def told(guards: ModuleType | tuple[ModuleType, ...], scene: Scene) -> list[str]:
+    asked = guards if isinstance(guards, tuple) else (guards,)
+    found = [finding for guard in asked for finding in guard.check(scene)]
+    return [f"{'STOP' if f.stops else 'WARN'} {f.text}" for f in found]

@@ -29,6 +29,8 @@ def raise_all(problems: Sequence[str]) -> None:
 
 @dataclass(frozen=True)
 class Finding:
+    """What a check has seen: a complete sentence or more, with the way out."""
+
     text: str
     stops: bool = True  # False: the run may start, and the plan shows it as a warning
 

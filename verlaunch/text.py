@@ -36,6 +36,11 @@ def lasting(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{max(1, seconds):.0f} s"
 
 
+def gib(size: float) -> str:
+    """Bytes of memory, as nvidia-smi and free count them."""
+    return f"{size / GIB:.1f} GiB"
+
+
 def row(label: str, value: str) -> str:
     """A label and its text, wrapped beside the label."""
     first, rest = f"  {label:<{LABEL}} ", " " * (LABEL + 3)

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from verlaunch.config.batch import problems
 from verlaunch.config.compose import compose, fill
 from verlaunch.config.derive import Facts, derive
 from verlaunch.config.flags import parse
 from verlaunch.config.tree import Config, get, ranks
+from verlaunch.plan.guards.batch_sizes import refused
 from verlaunch.plan.sizes import batch_of
 
 ACTOR = "actor_rollout_ref.actor"
@@ -76,7 +76,7 @@ def test_ranks_on_the_cpu_share_its_memory() -> None:
 def test_little_data_makes_a_small_batch_that_the_ranks_share() -> None:
     verl = filled("--n_gpus", "4", about=facts(rows=30))
     assert get(verl, "data.train_batch_size") == 28
-    assert not problems(batch_of(verl), 30)
+    assert not refused(batch_of(verl), 30)
 
 
 def test_rows_that_are_not_counted_yet_do_not_shrink_the_batch() -> None:
@@ -91,7 +91,7 @@ def test_one_micro_batch_given_turns_packing_off_and_fills_the_others() -> None:
         assert get(verl, key) == 4
         assert all(get(verl, other) for other in MICRO_KEYS)
         assert get(verl, "critic.use_dynamic_bsz") is False
-        assert not problems(batch_of(verl), 4096)
+        assert not refused(batch_of(verl), 4096)
 
 
 def test_kl_goes_into_the_reward_unless_it_is_zero_or_a_loss() -> None:
@@ -141,7 +141,7 @@ def test_numbers_of_ours_are_accepted_by_our_own_checks(
     config = fill(config, given)
     verl = fill(config, derive(config.verl, facts(hardware, rows))).verl
     assert ranks(verl) == world
-    assert not problems(batch_of(verl), rows)
+    assert not refused(batch_of(verl), rows)
 
 
 @pytest.mark.parametrize("steps", [1, 3, 10, 29, 60, 200, 1000])

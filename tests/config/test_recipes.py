@@ -3,11 +3,13 @@
 import functools
 import re
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.guard_scenes import scene
 from verlaunch.cli import main
 from verlaunch.config.compose import compose, fill
 from verlaunch.config.derive import Facts, derive
@@ -19,8 +21,7 @@ from verlaunch.errors import UserError
 from verlaunch.inputs.choice import DEMO, Inputs, tell_demo, with_demo
 from verlaunch.inputs.models import Model
 from verlaunch.paths import CONFIGS
-from verlaunch.plan.guards.fits import early_problems
-from verlaunch.plan.plan import make_plan
+from verlaunch.plan import guards
 from verlaunch.plan.reward.spec import reward_spec
 
 ACTOR = "actor_rollout_ref.actor"
@@ -155,12 +156,11 @@ def test_a_cpu_variant_is_the_same_algorithm_in_another_size(name: str) -> None:
 
 @pytest.mark.parametrize("hardware", ["cpu", "gpu"])
 @pytest.mark.parametrize("name", known_recipes())
-def test_every_recipe_plans_without_problems(name: str, hardware: str) -> None:
+def test_every_recipe_is_found_without_fault(name: str, hardware: str) -> None:
     config = filled(made("--recipe", name, "--hardware", hardware))
-    facts = Facts(hardware, 8, 80.0, 100, 151936, "model", "run", "checkpoints")
-    model = DEMO if Inputs(config).is_demo else QWEN
-    plan = make_plan(config, model, facts, (), 1 if hardware == "gpu" else 0, "outputs")
-    assert (early_problems(config), plan.problems) == ([], ())
+    seen = replace(scene(config, DEMO if Inputs(config).is_demo else QWEN), rows=100)
+    found = guards.findings(guards.TYPED, config) + guards.findings(guards.NUMBERS, seen)
+    assert found == []
 
 
 @pytest.mark.parametrize("name", NUMBERS)

@@ -7,9 +7,9 @@ import pytest
 from tests.guard_scenes import DEMO, config_of, scene, scene_of, told
 from verlaunch.config import keys, recipes
 from verlaunch.config.compose import defaults, fill
-from verlaunch.plan.guards import fsdp, vllm
-from verlaunch.plan.guards.limits import limits
+from verlaunch.plan.guards import fsdp, limits, named_files, schedule, vllm
 
+SETTINGS = (limits, named_files, fsdp, schedule, vllm)
 A, R, M = "actor_rollout_ref.actor", "actor_rollout_ref.rollout", "actor_rollout_ref.model"
 
 # What is typed, and how the sentence begins or what it holds.
@@ -67,7 +67,7 @@ STOPPED = [
 
 @pytest.mark.parametrize(("typed", "says"), STOPPED, ids=[typed for typed, _ in STOPPED])
 def test_a_value_that_the_run_could_not_use_stops_with_one_sentence(typed: str, says: str) -> None:
-    found = told(fsdp, scene_of(DEMO, *typed.split()))
+    found = told(SETTINGS, scene_of(DEMO, *typed.split()))
     assert len(found) == 1
     assert found[0].startswith("STOP")
     assert says in found[0]
@@ -86,7 +86,7 @@ def test_a_value_that_the_run_could_not_use_stops_with_one_sentence(typed: str, 
     ],
 )
 def test_what_works_and_is_hardly_meant_is_a_warning(typed: str, says: str) -> None:
-    found = told(fsdp, scene_of(DEMO, *typed.split()))
+    found = told(SETTINGS, scene_of(DEMO, *typed.split()))
     assert len(found) == 1
     assert found[0].startswith("WARN")
     assert says in found[0]
@@ -94,13 +94,13 @@ def test_what_works_and_is_hardly_meant_is_a_warning(typed: str, says: str) -> N
 
 @pytest.mark.parametrize("hardware", ["cpu", "gpu"])
 def test_the_defaults_are_told_nothing(hardware: str) -> None:
-    assert told(fsdp, scene_of(DEMO, hardware=hardware)) == []
+    assert told(SETTINGS, scene_of(DEMO, hardware=hardware)) == []
 
 
 @pytest.mark.parametrize("recipe", recipes.known_recipes())
 def test_no_recipe_is_told_anything(recipe: str) -> None:
     hardware = "cpu" if recipe.startswith("cpu_") else "gpu"
-    found = told(fsdp, scene_of(DEMO, "--recipe", recipe, hardware=hardware))
+    found = told(SETTINGS, scene_of(DEMO, "--recipe", recipe, hardware=hardware))
     assert [text for text in found if text.startswith("STOP")] == []
 
 
@@ -111,12 +111,12 @@ def test_no_recipe_is_told_anything(recipe: str) -> None:
      f"{R}.engine_kwargs.vllm.kv_cache_dtype=fp8", f"{R}.data_parallel_size=2"],
 )  # fmt: skip
 def test_what_works_on_gpus_is_let_through(typed: str) -> None:
-    assert told(fsdp, scene_of(DEMO, "--n_gpus", "4", typed, hardware="gpu")) == []
+    assert told(SETTINGS, scene_of(DEMO, "--n_gpus", "4", typed, hardware="gpu")) == []
 
 
 def test_sharding_and_sequence_ranks_must_divide_the_ranks() -> None:
     typed = (f"{A}.fsdp_config.fsdp_size=3", "critic.ulysses_sequence_parallel_size=3")
-    found = told(fsdp, scene_of(DEMO, "--n_gpus", "4", *typed, hardware="gpu"))
+    found = told(SETTINGS, scene_of(DEMO, "--n_gpus", "4", *typed, hardware="gpu"))
     assert f"Use {A}.fsdp_config.fsdp_size=2 or 4." in found[0]
     assert "must divide the 4 ranks and the 4 attention heads" in found[1]
 
@@ -129,28 +129,28 @@ def test_sharding_and_sequence_ranks_must_divide_the_ranks() -> None:
      "data.gen_batch_size=1"],
 )  # fmt: skip
 def test_what_verl_takes_is_let_through(typed: str) -> None:
-    assert told(fsdp, scene_of(DEMO, *typed.split())) == []
+    assert told(SETTINGS, scene_of(DEMO, *typed.split())) == []
 
 
 def test_a_class_is_looked_for_in_its_file(tmp_path: Path) -> None:
     file = tmp_path / "mine.py"
     file.write_text("class Rows:\n    pass\n")
     typed = [f"data.custom_cls.path={file}", "data.custom_cls.name=Row"]
-    (found,) = told(fsdp, scene_of(DEMO, *typed))
+    (found,) = told(SETTINGS, scene_of(DEMO, *typed))
     assert "has Rows. Did you mean Rows?" in found
     typed[1] = "data.custom_cls.name=Rows"
-    assert told(fsdp, scene_of(DEMO, *typed)) == []
+    assert told(SETTINGS, scene_of(DEMO, *typed)) == []
 
 
 def test_a_key_that_follows_another_is_told_once() -> None:
     config = fill(config_of((), "cpu"), {f"{A}.clip_ratio": 1.5})
-    (found,) = told(fsdp, scene(config, DEMO))
+    (found,) = told(SETTINGS, scene(config, DEMO))
     assert "clip_ratio=1.5" in found
 
 
 def test_every_key_with_a_limit_is_verls() -> None:
     tree = defaults()
-    assert [key for key in limits() if keys.unknown(key, tree)] == []
+    assert [key for key in limits.limits() if keys.unknown(key, tree)] == []
 
 
 def test_vllms_arguments_are_read_from_its_source() -> None:

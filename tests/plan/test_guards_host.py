@@ -34,7 +34,7 @@ def test_this_machine_is_read_as_it_is() -> None:
 
 
 def test_the_limit_of_open_files_is_what_ray_raises_it_to() -> None:
-    ask = "from verlaunch.plan.guards import host; print(host.look().open_files)"
+    ask = "from verlaunch.machine import host; print(host.look().open_files)"
     command = f"ulimit -Sn 200; ulimit -Hn 300; exec {shlex.quote(sys.executable)} -c '{ask}'"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "300"

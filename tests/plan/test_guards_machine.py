@@ -33,6 +33,7 @@ from verlaunch.plan.guards import (
     versions,
 )
 from verlaunch.plan.guards.scene import Scene
+from verlaunch.plan.memory import expected as memory
 from verlaunch.plan.memory.estimate import Disk, Estimate, Part, Phase
 from verlaunch.text import GIB
 
@@ -75,8 +76,15 @@ def scene(
         ray_gpus=config.verl["trainer"]["n_gpus_per_node"],
         object_store_bytes=200 * 2**20,
         env=env or {},
-        estimate=estimate,
+        memory=known(estimate, there),
     )
+
+
+def known(estimate: Estimate | None, cards: tuple[Gpu, ...]) -> memory.Memory | None:
+    room = memory.Room.of(
+        Machine(8, 32.0, cards), "gpu" if cards else "cpu", Path("/out/run"), None
+    )
+    return memory.Memory(room, estimate) if estimate else None
 
 
 def expected(gpu: int = 0, main: int = 0, shared: int = 0, checkpoint: int = 0) -> Estimate:
@@ -102,10 +110,9 @@ def test_a_good_machine_is_told_nothing() -> None:
         assert [f for f in found if "Packages" not in f.text and "packages" not in f.text] == []
 
 
-def test_a_guard_that_fails_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guards, "GUARDS", (shm,))
+def test_a_guard_that_fails_is_a_warning() -> None:
     broken: Any = replace(scene(), object_store_bytes=None)
-    (finding,) = guards.findings(broken)
+    (finding,) = guards.findings([shm], broken)
     assert not finding.stops and finding.text.startswith("Could not check shm (TypeError")
 
 
@@ -189,7 +196,9 @@ def test_memory_that_others_hold_stops_when_an_update_would_not_fit() -> None:
     finding = only(busy, where)
     assert finding.stops and "this run takes up to 60.0 GiB of it" in finding.text
     assert "cannot be seen from here" in finding.text
-    assert not only(busy, replace(where, estimate=expected(gpu=30 * GIB))).stops
+    assert not only(
+        busy, replace(where, memory=known(expected(gpu=30 * GIB), where.machine.gpus))
+    ).stops
 
 
 def test_memory_of_an_earlier_attempt_of_the_same_run_does_not_count(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from itertools import pairwise
-from typing import Any
 
 import pytest
 import torch
@@ -12,16 +11,16 @@ from torch.autograd.graph import saved_tensors_hooks
 from verlaunch.config.compose import compose, fill
 from verlaunch.config.derive import Facts, derive
 from verlaunch.config.flags import parse
-from verlaunch.errors import stopping, warnings
+from verlaunch.errors import Finding, stopping, warnings
+from verlaunch.plan.guards.memory_needed import of_memory
 from verlaunch.plan.memory.activations import LOGIT, saved
 from verlaunch.plan.memory.estimate import Estimate, Part, Phase, estimate
+from verlaunch.plan.memory.expected import Memory, Room
 from verlaunch.plan.memory.gpu import PHASES
 from verlaunch.plan.memory.host import pinned
-from verlaunch.plan.memory.parts import Disk
 from verlaunch.plan.memory.roles import actor_of, adapter, critic_of
 from verlaunch.plan.memory.shape import Linear, Shape
 from verlaunch.plan.memory.use import Use
-from verlaunch.plan.memory.verdict import problems
 from verlaunch.plan.memory.vllm import token_bytes
 from verlaunch.text import GIB
 
@@ -325,21 +324,26 @@ def test_on_the_cpu_there_are_no_phases_of_a_card() -> None:
 
 # ---- the verdict ---------------------------------------------------------------------------------
 
-PLENTY: dict[str, Any] = {"host_bytes": 2**42, "shm_free": 2**40, "disk_free": 2**45}
+PLENTY = 2**42
+
+
+def needed(found: Estimate, use: Use, card: int, host: int = PLENTY) -> list[Finding]:
+    """What is told where there is so much of a card and of main memory."""
+    return list(of_memory(Memory(Room(card, host, 2**45, 2**40), found, use)))
 
 
 def test_what_fits_has_no_problems(use) -> None:
-    assert problems(seven(use), use, CARD, **PLENTY) == []
+    assert needed(seven(use), use, CARD) == []
 
 
 def test_a_card_that_is_too_small_names_phase_amounts_and_what_does() -> None:
     use = use_of(memory_gib=24)
     found = estimate(HALF, None, use, 24 * GIB)
-    (told,) = warnings(problems(found, use, 24 * GIB, **PLENTY))  # short by a few percent
+    (told,) = warnings(needed(found, use, 24 * GIB))  # short by a few percent
     assert told.startswith("The GPU memory may be too small: generation needs about ")
     assert " of 24.0 GiB (KV cache " in told
     assert "--gpu_memory_utilization 0.45" in told
-    (told,) = stopping(problems(estimate(HALF, None, use, 18 * GIB), use, 18 * GIB, **PLENTY))
+    (told,) = stopping(needed(estimate(HALF, None, use, 18 * GIB), use, 18 * GIB))
     assert told.startswith("The GPU memory is too small: ")
 
 
@@ -349,7 +353,7 @@ def test_logits_that_are_held_by_parts_are_not_counted_against_a_run() -> None:
              "--max_prompt_length", "2048", "--max_response_length", "8192"]  # fmt: skip
     for typed, stops in ((words, 1), ([*words, key], 0)):
         use = use_of(*typed, shape=SEVEN, memory_gib=80)
-        found = problems(estimate(SEVEN, None, use, CARD), use, CARD, **PLENTY)
+        found = needed(estimate(SEVEN, None, use, CARD), use, CARD)
         assert (len(found), len(stopping(found))) == (1, stops)
 
 
@@ -360,7 +364,7 @@ def test_every_setting_that_is_named_makes_the_run_fit(card: int, words: list[st
     shape = HALF if card == 24 else SEVEN
     use = use_of(*words, shape=shape, memory_gib=card)
     found = estimate(shape, None, use, card * GIB)
-    (told,) = (one.text for one in problems(found, use, card * GIB, **PLENTY))
+    (told,) = (one.text for one in needed(found, use, card * GIB))
     named = told.split("Use ")[1].rstrip(".").split(" or ")
     for typed in named:
         flags = typed.removesuffix(" (where there are as many)").split()
@@ -376,20 +380,20 @@ def _joined(words: list[str], flags: list[str]) -> list[str]:
 
 def test_where_no_single_setting_does_the_closest_is_named() -> None:
     use = use_of(shape=SEVEN, memory_gib=24)
-    (told,) = stopping(problems(seven(use, 24 * GIB), use, 24 * GIB, **PLENTY))[:1]
+    (told,) = stopping(needed(seven(use, 24 * GIB), use, 24 * GIB))[:1]
     assert "No single setting is enough; " in told
     assert "comes closest" in told
 
 
 def test_a_cache_without_room_for_one_sequence_is_told(use) -> None:
     tight = replace(use, utilization=0.2)
-    told = stopping(problems(seven(tight), tight, CARD, **PLENTY))
+    told = stopping(needed(seven(tight), tight, CARD))
     assert told == []  # within what the estimate may be wrong by
-    (near,) = warnings(problems(seven(tight), tight, CARD, **PLENTY))
+    (near,) = warnings(needed(seven(tight), tight, CARD))
     assert near.startswith("--gpu_memory_utilization 0.2 leaves vLLM room for 0 tokens")
     assert "Use --gpu_memory_utilization 0.25" in near
     tight = replace(use, utilization=0.1)
-    (far,) = stopping(problems(seven(tight), tight, CARD, **PLENTY))
+    (far,) = stopping(needed(seven(tight), tight, CARD))
     assert far.startswith("--gpu_memory_utilization 0.1 leaves vLLM room for 0 tokens")
 
 
@@ -398,7 +402,7 @@ def test_main_memory_stops_far_above_all_of_it_and_warns_near_it(use) -> None:
     need = found.host_peak.bytes
 
     def said(host: int) -> tuple[list[str], list[str]]:
-        found_here = problems(found, use, CARD, host, None, None)
+        found_here = needed(found, use, CARD, host)
         return stopping(found_here), warnings(found_here)
 
     assert said(2 * need) == ([], [])
@@ -411,27 +415,6 @@ def test_main_memory_stops_far_above_all_of_it_and_warns_near_it(use) -> None:
     stops, warns = said(int(need * 0.8))
     assert stops[0].startswith("The main memory is too small: start needs about ")
     assert "--lora_rank 32" in stops[0]
-
-
-def test_a_disk_stops_where_one_checkpoint_does_not_fit_and_warns_where_all_do_not(use) -> None:
-    found = replace(seven(use), disk=Disk(10 * 10**9, 4, 10**9))
-    (stop,) = problems(found, use, CARD, 2**42, None, 9 * 10**9)
-    assert stop.stops
-    assert stop.text == (
-        "A checkpoint takes 10.0 GB, and the disk has 9.0 GB free. Name a larger disk: "
-        "--output_dir /some/disk."
-    )
-    (warn,) = problems(found, use, CARD, 2**42, None, 20 * 10**9)
-    assert not warn.stops
-    assert "takes 41.0 GB" in warn.text
-    assert "--keep 2" in warn.text
-
-
-def test_little_shared_memory_is_a_warning_with_the_size_to_give(use) -> None:
-    found = replace(seven(use), shm=3 * 10**9)
-    (told,) = problems(found, use, CARD, 2**42, 64 * 10**6, None)
-    assert not told.stops
-    assert "--shm-size=4g" in told.text
 
 
 def test_parts_add_up() -> None:

@@ -174,6 +174,6 @@ def test_a_model_with_code_of_its_own_is_refused_in_one_sentence(cache) -> None:
 
 
 def test_the_launchers_side_needs_no_torch() -> None:
-    code = "import sys, verlaunch.plan.memory.verdict; print('torch' in sys.modules)"
+    code = "import sys, verlaunch.plan.guards.memory_needed; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

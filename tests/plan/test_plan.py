@@ -7,17 +7,18 @@ from typing import Any
 import pytest
 
 from rewards.spec import ModelSpec, PartSpec, RewardSpec
+from tests.guard_scenes import scene
 from verlaunch.config.compose import compose, fill
 from verlaunch.config.derive import Facts, derive
 from verlaunch.config.flags import parse
 from verlaunch.config.tree import Config, uses_critic, uses_reference
-from verlaunch.errors import Finding
 from verlaunch.inputs.models import Model
 from verlaunch.machine.hardware import Gpu, Machine
-from verlaunch.plan.guards.fits import early_problems
+from verlaunch.plan import guards
 from verlaunch.plan.memory.estimate import Disk, Estimate, Part, Phase
 from verlaunch.plan.memory.expected import Memory, Room
 from verlaunch.plan.memory.rows import rows
+from verlaunch.plan.memory.use import Use
 from verlaunch.plan.plan import Plan, differing, make_plan
 from verlaunch.plan.roles import in_one_line, roles
 from verlaunch.plan.sizes import processes, steps_of
@@ -44,6 +45,22 @@ def planned(
     config = fill(config, derive(config.verl, facts))
     data = (("data", f"{rows} training prompts"),)
     return make_plan(config, model, facts, data, gpus, "/out")
+
+
+def refused(
+    *argv: str, hardware: str = "cpu", gpus: int = 0, rows: int = 4096, model: Model = MODEL
+) -> list[str]:
+    """What the guards say of the numbers."""
+    config, _ = filled(*argv, hardware=hardware, rows=rows)
+    machine = Machine(2, 24.0, (Gpu("NVIDIA Test", 80.0),) * gpus)
+    found = guards.findings(
+        guards.NUMBERS, replace(scene(config, model), machine=machine, rows=rows)
+    )
+    return [finding.text for finding in found]
+
+
+def early(config: Config) -> list[str]:
+    return [finding.text for finding in guards.findings(guards.TYPED, config)]
 
 
 def test_the_text_says_what_will_run() -> None:
@@ -77,8 +94,8 @@ def test_steps_count_the_validations_and_checkpoints_of_the_last_step() -> None:
 
 
 def test_a_plan_without_problems_has_none() -> None:
-    assert planned().problems == ()
-    assert planned(hardware="gpu", gpus=1).problems == ()
+    assert refused() == []
+    assert refused(hardware="gpu", gpus=1) == []
 
 
 def test_ray_gets_the_logical_cpus_that_verl_waits_for() -> None:
@@ -110,53 +127,52 @@ def test_the_object_store_stays_within_a_fifth_of_the_memory() -> None:
     ],
 )
 def test_each_bad_size_is_one_problem_with_the_way_out(argv: tuple[str, ...], words: str) -> None:
-    (problem,) = planned(*argv).problems
+    (problem,) = refused(*argv)
     assert words in problem
 
 
 def test_several_problems_are_told_together() -> None:
-    plan = planned("--batch_size", "5000", "--tp_size", "3", "--max_response_length", "1600")
-    assert len(plan.problems) == 3
+    assert (
+        len(refused("--batch_size", "5000", "--tp_size", "3", "--max_response_length", "1600")) == 3
+    )
 
 
 def test_more_gpus_than_there_are_is_a_problem() -> None:
-    (problem,) = planned("--n_gpus", "8", hardware="gpu", gpus=2).problems
+    (problem,) = refused("--n_gpus", "8", hardware="gpu", gpus=2)
     assert "this machine shows 2 GPUs" in problem and "Use --n_gpus 2." in problem
-    (problem,) = planned(hardware="gpu", gpus=0).problems
+    (problem,) = refused(hardware="gpu", gpus=0)
     assert "--hardware cpu" in problem
 
 
 def test_a_reward_model_with_a_card_of_its_own_needs_one_more() -> None:
     words = ("--reward_model", "a/b", "--rm_gpus", "1")
-    plan = planned(*words, hardware="gpu", gpus=2)
-    assert (plan.problems, plan.ray_gpus) == ((), 2)
-    (problem,) = planned(*words, hardware="gpu", gpus=1).problems
+    assert refused(*words, hardware="gpu", gpus=2) == []
+    assert planned(*words, hardware="gpu", gpus=2).ray_gpus == 2
+    (problem,) = refused(*words, hardware="gpu", gpus=1)
     assert "--n_gpus 1 and --rm_gpus 1 add up, but" in problem and "Use --rm_gpus 0." in problem
-    (problem,) = planned(*words, "--n_gpus", "4", hardware="gpu", gpus=4).problems
+    (problem,) = refused(*words, "--n_gpus", "4", hardware="gpu", gpus=4)
     assert "Use --n_gpus 3." in problem
-    (problem,) = planned(*words, "--n_gpus", "8", hardware="gpu", gpus=2).problems
+    (problem,) = refused(*words, "--n_gpus", "8", hardware="gpu", gpus=2)
     assert problem.startswith("--n_gpus 8, but this machine shows 2 GPUs")
-    (problem,) = planned(*words).problems
+    (problem,) = refused(*words)
     assert problem == "--rm_gpus 1: on the CPU there are no GPUs. Leave it out."
-    (problem,) = planned(*words, "--rm_device", "cpu", hardware="gpu", gpus=2).problems
+    (problem,) = refused(*words, "--rm_device", "cpu", hardware="gpu", gpus=2)
     assert "--rm_gpus 1 and --rm_device cpu exclude each other." in problem
-    (problem,) = planned("--reward_model", "a/b", "--rm_device", "cuda").problems
+    (problem,) = refused("--reward_model", "a/b", "--rm_device", "cuda")
     assert "--rm_device cuda, but this machine shows no GPU" in problem
 
 
 def test_vllm_splits_attention_heads_evenly() -> None:
     fourteen = replace(MODEL, heads=14)
-    (problem,) = planned(
-        "--n_gpus", "4", "--tp_size", "4", hardware="gpu", gpus=4, model=fourteen
-    ).problems
+    (problem,) = refused("--n_gpus", "4", "--tp_size", "4", hardware="gpu", gpus=4, model=fourteen)
     assert "the 14 attention heads of tiny. Use --tp_size 1 or 2." in problem
 
 
 def test_heads_that_vllm_cannot_compute_on_the_cpu_are_refused_there_only() -> None:
     small = replace(MODEL, head_dim=16)
-    (problem,) = planned(model=small).problems
+    (problem,) = refused(model=small)
     assert "attention heads of 16; on the CPU vLLM takes 32, 64" in problem
-    assert planned(model=small, hardware="gpu", gpus=1).problems == ()
+    assert refused(model=small, hardware="gpu", gpus=1) == []
 
 
 @pytest.mark.parametrize("estimator", ["gae", "grpo", "rloo", "reinforce_plus_plus"])
@@ -198,13 +214,13 @@ def test_long_rows_are_wrapped_beside_their_label() -> None:
     ],
 )
 def test_sizes_and_paths_typed_as_verl_keys_are_checked_too(word: str, problem: str) -> None:
-    (found,) = early_problems(composed(word))
+    (found,) = early(composed(word))
     assert problem in found
 
 
 def test_open_sizes_are_no_problem() -> None:
-    assert early_problems(composed()) == []
-    assert early_problems(composed("data.train_batch_size=null")) == []
+    assert early(composed()) == []
+    assert early(composed("data.train_batch_size=null")) == []
 
 
 def test_a_plan_is_plain_data() -> None:
@@ -261,19 +277,20 @@ def test_the_hardware_is_told_of_each_machine() -> None:
 
 def test_the_reward_models_own_gpus_are_asked_of_node_0_alone() -> None:
     flags = ("--n_gpus", "8", "--nnodes", "2", "--reward_model", "a/b", "--rm_gpus", "2")
-    (problem,) = planned(*flags, hardware="gpu", gpus=8).problems
+    (problem,) = refused(*flags, hardware="gpu", gpus=8)
     assert problem.startswith("--n_gpus 8 and --rm_gpus 2 add up")
     assert planned(*flags, hardware="gpu", gpus=10).ray_gpus == 10
-    second = planned(*flags, "--node_rank", "1", hardware="gpu", gpus=8)
-    assert (second.problems, second.ray_gpus) == ((), 8)
+    second = (*flags, "--node_rank", "1")
+    assert refused(*second, hardware="gpu", gpus=8) == []
+    assert planned(*second, hardware="gpu", gpus=8).ray_gpus == 8
 
 
 def test_a_replica_has_gpus_of_one_machine_or_all_gpus_of_several() -> None:
     flags = ("--n_gpus", "2", "--nnodes", "2", "--tp_size")
-    assert planned(*flags, "2", hardware="gpu", gpus=2).problems == ()
-    assert planned(*flags, "4", hardware="gpu", gpus=2).problems == ()
+    assert refused(*flags, "2", hardware="gpu", gpus=2) == []
+    assert refused(*flags, "4", hardware="gpu", gpus=2) == []
     three = ("--n_gpus", "3", "--nnodes", "2", "--batch_size", "36", "--mini_batch_size", "36")
-    (problem,) = planned(*three, "--tp_size", "2", hardware="gpu", gpus=3).problems
+    (problem,) = refused(*three, "--tp_size", "2", hardware="gpu", gpus=3)
     assert problem == (
         "--tp_size 2 must divide --n_gpus 3 on each of 2 machines and the 4 attention heads of "
         "tiny. Use --tp_size 1."
@@ -281,9 +298,9 @@ def test_a_replica_has_gpus_of_one_machine_or_all_gpus_of_several() -> None:
 
 
 def test_a_rank_among_one_machine_is_a_mistake() -> None:
-    (problem,) = early_problems(composed("--node_rank", "1"))
+    (problem,) = early(composed("--node_rank", "1"))
     assert "--nnodes N" in problem
-    assert early_problems(composed("--node_rank", "1", "--nnodes", "2")) == []
+    assert early(composed("--node_rank", "1", "--nnodes", "2")) == []
 
 
 def test_a_role_that_is_not_there_is_not_told() -> None:
@@ -344,7 +361,9 @@ def test_memory_in_one_line_names_the_peak() -> None:
 
 
 def test_memory_in_rows_has_the_parts_of_the_peak_and_the_other_phases() -> None:
-    assert rows(Memory(ROOM, ESTIMATE, longest=1024)) == [
+    config, _ = filled()  # 512 tokens of prompt, 512 of response
+    use = Use.of(config.verl, config.launch, "cpu")
+    assert rows(Memory(ROOM, ESTIMATE, use)) == [
         ("per GPU", "actor update 18.0 GiB of 24.0 GiB: optimizer 12.0 GiB, logits 6.0 GiB"),
         ("", "generation 12.0 GiB"),
         ("main memory", "start 30.0 GiB of 128.0 GiB: reference 30.0 GiB"),
@@ -358,12 +377,6 @@ def test_memory_in_rows_has_the_parts_of_the_peak_and_the_other_phases() -> None
 
 def test_memory_that_is_not_known_is_a_note() -> None:
     assert rows(Memory(ROOM, note="no such model")) == [("note", "no such model")]
-
-
-def test_guards_do_not_tell_of_main_memory_again() -> None:
-    assert Memory(ROOM, ESTIMATE).for_guards is ESTIMATE
-    tight = Memory(replace(ROOM, host=32 * GIB), ESTIMATE, (Finding("main memory"),)).for_guards
-    assert tight is not None and (tight.host, tight.disk) == ((), ESTIMATE.disk)
 
 
 def test_the_room_of_a_machine_is_its_smallest_card(tmp_path: Path) -> None:

@@ -9,7 +9,10 @@ import pytest
 from rewards.judge.settings import judge_spec
 from rewards.spec import RULES, Gate, JudgeSpec, ModelSpec, PartSpec, RewardSpec, RuleSpec
 from tests.reward_models import make
-from verlaunch.plan.reward.checks import check_sources, runs_programs, sandbox, start_problems
+from verlaunch.errors import stopping
+from verlaunch.plan import guards
+from verlaunch.plan.guards import data_sources
+from verlaunch.plan.reward.checks import runs_programs, sandbox
 from verlaunch.plan.reward.identity import identity, scales
 from verlaunch.plan.reward.rows import Work, route
 
@@ -17,6 +20,14 @@ RM, RULE = PartSpec("rm_score", ModelSpec("org/model"), "affine"), RULES.parts[0
 JUDGE = PartSpec("judge_score", judge_spec({}))
 MIXED = RewardSpec((RULE, RM), {"rm_score": 0.7, "rule_score": 0.3})
 MATH = ["math_reasoning"]
+
+
+def unscored(spec: RewardSpec, sources: list[str]) -> list[str]:
+    return stopping(data_sources.check(spec, sources))
+
+
+def unready(spec: RewardSpec, sources: list[str]) -> list[str]:
+    return stopping(guards.findings(guards.REWARD, spec, sources))
 
 
 def alone(source: RuleSpec | ModelSpec | JudgeSpec, name: str = "rm_score") -> RewardSpec:
@@ -31,11 +42,11 @@ def told(spec: RewardSpec, sources: Sequence[str] = MATH, responses: int = 1000)
 
 
 def test_known_sources_are_no_problem() -> None:
-    assert check_sources(RULES, ["math_reasoning", "openai/gsm8k"]) == []
+    assert unscored(RULES, ["math_reasoning", "openai/gsm8k"]) == []
 
 
 def test_an_unknown_source_is_one_sentence_with_two_ways_out() -> None:
-    (problem,) = check_sources(RULES, ["mathreasoning", "mathreasoning"])
+    (problem,) = unscored(RULES, ["mathreasoning", "mathreasoning"])
     for said in (
         "'mathreasoning'",
         "Did you mean 'math_reasoning'?",
@@ -46,8 +57,8 @@ def test_an_unknown_source_is_one_sentence_with_two_ways_out() -> None:
 
 
 def test_functions_and_models_score_any_source(tmp_path: Path) -> None:
-    assert check_sources(alone(RuleSpec("mine.py:score"), "rule_score"), ["anything"]) == []
-    assert check_sources(alone(ModelSpec("a/b")), ["anything"]) == []
+    assert unscored(alone(RuleSpec("mine.py:score"), "rule_score"), ["anything"]) == []
+    assert unscored(alone(ModelSpec("a/b")), ["anything"]) == []
 
 
 def test_a_rule_is_needed_only_where_it_counts() -> None:
@@ -57,17 +68,17 @@ def test_a_rule_is_needed_only_where_it_counts() -> None:
         "odd*": {"rm_score": 0.0},
     }
     spec = replace(MIXED, by_source=by_source)
-    assert check_sources(spec, ["math_reasoning", "chat/unknown"]) == []
-    (problem,) = check_sources(spec, ["odd/one"])
+    assert unscored(spec, ["math_reasoning", "chat/unknown"]) == []
+    (problem,) = unscored(spec, ["odd/one"])
     assert "no part of the reward has a weight for data_source 'odd/one'" in problem
     gated = replace(spec, gates={"rm_score": Gate("rule_score", 1.0)})
-    assert "no rule for data_source 'chat/unknown'" in check_sources(gated, ["chat/unknown"])[0]
+    assert "no rule for data_source 'chat/unknown'" in unscored(gated, ["chat/unknown"])[0]
 
 
 def test_a_bad_table_is_told(tmp_path: Path) -> None:
     (tmp_path / "table.yaml").write_text("my: nothing_like_it\n")
     rules = RuleSpec(table=str(tmp_path / "table.yaml"))
-    (problem,) = check_sources(alone(rules, "rule_score"), ["my"])
+    (problem,) = unscored(alone(rules, "rule_score"), ["my"])
     assert "nothing_like_it" in problem
 
 
@@ -85,7 +96,7 @@ def test_only_data_with_programs_asks_for_a_sandbox(tmp_path: Path) -> None:
 def test_a_sandbox_server_is_asked_by_a_run_and_not_by_a_dry_run() -> None:
     spec = alone(RuleSpec(sandbox_url="http://127.0.0.1:9"), "rule_score")
     assert sandbox(spec, ["code"], ask_server=False) is not None
-    assert start_problems(spec, ["code"]) == []
+    assert unready(spec, ["code"]) == []
 
 
 # ---- judges and models -------------------------------------------------------------------------
@@ -107,31 +118,31 @@ def test_a_missing_key_is_told_by_its_name(
     monkeypatch.delenv("GOOGLE_API_KEY", raising=False)
     monkeypatch.delenv("CLAUDE_API_KEY", raising=False)
     spec = alone(judge_spec({"api_type": provider}), "judge_score")
-    (problem,) = start_problems(spec, MATH)
+    (problem,) = unready(spec, MATH)
     assert problem.startswith("judge_score: ") and name in problem and "export" in problem
     monkeypatch.setenv(name, "sk-secret-1")
-    assert start_problems(spec, MATH) == []
+    assert unready(spec, MATH) == []
 
 
 def test_a_budget_in_dollars_needs_a_price(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DASHSCOPE_API_KEY", "sk-secret-1")
     spec = alone(judge_spec({"model": "unheard-of", "budget": "5usd"}), "judge_score")
-    (problem,) = start_problems(spec, MATH)
+    (problem,) = unready(spec, MATH)
     assert "--rm_budget 10000requests" in problem and "sk-secret-1" not in problem
 
 
 def test_a_policy_is_no_reward_model(tiny_qwen2: Path) -> None:
-    (problem,) = start_problems(alone(ModelSpec(str(tiny_qwen2))), MATH)
+    (problem,) = unready(alone(ModelSpec(str(tiny_qwen2))), MATH)
     assert "Qwen2ForCausalLM, which writes text and scores none" in problem
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
-    (problem,) = start_problems(alone(ModelSpec(str(tmp_path / "none"))), MATH)
+    (problem,) = unready(alone(ModelSpec(str(tmp_path / "none"))), MATH)
     assert "--reward_model" in problem and "no such folder" in problem
 
 
 def test_a_model_is_asked_for_on_the_hub_before_a_run() -> None:
-    (problem,) = start_problems(alone(ModelSpec("org/model")), MATH)  # tests have no hub
+    (problem,) = unready(alone(ModelSpec("org/model")), MATH)  # tests have no hub
     assert problem.startswith("rm_score: model org/model: the hub cannot be reached")
     assert problem.endswith("pass --reward_model FOLDER.")
 
@@ -143,7 +154,7 @@ def test_every_part_is_asked_and_all_is_told(
     model = PartSpec("rm_score", ModelSpec(str(tmp_path / "none")))
     parts = (RULE, model, JUDGE)
     spec = RewardSpec(parts, {part.name: 1.0 for part in parts})
-    assert len(start_problems(spec, ["unknown"])) == 3
+    assert len(unready(spec, ["unknown"])) == 3
 
 
 # ---- words -------------------------------------------------------------------------------------
@@ -189,7 +200,7 @@ def test_a_judge_without_a_price_is_told_without_a_cost() -> None:
 def test_a_model_in_a_folder_is_told_with_what_it_is(tmp_path: Path) -> None:
     folder = make(tmp_path / "rm", "Qwen3ForSequenceClassification")
     spec = alone(ModelSpec(str(folder), device="cpu", max_length=64, backend="vllm"))
-    assert start_problems(spec, MATH) == []
+    assert unready(spec, MATH) == []
     said = told(spec)["reward"]
     assert "(Qwen3ForSequenceClassification, vLLM) on cpu; at most 64 tokens" in said
 

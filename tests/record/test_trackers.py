@@ -15,8 +15,9 @@ from verlaunch.config.flags import parse
 from verlaunch.errors import UserError
 from verlaunch.launch.start import Start
 from verlaunch.machine.hardware import Machine
+from verlaunch.plan.guards.loggers import refused
 from verlaunch.record import trackers
-from verlaunch.record.trackers import environment, notes, problems, run_id
+from verlaunch.record.trackers import environment, notes, run_id
 
 ROOT = Path(__file__).parents[2]
 ALL = [*trackers.PACKAGES, "console"]
@@ -151,20 +152,20 @@ def test_what_the_user_has_set_stays(tmp_path: Path) -> None:
 
 
 def test_a_missing_package_comes_with_the_line_that_installs_it() -> None:
-    (problem,) = problems(["tensorboard", "rl_insight"], {})
-    assert "rl-insight is not installed" in problem
-    assert problem.endswith(".venv/bin/pip install rl-insight")
-    assert problems(["tensorboard", "wandb", "console"], {}) == []
+    (problem,) = refused(["tensorboard", "rl_insight"], {})
+    assert "rl-insight is not installed" in problem.text
+    assert problem.text.endswith(".venv/bin/pip install rl-insight")
+    assert list(refused(["tensorboard", "wandb", "console"], {})) == []
 
 
 def test_verl_s_file_tracker_is_refused_since_it_empties_its_file() -> None:
-    (problem,) = problems(["file"], {})
-    assert "metrics.jsonl" in problem
+    (problem,) = refused(["file"], {})
+    assert "metrics.jsonl" in problem.text
 
 
 def test_an_account_that_is_needed_is_asked_for_by_name_only() -> None:
     half = {"VOLC_ACCESS_KEY_ID": "secret"}
-    (problem,) = [text for text in problems(["vemlp_wandb"], half) if "account" in text]
+    (problem,) = [one.text for one in refused(["vemlp_wandb"], half) if "account" in one.text]
     assert "VOLC_SECRET_ACCESS_KEY, MLP_TRACKING_REGION" in problem and "secret" not in problem
 
 

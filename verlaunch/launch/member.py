@@ -21,15 +21,15 @@ from verlaunch.cluster.place import Place
 from verlaunch.cluster.words import not_shared
 from verlaunch.errors import UserError, raise_all, stopping, warnings
 from verlaunch.launch.member_run import work
+from verlaunch.plan import guards
 from verlaunch.plan.foresight import Foresight
-from verlaunch.plan.guards.fits import early_problems
 from verlaunch.text import row
 
 
 class Member(Foresight):
     def run(self) -> int:
         """Raises UserError for what is wrong here; node 0 has been told then."""
-        raise_all(early_problems(self.config))
+        raise_all(stopping(guards.findings(guards.TYPED, self.config)))
         tokens.given(self.launch, os.environ)  # one that is wrong is told before the wait
         until = time.monotonic() + 60 * self.launch["join_timeout"]
         self.place = joining.find(self.config, until)
@@ -56,9 +56,10 @@ class Member(Foresight):
             return list(error.problems)
         sizes = self._sizes_of(model)
         planned = self._plan(model, sizes, 1, False, "", None, ())
-        found = [*planned.memory.findings, *self._guarded(planned, model, sizes)]
+        scene = self._scene(planned, model, sizes)
+        found = guards.findings([*guards.NUMBERS, *guards.GUARDS], scene)
         self._warnings = tuple(warnings(found))
-        return [*planned.plan.problems, *stopping(found)]
+        return stopping(found)
 
     def _take_part(self, peer: Peer) -> int:
         joined = Joined(peer)

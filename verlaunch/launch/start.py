@@ -32,13 +32,13 @@ from verlaunch.launch.head_start import Early
 from verlaunch.launch.run import Launch, run
 from verlaunch.launch.screen import Screen
 from verlaunch.machine.disk import check_writable
-from verlaunch.plan import sentences
+from verlaunch.plan import guards, sentences
 from verlaunch.plan.document import document
 from verlaunch.plan.foresight import Foresight
+from verlaunch.plan.guards import data_sources
 from verlaunch.plan.nodes import rows as node_rows
 from verlaunch.plan.page import page
 from verlaunch.plan.plan import Plan
-from verlaunch.plan.reward.checks import check_sources
 from verlaunch.plan.reward.identity import identity as reward_identity
 from verlaunch.plan.reward.identity import scales
 from verlaunch.plan.reward.references import MOST, as_rows, settle
@@ -123,11 +123,12 @@ class Start(Foresight):
                     "reward scale": scales(spec)}  # fmt: skip
         if self.launch["resume"] != "never":
             check_identity(self.folder, identity)
-        raise_all(check_sources(spec, prepared.data_sources))
+        raise_all(stopping(data_sources.check(spec, prepared.data_sources)))
         model = self.inputs.model()
+        sizes = self._sizes_of(model)
         planned = self._plan(
             model,
-            self._sizes_of(model),
+            sizes,
             prepared.train_rows,
             True,
             sentences.prepared_data(prepared),
@@ -135,7 +136,8 @@ class Start(Foresight):
             prepared.data_sources,
         )
         config, plan = planned.config, planned.plan
-        raise_all([*plan.problems, *stopping(planned.memory.findings)])
+        scene = self._scene(planned, model, sizes)
+        raise_all(stopping(guards.findings(guards.NUMBERS, scene)))
         if resume is not None and self._has_ended(resume, plan.total_steps):
             print(sentences.complete(resume, plan.total_steps))
             return 0

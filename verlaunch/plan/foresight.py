@@ -27,12 +27,11 @@ from verlaunch.machine import host
 from verlaunch.machine.disk import check_writable
 from verlaunch.machine.hardware import Machine
 from verlaunch.plan import guards, sentences
-from verlaunch.plan.guards.fits import early_problems
+from verlaunch.plan.guards import data_sources
 from verlaunch.plan.guards.scene import Scene
 from verlaunch.plan.memory.expected import Memory, Room, Sizes, expected, fitted, sizes_of
 from verlaunch.plan.outlook import Outlook
 from verlaunch.plan.plan import Plan, make_plan
-from verlaunch.plan.reward.checks import check_sources, start_problems
 from verlaunch.plan.reward.identity import identity as reward_identity
 from verlaunch.plan.reward.rehearsal import first_rows as first_of_each
 from verlaunch.plan.reward.rehearsal import rehearse
@@ -91,17 +90,16 @@ class Foresight:
 
     def foresee(self, rehearsed: bool = False) -> Outlook:
         """All that is known, with every problem. `rehearsed`: the reward is tried as well."""
-        problems = early_problems(self.config)
-        can_count = not problems  # a size that is none leaves nothing to count with
-        model = _or_problems(problems, self.inputs.model)
-        look = _or_problems(problems, self._look)
-        spec = _or_problems(problems, self._reward)
-        resume = _or_problems(problems, lambda: self._resume(spec)) if can_count else None
-        _or_problems(problems, self._find_place)
-        _or_problems(problems, self._check_token)
-        _or_problems(problems, paths.temp_dir)
-        _or_problems(problems, lambda: check_writable(self.folder))
-        problems += trackers.problems(self.trackers, os.environ)
+        found = guards.findings(guards.TYPED, self.config)
+        can_count = not found  # a size that is none leaves nothing to count with
+        model = _or_found(found, self.inputs.model)
+        look = _or_found(found, self._look)
+        spec = _or_found(found, self._reward)
+        resume = _or_found(found, lambda: self._resume(spec)) if can_count else None
+        _or_found(found, self._find_place)
+        _or_found(found, self._check_token)
+        _or_found(found, paths.temp_dir)
+        _or_found(found, lambda: check_writable(self.folder))
         known = Outlook(
             self.config,
             self.machine,
@@ -114,13 +112,13 @@ class Foresight:
             place=self.place,
         )
         if look is not None and spec is not None:
-            problems += start_problems(spec, look.data_sources)
-            if rehearsed and not problems:
-                known = self._rehearsed(known, look, spec)
-                problems += stopping(known.rehearsal.findings) if known.rehearsal else []
+            found += guards.findings(guards.REWARD, spec, look.data_sources)
+            if rehearsed and not found:
+                tried = rehearse(spec, first_of_each(self.inputs.sources()[0], look.data_sources))
+                known, found = replace(known, rehearsal=tried), [*tried.findings]
         if can_count:
-            known = self._counted(known, problems)
-        return replace(known, problems=tuple(dict.fromkeys(problems)))
+            known = self._counted(known, found)
+        return replace(known, findings=tuple(found))
 
     def _is_several(self) -> bool:
         """Whether machines come together for this run; a guest's are in their cluster already."""
@@ -144,18 +142,14 @@ class Foresight:
     def _reward(self) -> RewardSpec:
         return reward_spec(self.config, self.folder)
 
-    def _rehearsed(self, known: Outlook, look: Look, spec: RewardSpec) -> Outlook:
-        rows = first_of_each(self.inputs.sources()[0], look.data_sources)
-        tried = rehearse(spec, rows)
-        return replace(known, rehearsal=tried, warnings=tuple(warnings(tried.findings)))
-
-    def _counted(self, known: Outlook, problems: list[str]) -> Outlook:
-        """With the plan, if model, data and reward are known; its problems are told in any case."""
+    def _counted(self, known: Outlook, found: list[Finding]) -> Outlook:
+        """With the plan, if model, data and reward are known; what its numbers contradict is found
+        in any case."""
         model, look, spec = known.model, known.look, known.spec
         rows = self._training_rows(look) if look else 1
         exact = look.exact if look else False
         # Memory is asked about last: it takes seconds, and what is mended first may change it.
-        sizes = self._sizes_of(model) if model and not problems else Sizes(None)
+        sizes = self._sizes_of(model) if model and not stopping(found) else Sizes(None)
         planned = self._plan(
             model or UNKNOWN,
             sizes,
@@ -165,19 +159,20 @@ class Foresight:
             spec,
             look.data_sources if look else (),
         )
-        problems += planned.plan.problems
+        scene = self._scene(planned, model or UNKNOWN, sizes)
+        seen = guards.findings(guards.NUMBERS, scene)
         if model is None or look is None or spec is None:
+            found += seen
             return known
-        found = [*planned.memory.findings, *self._guarded(planned, model, sizes)]
-        problems += stopping(found)
-        self._warnings = tuple(warnings(found))
+        seen += guards.findings(guards.GUARDS, scene)
+        found += seen
+        self._warnings = tuple(warnings(seen))
         return replace(
             known,
             config=planned.config,
-            plan=None if check_sources(spec, look.data_sources) else planned.plan,
+            plan=None if any(data_sources.check(spec, look.data_sources)) else planned.plan,
             facts=planned.facts,
             memory=planned.memory,
-            warnings=(*known.warnings, *self._warnings),
         )
 
     def _sizes_of(self, model: Model) -> Sizes:
@@ -186,21 +181,20 @@ class Foresight:
             self._sizes = sizes_of(model, self.inputs.critic_model())
         return self._sizes
 
-    def _guarded(self, planned: Planned, model: Model, sizes: Sizes) -> list[Finding]:
-        return guards.findings(
-            Scene(
-                config=planned.config,
-                model=model,
-                machine=self.machine,
-                host=self.host,
-                folder=self.folder,
-                ray_cpus=planned.plan.ray_cpus,
-                ray_gpus=planned.plan.ray_gpus,
-                object_store_bytes=planned.plan.object_store_bytes,
-                env=os.environ,
-                shape=sizes.shape,
-                estimate=planned.memory.for_guards,
-            )
+    def _scene(self, planned: Planned, model: Model, sizes: Sizes) -> Scene:
+        return Scene(
+            config=planned.config,
+            model=model,
+            machine=self.machine,
+            host=self.host,
+            folder=self.folder,
+            ray_cpus=planned.plan.ray_cpus,
+            ray_gpus=planned.plan.ray_gpus,
+            object_store_bytes=planned.plan.object_store_bytes,
+            env=os.environ,
+            shape=sizes.shape,
+            memory=planned.memory,
+            rows=planned.facts.train_rows if planned.facts.rows_exact else None,
         )
 
     def _training_rows(self, look: Look) -> int:
@@ -277,10 +271,10 @@ class Foresight:
 Found = TypeVar("Found")
 
 
-def _or_problems(problems: list[str], question: Callable[[], Found]) -> Found | None:
-    """The answer, or None with the problems noted, so that all can be told at once."""
+def _or_found(found: list[Finding], question: Callable[[], Found]) -> Found | None:
+    """The answer, or None with what is wrong noted, so that all can be told at once."""
     try:
         return question()
     except UserError as error:
-        problems += error.problems
+        found += map(Finding, error.problems)
         return None

@@ -13,6 +13,7 @@ from rewards.spec import RewardSpec
 from verlaunch.cluster.place import Place
 from verlaunch.config.derive import Facts
 from verlaunch.config.tree import Config
+from verlaunch.errors import Finding, stopping, warnings
 from verlaunch.inputs.data import Look
 from verlaunch.inputs.models import Model
 from verlaunch.machine.hardware import Machine
@@ -24,7 +25,7 @@ from verlaunch.record.checkpoints import Resume
 
 @dataclass(frozen=True)
 class Outlook:
-    """problems: each with the way out; the run starts when there are none. words: as typed.
+    """findings: the run starts when none of them stops it. words: as typed.
 
     rehearsal: of a dry run. place: of this machine among several. config: with no number left
     open where there is a plan.
@@ -34,8 +35,7 @@ class Outlook:
     machine: Machine
     folder: Path
     words: tuple[str, ...]
-    problems: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
     model: Model | None = None
     look: Look | None = None
     facts: Facts | None = None
@@ -45,6 +45,15 @@ class Outlook:
     resume: Resume = field(default_factory=lambda: Resume(None))
     rehearsal: Rehearsal | None = None
     place: Place | None = None
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Each with the way out."""
+        return tuple(dict.fromkeys(stopping(self.findings)))
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        return tuple(warnings(self.findings))
 
     @property
     def addresses(self) -> dict[int, str]:

@@ -1,7 +1,6 @@
-"""What a run is about to do, in numbers, with every problem that can be seen beforehand.
+"""What a run is about to do, in numbers.
 
-    plan = make_plan(config, model, facts, data_rows, gpus, output)
-    print(plan.text());  plan.problems  ->  ()
+    print(make_plan(config, model, facts, data_rows, gpus, output).text())
 
 Plain data: made from a composed configuration, the model's small files and counts of the data;
 needs no torch, no Ray, and changes nothing on disk. Its rows are what every start shows; the longer
@@ -12,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from verlaunch.config.batch import Batch, problems
+from verlaunch.config.batch import Batch
 from verlaunch.config.compose import differences
 from verlaunch.config.derive import Facts
 from verlaunch.config.keys import yaml_word
@@ -28,7 +27,6 @@ from verlaunch.config.tree import (
     uses_reference,
 )
 from verlaunch.inputs.models import Model
-from verlaunch.plan.guards.fits import fit_problems
 from verlaunch.plan.sizes import (
     Steps,
     _ray_cpus,
@@ -45,7 +43,6 @@ from verlaunch.text import Rows, plural, row
 class Plan:
     rows: Rows
     notes: tuple[str, ...]
-    problems: tuple[str, ...]
     batch: Batch
     total_steps: int
     ray_cpus: int
@@ -75,8 +72,6 @@ def make_plan(
     """
     verl = config.verl
     batch = batch_of(verl)
-    rows = facts.train_rows if facts.rows_exact else None
-    found = problems(batch, rows) + fit_problems(config, model, gpus)
     return Plan(
         (
             ("model", f"{model.name} ({model.architecture}, vocabulary {model.vocab_size})"),
@@ -89,7 +84,6 @@ def make_plan(
             ("output", output),
         ),
         config.notes,
-        tuple(found),
         batch,
         get(verl, "trainer.total_training_steps"),
         _ray_cpus(verl),

@@ -1,6 +1,5 @@
 """Trackers beside our own record (--logger), set up so that none needs an account or a terminal.
 
-    problems(["wandb", "file"], os.environ)   # what to mend before the run starts
     notes(["wandb"], folder, os.environ)      # where it writes, and what shows it
     environment(["wandb"], folder, run_id(folder), os.environ)
     # {"WANDB_MODE": "offline", "WANDB_DIR": "outputs/trackers", ...}
@@ -8,10 +7,10 @@
 They are verl's (verl/utils/tracking.py) and take their settings from the environment. What the user
 has set there stays; a key is only looked for, never read out. All files lie in FOLDER/trackers, and
 a resumed run goes on as the same run of the tracker (engine/tracking.py has the part that needs the
-tracker's own package). Left out on purpose: accounts of clearml, vemlp_wandb and rl_insight.
+tracker's own package). Left out on purpose: accounts of clearml, vemlp_wandb and rl_insight; and
+what a tracker lacks (plan/guards/loggers.py).
 """
 
-import importlib.util
 import json
 import netrc
 import secrets
@@ -33,32 +32,11 @@ PACKAGES = {
     "rl_insight": ("rl_insight", "rl-insight"),
 }
 ID_LENGTH = 21  # what every version of swanlab takes, and the others too
-VEMLP = ("VOLC_ACCESS_KEY_ID", "VOLC_SECRET_ACCESS_KEY", "MLP_TRACKING_REGION")
 
 
 def chosen(logger: str | Sequence[str] | None) -> list[str]:
     """verl takes one name as well as a list (trainer.logger=wandb)."""
     return [logger] if isinstance(logger, str) else list(logger or ())
-
-
-def problems(names: Sequence[str], inherited: Mapping[str, str]) -> list[str]:
-    found = []
-    if "file" in names:  # tracking.py:541
-        found.append(
-            "--logger file: verl empties its file at every start, a resumed run's too. Leave it "
-            "out: metrics.jsonl in the run's folder has the same numbers and keeps them."
-        )
-    for name in names:
-        module, package = PACKAGES.get(name, ("", ""))
-        if module and importlib.util.find_spec(module) is None:
-            found.append(
-                f"--logger {name}: the package {package} is not installed. "
-                f"Install it: {BIN}/pip install {package}"
-            )
-    unset = [key for key in VEMLP if key not in inherited]
-    if "vemlp_wandb" in names and unset:
-        found.append(f"--logger vemlp_wandb needs an account: set {', '.join(unset)}.")
-    return found
 
 
 def run_id(folder: Path) -> str:

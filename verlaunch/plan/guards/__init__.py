@@ -1,58 +1,76 @@
-"""Everything known to go wrong that can be seen beforehand; see scene.py for what a guard sees.
+"""Every check of a run before it starts. The lists below are all there are; foresight.py asks them.
 
-    findings(scene)  ->  [Finding("/dev/shm has 67.1 MB free; ..."), ...]
+    findings(GUARDS, scene)  ->  [Finding("/dev/shm has 67.1 MB free; ..."), ...]
 
-A guard is a module with `check(scene)`, and never ends a start by a fault of its own.
+A check is a module with `check(...)`, which is given plain data and yields findings: what came, why
+it matters, what to type. It changes nothing, and never ends a start by a fault of its own. Left out
+on purpose: what cannot be read at all (a flag, a file of data, a model's folder) raises UserError
+where it is read.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from types import ModuleType
+from typing import Any
 
 from verlaunch.errors import Finding, UserError
 from verlaunch.plan.guards import (
+    batch_sizes,
     busy,
+    data_sources,
     disk,
+    fits,
     fsdp,
     gpus,
+    kl_control,
+    limits,
+    loggers,
     lora,
     main_memory,
+    memory_needed,
+    named_files,
     nvidia_driver,
     ports,
     ray_clusters,
+    reward_parts,
+    schedule,
     shm,
     tokenizer,
+    typed,
     ulimits,
     variables,
     versions,
+    vllm,
     vocabulary,
     weights,
 )
-from verlaunch.plan.guards.scene import Scene
 
-__all__ = ["GUARDS", "findings"]
+__all__ = ["GUARDS", "NUMBERS", "REWARD", "TYPED", "findings"]
 
-# First what the user can mend by typing another value, then the machine.
-GUARDS: tuple[ModuleType, ...] = (fsdp, lora, vocabulary, weights, tokenizer,
+Checks = tuple[ModuleType, ...]
+
+# check(config): before any number is worked out.
+TYPED: Checks = (typed,)
+# check(spec, data_sources): what small files, variables and the data's labels show of the reward.
+REWARD: Checks = (data_sources, reward_parts)
+# check(scene): also where model, data or reward are not known, and again when rows are counted.
+NUMBERS: Checks = (loggers, batch_sizes, fits, kl_control, memory_needed)
+# check(scene): all the rest; first what is mended by typing another value, then the machine.
+GUARDS: Checks = (limits, named_files, fsdp, schedule, vllm, lora, vocabulary, weights, tokenizer,
           gpus, nvidia_driver, busy, main_memory, shm, ulimits, ports, ray_clusters, variables,
           disk, versions)  # fmt: skip
 
 
-# Of limits that a cluster of others has brought its own for.
-NOT_A_GUESTS: tuple[ModuleType, ...] = (ulimits,)
+def findings(checks: Iterable[ModuleType], *given: Any) -> list[Finding]:
+    """`given`: what these checks look at."""
+    return [finding for check in checks for finding in _safely(check, given)]
 
 
-def findings(scene: Scene) -> list[Finding]:
-    left_out = NOT_A_GUESTS if scene.config.launch["ray_address"] else ()
-    guards = (guard for guard in GUARDS if guard not in left_out)
-    return [finding for guard in guards for finding in _safely(guard, scene)]
-
-
-def _safely(guard: ModuleType, scene: Scene) -> Iterator[Finding]:
+def _safely(guard: ModuleType, given: tuple[Any, ...]) -> Iterator[Finding]:
     name = guard.__name__.rpartition(".")[2].replace("_", " ")
     try:
-        yield from guard.check(scene)
+        yield from guard.check(*given)
     except UserError as error:
-        yield from (Finding(problem) for problem in error.problems)
+        yield from map(Finding, error.problems)
     except Exception as error:  # a guard that fails must not be worse than none
         why = f"{type(error).__name__}: {error}"
         yield Finding(f"Could not check {name} ({why}). The run may start all the same.", False)

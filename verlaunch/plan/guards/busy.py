@@ -15,8 +15,8 @@ from verlaunch.errors import Finding
 from verlaunch.machine import leftovers, processes
 from verlaunch.machine.nvidia import Busy
 from verlaunch.plan.guards.gpus import VISIBLE, listed
+from verlaunch.plan.guards.memory_needed import ERROR
 from verlaunch.plan.guards.scene import Scene
-from verlaunch.plan.memory.verdict import ERROR
 from verlaunch.text import GIB
 
 LITTLE = 1 * GIB  # a desktop, or the driver's own

@@ -1,11 +1,9 @@
-"""What the training engine, vLLM and verl's trainer cannot do with a configuration.
+"""What the training engine cannot do with a configuration, or on this hardware.
 
     [finding.text for finding in check(scene)]
     ->  ["actor_rollout_ref.actor.strategy=fsdp: FSDP1 cannot run on the CPU. Leave it out: ..."]
 
-Single values are limits.py's, files and modules pieces.py's, optimizer and steps schedule.py's,
-vLLM vllm.py's; here is what FSDP and the hardware say. Left out on purpose: how batch sizes divide
-(batch.py), and the algorithm's KL (algorithm.py).
+Left out on purpose: single values (limits.py), and what vLLM says (vllm.py).
 """
 
 import importlib.util
@@ -15,8 +13,7 @@ from typing import Any
 from verlaunch.config.tree import ACTOR, ROLLOUT, get, ranks, uses_critic
 from verlaunch.config.values import closest
 from verlaunch.errors import Finding
-from verlaunch.plan.guards import limits, pieces, schedule, vllm
-from verlaunch.plan.guards.limits import follows, said
+from verlaunch.plan.guards.limits import follows, of_their_kind, said
 from verlaunch.plan.guards.scene import Scene
 from verlaunch.text import nearest
 
@@ -28,17 +25,13 @@ WEIGHTS = "model"
 
 
 def check(scene: Scene) -> Iterator[Finding]:
-    wrong = list(limits.problems(scene.config))
-    yield from map(Finding, [*wrong, *pieces.problems(scene.config)])
-    if wrong:
-        return  # what follows compares values that are of their kind
+    if not of_their_kind(scene.config):
+        return
     yield from _device(scene)
     yield from _fsdp(scene)
     yield from _sequence(scene)
     yield from _kernels(scene)
     yield from _checkpoint(scene)
-    yield from schedule.problems(scene)
-    yield from vllm.problems(scene)
 
 
 def _trained(scene: Scene) -> list[str]:

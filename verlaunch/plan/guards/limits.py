@@ -1,11 +1,11 @@
 """Values that verl's keys do not take, told before verl says so from inside a Ray actor.
 
-    list(problems(config))
+    [finding.text for finding in check(scene)]
     ->  ["actor_rollout_ref.actor.loss_agg_mode=token_mean: takes one of token-mean, ... Did you
           mean token-mean?"]
 
 What is allowed stands in configs/limits.yaml, and in configs/flags.yaml for keys that a flag sets.
-Left out on purpose: sizes (fits.py), and what does not go together (fsdp.py).
+Left out on purpose: sizes (typed.py), and what does not go together (fsdp.py).
 """
 
 import functools
@@ -18,8 +18,10 @@ from verlaunch.config.flags import load_table
 from verlaunch.config.keys import yaml_word
 from verlaunch.config.tree import OURS, Config, get
 from verlaunch.config.values import Flag, allowed, closest, fits
+from verlaunch.errors import Finding
 from verlaunch.paths import CONFIGS
-from verlaunch.plan.guards.fits import SIZES
+from verlaunch.plan.guards.scene import Scene
+from verlaunch.plan.guards.typed import SIZES
 
 # Checked elsewhere with more to say, or free: any number of steps that is not positive means that
 # nothing is validated.
@@ -67,7 +69,16 @@ def _wrong(flag: Flag, value: Any) -> Any:
     return None if fits(flag, value) else value
 
 
-def problems(config: Config) -> Iterator[str]:
+def check(scene: Scene) -> Iterator[Finding]:
+    return map(Finding, _refused(scene.config))
+
+
+def of_their_kind(config: Config) -> bool:
+    """Whether values may be compared: where one is not, that is told, and nothing about it more."""
+    return next(_refused(config), None) is None
+
+
+def _refused(config: Config) -> Iterator[str]:
     for key, flag in limits().items():
         value = get(config.verl, key)
         open_by_verl = value is None and get(config.verl_defaults, key) is None

@@ -4,13 +4,15 @@
 
 Ray ends processes of a run when 95% of the machine's or container's memory is taken, by whomever
 (RAY_memory_usage_threshold), so the last twentieth does not count, and neither does swap. Left out
-on purpose: a machine that is too small for the run on its own (memory/verdict.py).
+on purpose: a machine that is too small for the run on its own (memory_needed.py).
 """
 
 from collections.abc import Iterator
 
 from verlaunch.errors import Finding
+from verlaunch.plan.guards.memory_needed import TIGHT
 from verlaunch.plan.guards.scene import Scene
+from verlaunch.plan.memory.estimate import Phase
 from verlaunch.text import GIB
 
 THRESHOLD, DEFAULT = "RAY_memory_usage_threshold", 0.95
@@ -20,7 +22,7 @@ WAY = "End other programs (ps aux --sort=-rss | head)"
 
 def check(scene: Scene) -> Iterator[Finding]:
     total, free = scene.machine.memory_gib, scene.host.free_memory_gib
-    peak = scene.estimate.host_peak if scene.estimate and scene.estimate.host else None
+    peak = _untold_peak(scene)
     need = peak.bytes / GIB if peak else LEAST_GIB
     limit = _threshold(scene)
     if need <= free - (1 - limit) * total:
@@ -33,6 +35,14 @@ def check(scene: Scene) -> Iterator[Finding]:
         f"are taken. {WAY}, or use a smaller --model.",
         stops=False,
     )
+
+
+def _untold_peak(scene: Scene) -> Phase | None:
+    """None where it is not known, or where memory_needed.py has told of it."""
+    if scene.estimate is None or not scene.estimate.host:
+        return None
+    peak = scene.estimate.host_peak
+    return peak if peak.bytes <= scene.machine.memory_gib * GIB * TIGHT else None
 
 
 def _threshold(scene: Scene) -> float:

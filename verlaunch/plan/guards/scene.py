@@ -1,6 +1,6 @@
 """Everything that a guard may look at: plain data, so that a test can make any machine.
 
-findings(Scene(config, model, machine, host, folder, ray_cpus, object_store_bytes, env))
+findings(NUMBERS, Scene(config, model, machine, host, folder, ...))
 """
 
 from collections.abc import Mapping
@@ -12,6 +12,7 @@ from verlaunch.inputs.models import Model
 from verlaunch.machine.hardware import Machine
 from verlaunch.machine.host import Host
 from verlaunch.plan.memory.estimate import Estimate
+from verlaunch.plan.memory.expected import Memory
 from verlaunch.plan.memory.shape import Shape
 
 
@@ -27,4 +28,9 @@ class Scene:
     object_store_bytes: int
     env: Mapping[str, str]
     shape: Shape | None = None  # None where the model's sizes are not known
-    estimate: Estimate | None = None
+    memory: Memory | None = None
+    rows: int | None = None  # training prompts; None while they are not counted
+
+    @property
+    def estimate(self) -> Estimate | None:
+        return self.memory.estimate if self.memory else None

@@ -1,9 +1,9 @@
 """What does not go together in the optimizer, the number of steps and the algorithm.
 
-    [finding.text for finding in problems(scene)]
+    [finding.text for finding in check(scene)]
     ->  ["trainer.critic_warmup=100, and the run has 20 steps: the policy is never ..."]
 
-Left out on purpose: the KL controller (algorithm.py), and whether a setting is wise.
+Left out on purpose: the KL controller (kl_control.py), and whether a setting is wise.
 """
 
 import importlib.util
@@ -14,7 +14,7 @@ from verlaunch.config.keys import yaml_word
 from verlaunch.config.tree import ACTOR, ROLLOUT, get, uses_critic, uses_reference
 from verlaunch.config.values import closest
 from verlaunch.errors import Finding
-from verlaunch.plan.guards.limits import said
+from verlaunch.plan.guards.limits import of_their_kind, said
 from verlaunch.plan.guards.scene import Scene
 from verlaunch.text import plural
 
@@ -28,7 +28,9 @@ GROUPED = ("reinforce_plus_plus_baseline", "grpo_passk", "opo", "rloo_vectorized
 OLD_METRICS = ("acc", "seq_reward", "seq_final_reward")
 
 
-def problems(scene: Scene) -> Iterator[Finding]:
+def check(scene: Scene) -> Iterator[Finding]:
+    if not of_their_kind(scene.config):
+        return
     yield from _optimizer(scene)
     yield from _steps(scene)
     yield from _algorithm(scene)

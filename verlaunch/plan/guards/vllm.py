@@ -1,6 +1,6 @@
 """What vLLM, and verl's rollouts with it, cannot do with a configuration.
 
-    [finding.text for finding in problems(scene)]
+    [finding.text for finding in check(scene)]
     ->  ["actor_rollout_ref.rollout.engine_kwargs.vllm.swap_space=4: this vLLM has no argument
           swap_space."]
 
@@ -17,7 +17,7 @@ from verlaunch.config.keys import yaml_word
 from verlaunch.config.tree import ROLLOUT, get, ranks
 from verlaunch.config.values import closest
 from verlaunch.errors import Finding
-from verlaunch.plan.guards.limits import said
+from verlaunch.plan.guards.limits import of_their_kind, said
 from verlaunch.plan.guards.scene import Scene
 from verlaunch.text import plural
 
@@ -34,7 +34,9 @@ SOURCES = {
 }
 
 
-def problems(scene: Scene) -> Iterator[Finding]:
+def check(scene: Scene) -> Iterator[Finding]:
+    if not of_their_kind(scene.config):
+        return
     yield from _replicas(scene)
     yield from _vllm(scene)
     yield from _prompts_at_once(scene)

@@ -5,30 +5,30 @@
     memory = expected(config, sizes, room)
     memory.line()   ->  "peak 18.2 of 24.0 GiB per GPU (actor update); ..."
 
-Left out on purpose: how much each part takes (gpu.py, cpu.py), and what to do then (verdict.py).
+Left out on purpose: how much each part takes (gpu.py, cpu.py), and what to do then
+(guards/memory_needed.py).
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from verlaunch.config.compose import fill
 from verlaunch.config.tree import Config
-from verlaunch.errors import Finding, UserError
+from verlaunch.errors import UserError
 from verlaunch.inputs.models import Model
 from verlaunch.machine import disk
 from verlaunch.machine.hardware import Machine
 from verlaunch.plan.memory.estimate import Estimate, estimate
 from verlaunch.plan.memory.fit import Fit, fit
+from verlaunch.plan.memory.knobs import Values
 from verlaunch.plan.memory.shape import Shape, shape_of
 from verlaunch.plan.memory.use import Use
-from verlaunch.plan.memory.verdict import NO_SINGLE, TIGHT, gib, problems
-from verlaunch.text import GIB
+from verlaunch.text import GIB, gib
 
 Rows = list[tuple[str, str]]
 PARTS_SHOWN = 4  # of a phase, the largest first
 LEAST = 0.05  # GiB
+NOTHING = Fit({}, ())
 
 
 @dataclass(frozen=True)
@@ -58,26 +58,22 @@ class Room:
 
 @dataclass(frozen=True)
 class Memory:
-    """estimate: None where it is not known, as `note` says. said: of --fit auto.
-
-    longest: tokens of a prompt and its response.
-    """
+    """estimate, use: None where they are not known, as `note` says."""
 
     room: Room
     estimate: Estimate | None = None
-    findings: tuple[Finding, ...] = ()
-    said: tuple[str, ...] = ()
-    values: Mapping[str, Any] = field(default_factory=dict)
+    use: Use | None = None
+    fit: Fit = NOTHING
     note: str = ""
-    longest: int = 0
 
     @property
-    def for_guards(self) -> Estimate | None:
-        """What `findings` have told of main memory is not told again."""
-        found = self.estimate
-        if found is None or found.host_peak.bytes <= self.room.host * TIGHT:
-            return found
-        return replace(found, host=())
+    def said(self) -> tuple[str, ...]:
+        """Of --fit auto."""
+        return self.fit.said
+
+    @property
+    def values(self) -> Values:
+        return self.fit.values
 
     def line(self) -> str:
         """For the start of a run; empty where nothing is known."""
@@ -105,7 +101,7 @@ def fitted(config: Config, sizes: Sizes, room: Room) -> tuple[Config, Fit]:
     """With what --fit auto changes. `config`: with no number left open."""
     asked = config.launch["fit"] == "auto" and _has_room(config, room)
     if sizes.shape is None or not asked or _estimated(config, sizes.shape, sizes, room) is None:
-        return config, Fit({}, ())
+        return config, NOTHING
     chosen = fit(config, sizes.shape, sizes.critic, room.gpu, room.host)
     return (fill(config, chosen.values) if chosen.values else config), chosen
 
@@ -133,19 +129,7 @@ def expected(config: Config, sizes: Sizes, room: Room, chosen: Fit) -> Memory:
     if known is None:
         return Memory(room, note="memory is not estimated with these settings")
     use, found = known
-    # Guards know the disks and /dev/shm better: what lies there already, and what system it is.
-    wrong = problems(found, use, room.gpu, room.host, shm_free=None, disk_free=None)
-    return Memory(room, found, _with_ways_out(wrong, chosen), chosen.said, chosen.values, "",
-                  use.prompt_length + use.response_length)  # fmt: skip
-
-
-def _with_ways_out(wrong: list[Finding], chosen: Fit) -> tuple[Finding, ...]:
-    """Where no single setting helps: what --fit auto has found out beside."""
-    ways = "" if chosen.values else " ".join(chosen.ways)
-    return tuple(
-        replace(one, text=f"{one.text} {ways}") if ways and NO_SINGLE in one.text else one
-        for one in wrong
-    )
+    return Memory(room, found, use, chosen)
 
 
 # ---- as rows --------------------------------------------------------------------------------

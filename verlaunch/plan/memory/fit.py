@@ -21,8 +21,7 @@ from verlaunch.plan.memory.estimate import Estimate, Phase, estimate
 from verlaunch.plan.memory.knobs import SHORT_CACHE, Position, knobs
 from verlaunch.plan.memory.shape import Shape
 from verlaunch.plan.memory.use import Use
-from verlaunch.plan.memory.verdict import gib
-from verlaunch.text import GIB
+from verlaunch.text import GIB, gib
 
 SPARE = 0.95  # of a card and of main memory: what is chosen leaves a little
 COUNTS = (1, 2, 4, 8, 16, 32, 64)  # GPUs that are tried when these do not do

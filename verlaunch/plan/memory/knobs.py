@@ -18,8 +18,7 @@ from verlaunch.config.flags import load_table
 from verlaunch.config.tree import ACTOR, ROLLOUT, Config, get
 from verlaunch.plan.memory.shape import Shape
 from verlaunch.plan.memory.use import Use
-from verlaunch.plan.memory.verdict import gib
-from verlaunch.text import MIB
+from verlaunch.text import MIB, gib
 
 Values = dict[str, Any]
 

@@ -50,8 +50,8 @@ def rows(memory: Memory) -> Rows:
     shared = "" if room.shm is None else f" of {disk.amount(room.shm)} free"
     said: Rows = _labelled("per GPU", _phases(found.gpu, room.gpu))
     said += _labelled("main memory", _phases(found.host, room.host))
-    if found.kv_tokens is not None:
-        said.append(("KV cache", _cache(found.kv_tokens, memory.longest)))
+    if found.kv_tokens is not None and memory.use is not None:
+        said.append(("KV cache", _cache(found.kv_tokens, memory.use.length)))
     return [*said, ("/dev/shm", f"{disk.amount(found.shm)}{shared}"), ("disk", _disk(found, room))]
 
 

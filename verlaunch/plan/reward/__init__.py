@@ -1,7 +1,6 @@
 """The launcher's side of rewards: from flags and YAML to a RewardSpec that is checked and tried.
 
     spec.reward_spec(config, folder)      # what scores, as plain data, or every mistake at once
-    checks.start_problems(spec, sources)  # what small files show: keys, models, rules
     rows.route(spec, work)               # how the plan tells it
     try_out.try_rewards(rows, spec)       # reference answers, junk, a judge's two live answers
 

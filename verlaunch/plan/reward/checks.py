@@ -1,29 +1,22 @@
-"""What keeps a reward from starting, as far as small files, variables and the data's labels show.
+"""What the parts of a reward are, as small files show: which rows they score, what they run.
 
-    start_problems(spec, ["math_reasonin"])
-    # ["no rule for data_source 'math_reasonin'; known: ... Did you mean 'math_reasoning'? ..."]
+    built_in(RuleSpec(), "code/mine")   ->  "code"
+    probe_model(part).architecture      ->  "Qwen2ForSequenceClassification"
 
-Nothing here loads weights or asks a server, so that --dry_run can tell. Left out on purpose:
-whether the reward makes sense on real rows (try_out.py).
+Nothing here loads weights or asks a server, so that --dry_run can tell. Left out on purpose: what
+keeps a reward from starting (plan/guards/data_sources.py, reward_parts.py).
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from rewards.part import CannotStart
 from rewards.registry import BadTable, UnknownDataSource, rule_of
-from rewards.spec import JudgeSpec, ModelSpec, PartSpec, RewardSpec, RuleSpec
-from verlaunch.errors import UserError
-from verlaunch.inputs.data.rows import NO_LABEL
-from verlaunch.inputs.models import hub_file, is_local
+from rewards.spec import ModelSpec, PartSpec, RewardSpec, RuleSpec
+from verlaunch.inputs.models import is_local
 
 if TYPE_CHECKING:
     from rewards.models.probe import Probe
-
-WAYS_OUT = (
-    "Name the rule with --data_source, or bring your own reward with --reward_fn FILE.py:FUNCTION."
-)
 
 
 def counts(spec: RewardSpec, name: str, data_source: str) -> bool:
@@ -31,33 +24,6 @@ def counts(spec: RewardSpec, name: str, data_source: str) -> bool:
     weights = {part for part, weight in spec.weights_for(data_source).items() if weight}
     needed = {gate.needs for part, gate in spec.gates.items() if part in weights}
     return name in weights | needed
-
-
-def check_sources(spec: RewardSpec, data_sources: Iterable[str]) -> list[str]:
-    """One sentence per data_source that no part scores, or whose rule is missing."""
-    found = []
-    for source in dict.fromkeys(data_sources):
-        parts = [part for part in spec.parts if counts(spec, part.name, source)]
-        if not parts:
-            found.append(f"no part of the reward has a weight for data_source {source!r}.")
-        for part in parts:
-            found += _rule_problems(part.source, source)
-    return list(dict.fromkeys(found))
-
-
-def _rule_problems(rules: RuleSpec | ModelSpec | JudgeSpec, source: str) -> list[str]:
-    if not isinstance(rules, RuleSpec) or rules.function:
-        return []
-    try:
-        rule_of(rules, source)
-    except UnknownDataSource as error:
-        said = str(error)
-        if source == NO_LABEL:
-            said = f"some rows name no data_source, which picks the rule; {said.partition('; ')[2]}"
-        return [f"{said} {WAYS_OUT}"]
-    except BadTable as error:
-        return [str(error)]
-    return []
 
 
 def built_in(rules: RuleSpec, data_source: str) -> str:
@@ -118,40 +84,3 @@ def probe_model(part: PartSpec) -> "Probe | None":
         trust_remote_code=model.trust_remote_code,
         tokenizer=fetch(local, own, weights=False) if local else None,
     )
-
-
-def _find_model(part: PartSpec) -> None:
-    """On this machine, else on the hub: one question, as for the policy."""
-    model, (flag, _) = part.source, flags_of(part)
-    assert isinstance(model, ModelSpec)
-    if model.url is None and model.path is not None and not is_local(model.path):
-        try:
-            hub_file(model.path, flag, "config.json")
-        except UserError as error:
-            raise CannotStart(str(error)) from None
-    probe_model(part)
-
-
-def _check_judge(part: PartSpec) -> None:
-    from rewards.judge.client import Client
-
-    assert isinstance(part.source, JudgeSpec)
-    Client(part.source)  # reads the key, and looks the price up when the budget is in dollars
-
-
-def start_problems(spec: RewardSpec, data_sources: Iterable[str]) -> list[str]:
-    sources = list(data_sources)
-    questions: list[tuple[str, Callable[[], object]]] = []
-    for part in spec.parts:
-        if isinstance(part.source, JudgeSpec):
-            questions.append((part.name, partial(_check_judge, part)))
-        elif isinstance(part.source, ModelSpec):
-            questions.append((part.name, partial(_find_model, part)))
-    questions.append(("rule_score", lambda: sandbox(spec, sources, ask_server=False)))
-    found = check_sources(spec, sources)
-    for who, question in questions:
-        try:
-            question()
-        except CannotStart as error:
-            found.append(f"{who}: {error}")
-    return found

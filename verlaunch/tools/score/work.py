@@ -14,9 +14,9 @@ from rewards.part import Row
 from rewards.spec import ModelSpec, PartSpec, RewardSpec
 from verlaunch.config.compose import run_folder
 from verlaunch.config.tree import Config, get
-from verlaunch.errors import raise_all
+from verlaunch.errors import raise_all, stopping
 from verlaunch.inputs.choice import Inputs
-from verlaunch.plan.reward.checks import start_problems
+from verlaunch.plan import guards
 from verlaunch.plan.reward.references import settle
 from verlaunch.tools.score.answers import Answer, answers_to
 from verlaunch.tools.score.data import rows_of
@@ -69,6 +69,7 @@ def prepare(config: Config, asked: Asked) -> Work:
     """Raises UserError."""
     rows, told, known = _rows(config, asked)
     spec, references = settle(config, run_folder(config), known)
-    raise_all(start_problems(spec, [row.data_source for row in rows]))
+    found = guards.findings(guards.REWARD, spec, [row.data_source for row in rows])
+    raise_all(stopping(found))
     spec = replace(spec, parts=tuple(_in_this_process(part) for part in spec.parts))
     return Work(spec, list(answers_to(rows, told)), references)

@@ -1,6 +1,6 @@
 """Files, folders and modules that a key names: are they there?
 
-    list(problems(config))
+    [finding.text for finding in check(scene)]
     ->  ["data.custom_cls.path=my.py: no such file."]
 
 Left out on purpose: whether a module imports without an error; only the run tells, in its log.
@@ -12,11 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from verlaunch.config.tree import ROLLOUT, Config, get
+from verlaunch.config.tree import ROLLOUT, get
 from verlaunch.config.values import closest
-from verlaunch.errors import UserError
+from verlaunch.errors import Finding, UserError
 from verlaunch.inputs import models
 from verlaunch.machine.disk import check_writable
+from verlaunch.plan.guards.scene import Scene
 
 MODEL = "actor_rollout_ref.model"
 FILES = (
@@ -34,8 +35,11 @@ MODULES = (f"{MODEL}.external_lib", "critic.model.external_lib")
 CLASSES = ("trainer.checkpoint_callback_class",)
 
 
-def problems(config: Config) -> Iterator[str]:
-    verl = config.verl
+def check(scene: Scene) -> Iterator[Finding]:
+    return map(Finding, _lacking(scene.config.verl))
+
+
+def _lacking(verl: dict[str, Any]) -> Iterator[str]:
     named = [(key, get(verl, key)) for key in FILES]
     yield from (f"{key}={path}: no such file." for key, path in named if _lacks(path))
     folders = [(key, get(verl, key)) for key in FOLDERS]

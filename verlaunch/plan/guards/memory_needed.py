@@ -1,10 +1,10 @@
-"""What is wrong with an estimate, beside what there is: the phase, the amounts, and what mends it.
+"""More memory than there is: the phase that needs it, the amounts, and the setting that mends it.
 
-    problems(found, use, gpu_bytes, host_bytes, shm_free, disk_free)
-    ->  [Finding("At \"generation\" this run needs 24.8 GiB of a GPU, which has 24.0 GiB. ...")]
+    The GPU memory is too small: generation needs about 24.8 GiB of 18.0 GiB (KV cache ...). Use ...
 
 Each remedy that is named was tried: the same estimate with that one setting turned. Left out on
-purpose: combinations of settings, which are --fit auto's (fit.py).
+purpose: combinations of settings, which are --fit auto's (memory/fit.py); what others hold
+(busy.py, main_memory.py); /dev/shm and the disks, whose guards know what lies there already.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -12,13 +12,13 @@ from dataclasses import dataclass, replace
 
 from verlaunch.config.tree import ACTOR, ROLLOUT
 from verlaunch.errors import Finding
-from verlaunch.machine.disk import amount
+from verlaunch.plan.guards.scene import Scene
 from verlaunch.plan.memory.estimate import Estimate, Phase
+from verlaunch.plan.memory.expected import Memory
 from verlaunch.plan.memory.shape import Shape
 from verlaunch.plan.memory.use import Use
-from verlaunch.text import GIB
+from verlaunch.text import gib
 
-NO_SINGLE = "No single setting is enough"
 TIGHT = 0.85  # of main memory: Ray kills workers above 95% of it
 # An estimate may be wrong by this: what is short by less may well run. On the CPU they were seen
 # to be off by 2% (scripts/bench/memory.py), on GPUs by nobody yet.
@@ -39,27 +39,18 @@ class _Turn:
     use: Use
 
 
-def problems(
-    found: Estimate,
-    use: Use,
-    gpu_bytes: int | None,
-    host_bytes: int,
-    shm_free: int | None,
-    disk_free: int | None,
-) -> list[Finding]:
-    """`shm_free`, `disk_free`: None where it is not known."""
-    return [
-        *_card(found, use, gpu_bytes),
-        *_cache(found, use),
-        *_host(found, use, host_bytes),
-        *_shared(found, shm_free),
-        *_disk(found, disk_free),
-    ]
+def check(scene: Scene) -> Iterator[Finding]:
+    return of_memory(scene.memory) if scene.memory else iter(())
 
 
-def gib(size: float) -> str:
-    """In GiB, as nvidia-smi and free count memory."""
-    return f"{size / GIB:.1f} GiB"
+def of_memory(memory: Memory) -> Iterator[Finding]:
+    found, use, room = memory.estimate, memory.use, memory.room
+    if found is None or use is None:
+        return
+    ways = "" if memory.fit.values else "".join(f" {way}" for way in memory.fit.ways)
+    yield from _card(found, use, room.gpu, ways)
+    yield from _cache(found, use, ways)
+    yield from _host(found, use, room.host)
 
 
 def _largest(phase: Phase, count: int = 2) -> str:
@@ -67,20 +58,19 @@ def _largest(phase: Phase, count: int = 2) -> str:
     return " and ".join(f"{part.name} {gib(part.bytes)}" for part in parts)
 
 
-def _card(found: Estimate, use: Use, gpu_bytes: int | None) -> list[Finding]:
+def _card(found: Estimate, use: Use, gpu_bytes: int | None, ways: str) -> Iterator[Finding]:
+    """`ways`: what --fit auto has found out beside, where no single setting helps."""
     peak = found.gpu_peak
     if peak is None or gpu_bytes is None or peak.bytes <= gpu_bytes:
-        return []
+        return
     sure = found.again(replace(use, entropy=False)).gpu_peak if use.thrifty else peak
     stops = sure is not None and sure.bytes > gpu_bytes * ERROR
-    return [
-        Finding(
-            f"The GPU memory {'is' if stops else 'may be'} too small: {peak.name} needs about "
-            f"{gib(peak.bytes)} of {gib(gpu_bytes)} ({_largest(peak)}). "
-            f"{_remedy(found, use, _card_fits(gpu_bytes))}",
-            stops,
-        )
-    ]
+    yield Finding(
+        f"The GPU memory {'is' if stops else 'may be'} too small: {peak.name} needs about "
+        f"{gib(peak.bytes)} of {gib(gpu_bytes)} ({_largest(peak)}). "
+        f"{_remedy(found, use, _card_fits(gpu_bytes), ways)}",
+        stops,
+    )
 
 
 def _card_fits(gpu_bytes: int) -> Callable[[Estimate], bool]:
@@ -91,29 +81,28 @@ def _card_fits(gpu_bytes: int) -> Callable[[Estimate], bool]:
     return fits
 
 
-def _cache(found: Estimate, use: Use) -> list[Finding]:
+def _cache(found: Estimate, use: Use, ways: str) -> Iterator[Finding]:
     if found.kv_tokens is None or found.kv_tokens >= use.length:
-        return []
+        return
     if use.hardware == "cpu":
-        return [_small_cache(found.kv_tokens, use)]
+        yield _small_cache(found.kv_tokens, use)
+        return
     share, room = use.utilization, found.kv_tokens
     fits = _card_fits(found.card or 0)
     if not fits(found):  # that is told, and what mends it comes first
-        return []
+        return
 
     def holds_one(other: Estimate) -> bool:
         return (other.kv_tokens or 0) >= use.length and fits(other)
 
-    remedy = _remedy(found, use, holds_one)
+    remedy = _remedy(found, use, holds_one, ways)
     # Beside weights and a cache there is what is guessed: graphs and working memory.
     lucky = found.again(replace(use, utilization=share * ERROR)).kv_tokens or 0
-    return [
-        Finding(
-            f"--gpu_memory_utilization {share:g} leaves vLLM room for {room} tokens beside the "
-            f"model's weights, and one sequence has up to {use.length}. {remedy}",
-            stops=lucky < use.length,
-        )
-    ]
+    yield Finding(
+        f"--gpu_memory_utilization {share:g} leaves vLLM room for {room} tokens beside the "
+        f"model's weights, and one sequence has up to {use.length}. {remedy}",
+        stops=lucky < use.length,
+    )
 
 
 def _small_cache(tokens: int, use: Use) -> Finding:
@@ -125,7 +114,7 @@ def _small_cache(tokens: int, use: Use) -> Finding:
     )
 
 
-def _remedy(found: Estimate, use: Use, fits: Callable[[Estimate], bool]) -> str:
+def _remedy(found: Estimate, use: Use, fits: Callable[[Estimate], bool], ways: str) -> str:
     """What does it alone; else what comes closest, as no single setting is enough."""
     if found.shape is None:
         return "Use a smaller --model, or larger cards."
@@ -137,7 +126,7 @@ def _remedy(found: Estimate, use: Use, fits: Callable[[Estimate], bool]) -> str:
     closest, alone = _peak(found.again(best.use)), ""
     if closest < HELPS * _peak(found):
         alone = f"; {best.typed} comes closest ({gib(closest)})"
-    return f"{NO_SINGLE}{alone}. Use a smaller --model, or larger cards."
+    return f"No single setting is enough{alone}. Use a smaller --model, or larger cards.{ways}"
 
 
 def _enough(found: Estimate, turns: Iterable[_Turn], fits: Callable[[Estimate], bool]) -> list[str]:
@@ -216,21 +205,19 @@ def _more_gpus(use: Use) -> Iterator[_Turn]:
         count *= 2
 
 
-def _host(found: Estimate, use: Use, host_bytes: int) -> list[Finding]:
+def _host(found: Estimate, use: Use, host_bytes: int) -> Iterator[Finding]:
     peak = found.host_peak
     if peak.bytes <= host_bytes * TIGHT:
-        return []
+        return
     stops = peak.bytes > host_bytes * (CPU_ERROR if use.hardware == "cpu" else ERROR)
     over = "may be too small" if peak.bytes > host_bytes else "is nearly used up"
     what = "is too small" if stops else over
     remedy = _host_remedy(found, use, int(host_bytes * (1 if stops else TIGHT)))
-    return [
-        Finding(
-            f"The main memory {what}: {peak.name} needs about {gib(peak.bytes)} of "
-            f"{gib(host_bytes)} ({_largest(peak)}). {remedy}",
-            stops,
-        )
-    ]
+    yield Finding(
+        f"The main memory {what}: {peak.name} needs about {gib(peak.bytes)} of "
+        f"{gib(host_bytes)} ({_largest(peak)}). {remedy}",
+        stops,
+    )
 
 
 def _host_remedy(found: Estimate, use: Use, host_bytes: int) -> str:
@@ -266,35 +253,3 @@ def _host_turns(use: Use) -> Iterator[_Turn]:
     yield from _adapter(use)
     if use.gpus_per_node > 1:
         yield _Turn("GPUs", "--n_gpus 1", replace(use, gpus_per_node=1, tp=1))
-
-
-def _shared(found: Estimate, free: int | None) -> list[Finding]:
-    if free is None or found.shm <= free:
-        return []
-    # Not the end: Ray keeps its objects in /tmp then, which is slow.
-    return [
-        Finding(
-            f"/dev/shm has {amount(free)} free, and this run puts up to {amount(found.shm)} "
-            "there: what does not fit slows it down or ends it. Give it more: docker run "
-            f"--shm-size={-(-found.shm // GIB) + 1}g, or mount -o remount,size="
-            f"{-(-found.shm // GIB) + 1}G /dev/shm.",
-            stops=False,
-        )
-    ]
-
-
-def _disk(found: Estimate, free: int | None) -> list[Finding]:
-    if free is None or found.disk.bytes <= free:
-        return []
-    disk = found.disk
-    one = f"a checkpoint takes {amount(disk.checkpoint)}, and the disk has {amount(free)} free"
-    if disk.checkpoint > free:
-        return [Finding(f"{one[0].upper()}{one[1:]}. Name a larger disk: --output_dir /some/disk.")]
-    return [
-        Finding(
-            f"The disk may fill up: {one}; with {disk.kept} of them at the same time and the "
-            f"export it takes {amount(disk.bytes)}. The run would wait for room. Keep fewer with "
-            "--keep 2, or name a larger disk: --output_dir /some/disk.",
-            stops=False,
-        )
-    ]
