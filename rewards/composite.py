@@ -2,7 +2,7 @@
 
     mix = read(Path("rewards/reward_model_config.yaml"))
     mix.weights                       # {"rm_score": 0.7, "judge_score": 0.7, "rule_score": 0.3}
-    mix_problems(mix, ["rm_score"])   # ["judge_score is no part of this run. Add ...", ...]
+    check_mix(mix, ["rm_score"])   # ["judge_score is no part of this run. Add ...", ...]
 
 The grammar is told in the shipped file. Left out on purpose: what the flags say, and whether models
 and prompts exist (verlaunch/plan/reward/).
@@ -99,7 +99,7 @@ def _entry(part: dict[str, Any]) -> Entry:
 def read(path: Path) -> Composite:
     """Raises BadComposite."""
     tree = _tree(path)
-    if problems := grammar.problems(tree):
+    if problems := grammar.check_tree(tree):
         raise BadComposite(f"{path}: {problem}" for problem in problems)
     return Composite(
         path,
@@ -124,7 +124,7 @@ def _missing(name: str, names: Collection[str]) -> str:
     return f"{name} is no part of this run. Its parts: {there}.{hint}"
 
 
-def mix_problems(mix: Composite, names: Collection[str]) -> list[str]:
+def check_mix(mix: Composite, names: Collection[str]) -> list[str]:
     """What does not fit together. names: the parts that the run has."""
     unknown = sorted(mix.named - {*names})
     found = [_missing(name, names) for name in unknown]

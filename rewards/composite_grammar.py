@@ -1,6 +1,6 @@
 """What a composite's YAML may say: its keys, their kinds of values, and what is wrong with a tree.
 
-    problems({"weights": {"rm_score": "high"}})
+    check_tree({"weights": {"rm_score": "high"}})
     # ["composite_reward.weights.rm_score is 'high': takes a number."]
 
 Left out on purpose: whether the parts that weights and gates name exist (rewards/composite.py).
@@ -118,7 +118,7 @@ def check_gate(where: str, name: Any, gate: Any) -> list[str]:
     return check_keys(where, gate, GATE)
 
 
-def problems(tree: Mapping[str, Any]) -> list[str]:
+def check_tree(tree: Mapping[str, Any]) -> list[str]:
     """Everything that is wrong with what stands below composite_reward."""
     found = check_keys(ROOT, tree, TOP)
     sound = {key: tree[key] for key in SECTIONS if isinstance(tree.get(key), dict)}

@@ -92,7 +92,7 @@ def _text(given: Any, folder: Path) -> str:
 
 def _template(given: Any, folder: Path) -> str:
     text = _text(given, folder)
-    if problems := template.problems(text):
+    if problems := template.check_placeholders(text):
         raise Wrong(*problems)
     return text
 

@@ -39,7 +39,7 @@ def names(template: str) -> set[str]:
     return set(_FILLED.findall(template))
 
 
-def problems(template: str) -> list[str]:
+def check_placeholders(template: str) -> list[str]:
     """One sentence for each thing that would keep the judge from seeing what it needs."""
     allowed = ", ".join(f"{{{name}}}" for name in PLACEHOLDERS)
     found = []

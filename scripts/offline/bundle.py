@@ -19,7 +19,7 @@ from typing import IO, cast
 
 import manifest as manifests
 from manifest import Manifest
-from pieces import BLOCK, MIB, Reader, Writer, problems, sha256_of
+from pieces import BLOCK, MIB, Reader, Writer, damaged, sha256_of
 from pins import choose, is_good, normal, read_freeze
 from refusal import Refused
 
@@ -154,7 +154,7 @@ def _wrong_wheels(folder: Path, manifest: Manifest) -> list[str]:
 
 
 def _join(folder: Path, manifest: Manifest) -> None:
-    if wrong := problems(folder, manifest.id, manifest.pieces):
+    if wrong := damaged(folder, manifest.id, manifest.pieces):
         raise Refused(*_told(folder, wrong))
     wheels = folder / "wheels"
     wheels.mkdir(exist_ok=True)

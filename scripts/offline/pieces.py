@@ -2,7 +2,7 @@
 
     with Writer(folder, bundle_id, 56 * MIB) as writer:   # folder/part-001, part-002, ...
         tarfile.open(fileobj=writer, mode="w|")
-    problems(folder, bundle_id, writer.pieces)            # ["part-002 is missing", ...]
+    damaged(folder, bundle_id, writer.pieces)            # ["part-002 is missing", ...]
     Reader(folder, writer.pieces).read(4096)
 
 A piece begins with a line, `verlaunch bundle ID part-003`, so that one of another bundle is told
@@ -124,15 +124,15 @@ class Reader:
         return self._whole.hexdigest()
 
 
-def problems(folder: Path, bundle_id: str, pieces: Sequence[Piece]) -> list[str]:
+def damaged(folder: Path, bundle_id: str, pieces: Sequence[Piece]) -> list[str]:
     """A sentence for each piece that is missing, damaged or of another bundle."""
-    told = [told for piece in pieces if (told := _problem(folder / piece.name, bundle_id, piece))]
+    told = [told for piece in pieces if (told := _damage(folder / piece.name, bundle_id, piece))]
     names = {piece.name for piece in pieces}
     strange = sorted(path.name for path in folder.glob("part-*") if path.name not in names)
     return told + [f"{name} is not one of this bundle's {len(pieces)} pieces" for name in strange]
 
 
-def _problem(path: Path, bundle_id: str, piece: Piece) -> str:
+def _damage(path: Path, bundle_id: str, piece: Piece) -> str:
     if not path.is_file():
         return f"{piece.name} is missing"
     expected = headline(bundle_id, piece.name)

@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from verlaunch.cluster import addresses, place, ports
+from verlaunch.cluster import addresses, place, port_range
 from verlaunch.config.compose import compose
 from verlaunch.config.flags import parse
 from verlaunch.config.tree import Config
@@ -99,8 +99,9 @@ def test_a_node_without_a_leaders_address_is_told_how_to_give_it() -> None:
     "text", ["20000", "20999-20000", "20000-20100", "1000-2000", "65000-66000", "a-b", "-", "1-2-3"]
 )
 def test_a_range_that_is_none_or_has_no_room_is_refused(text: str) -> None:
-    assert ports.problems(text)[0].startswith(f"--port_range {text}: takes FIRST-LAST")
-    assert ports.problems("20000-20199") == ports.problems(None) == []
+    with pytest.raises(UserError, match=f"^--port_range {text}: takes FIRST-LAST"):
+        port_range.read(text)
+    assert (port_range.read("20000-20199"), port_range.read(None)) == ((20000, 20199), None)
 
 
 def test_an_address_in_brackets_is_one_of_ipv6() -> None:

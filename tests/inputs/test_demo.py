@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenize
 
 from rewards.rules.math_reasoning import quick_score
 from verlaunch.inputs.demo import model as demo
-from verlaunch.inputs.demo.task import problems, write_data
+from verlaunch.inputs.demo.task import sums, write_data
 from verlaunch.inputs.demo.tokenizer import make_tokenizer
 
 RESPONSE_TOKENS = 8
@@ -31,7 +31,7 @@ def tokenizer(folder: Path) -> PreTrainedTokenizerBase:
 @pytest.fixture(scope="module")
 def answers(folder: Path, tokenizer: PreTrainedTokenizerBase) -> Answers:
     """Greedy answers to every sum, as new token ids, decoded the way any user would."""
-    rows = problems()
+    rows = sums()
     inputs = tokenizer.apply_chat_template(
         [[{"role": "user", "content": row["prompt"]}] for row in rows],
         add_generation_prompt=True,
@@ -148,7 +148,7 @@ def test_the_chat_template_is_short_and_has_both_roles() -> None:
 def test_the_data_are_all_hundred_sums_in_the_projects_format(tmp_path: Path) -> None:
     train, val = write_data(tmp_path / "data")
     rows = json.loads(train.read_text())
-    assert rows == json.loads(val.read_text()) == problems()
+    assert rows == json.loads(val.read_text()) == sums()
     assert len({row["prompt"] for row in rows}) == 100
     for row in rows:
         a, b = row["prompt"].rstrip("=").split("+")

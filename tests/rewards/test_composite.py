@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from rewards.composite import SHIPPED, BadComposite, Composite, Entry, mix_problems, read
+from rewards.composite import SHIPPED, BadComposite, Composite, Entry, check_mix, read
 from rewards.composite_grammar import STANDARD
 from rewards.spec import Gate
 
@@ -127,12 +127,12 @@ WEIGHTS = {"rule_score": 0.3, "rm_score": 0.7}
 
 def test_a_mix_that_fits_has_no_problem() -> None:
     gates = {"rm_score": Gate("rule_score", 1.0)}
-    assert mix_problems(mixed(weights=WEIGHTS, gates=gates), BOTH) == []
+    assert check_mix(mixed(weights=WEIGHTS, gates=gates), BOTH) == []
 
 
 def test_a_part_that_only_a_gate_needs_may_go_without_a_weight() -> None:
     gated = mixed(weights={"rm_score": 1.0}, gates={"rm_score": Gate("rule_score", 1.0)})
-    assert mix_problems(gated, BOTH) == []
+    assert check_mix(gated, BOTH) == []
 
 
 @pytest.mark.parametrize(
@@ -150,14 +150,14 @@ def test_a_part_that_only_a_gate_needs_may_go_without_a_weight() -> None:
     ],
 )
 def test_what_does_not_fit_together_is_one_sentence(mix: Composite, said: str) -> None:
-    (problem,) = mix_problems(mix, BOTH)
+    (problem,) = check_mix(mix, BOTH)
     assert said in problem
 
 
 def test_gates_do_not_chain() -> None:
     gates = {"rm_score": Gate("rule_score", 1), "rule_score": Gate("judge_score", 1)}
     mix = mixed(weights=WEIGHTS | {"judge_score": 1}, gates=gates)
-    (problem,) = mix_problems(mix, [*BOTH, "judge_score"])
+    (problem,) = check_mix(mix, [*BOTH, "judge_score"])
     assert "needs rule_score, which has a gate too" in problem
 
 
@@ -168,4 +168,4 @@ def test_a_part_that_is_left_out_leaves_no_trace() -> None:
         parts={"rm_score": Entry(None, {}, {})},
         gates={"rule_score": Gate("rm_score", 1), "rm_score": Gate("rule_score", 1)},
     ).without({"rm_score"})
-    assert mix.named == {"rule_score"} and mix_problems(mix, ["rule_score"]) == []
+    assert mix.named == {"rule_score"} and check_mix(mix, ["rule_score"]) == []

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from rewards.judge.precheck import OPENERS, answers_nothing
 from rewards.judge.prompts import NO_NONCE, SYSTEM, Request, build, preset, presets, schema
 from rewards.judge.shown import LONGEST, clean, conversation, cut, reference
-from rewards.judge.template import PLACEHOLDERS, fill, names, problems, without
+from rewards.judge.template import PLACEHOLDERS, check_placeholders, fill, names, without
 from rewards.part import Row
 from rewards.spec import JudgeSpec
 
@@ -55,7 +55,7 @@ def test_a_paragraph_of_the_reference_alone_is_left_out_without_one():
 
 
 def test_a_template_without_the_response_is_a_problem():
-    (problem,) = problems("Rate the answer to {prompt}")
+    (problem,) = check_placeholders("Rate the answer to {prompt}")
     assert "no {response}" in problem
 
 
@@ -73,7 +73,7 @@ def test_a_template_without_the_response_is_a_problem():
     ],
 )
 def test_a_near_placeholder_is_named_with_what_was_meant(typed, meant):
-    (problem,) = problems(f"{{response}} {typed}")
+    (problem,) = check_placeholders(f"{{response}} {typed}")
     assert f"Did you mean {meant}?" in problem
 
 
@@ -82,14 +82,14 @@ def test_a_near_placeholder_is_named_with_what_was_meant(typed, meant):
     ['{"reason": "...", "score": 7}', "{score}", r"\boxed{answer}", "{}", "f{x}", "{n+1}"],
 )
 def test_other_braces_may_stand_in_a_template(literal):
-    assert problems("{response} " + literal) == []
+    assert check_placeholders("{response} " + literal) == []
     assert fill("{response} " + literal, {"response": "r"}) == "r " + literal
 
 
 @pytest.mark.parametrize("name", [*presets(), SYSTEM])
 def test_every_preset_is_a_sound_template(name):
     text = preset(name)
-    assert problems(text + ("{response}" if name == SYSTEM else "")) == []
+    assert check_placeholders(text + ("{response}" if name == SYSTEM else "")) == []
     assert names(text) == (set() if name == SYSTEM else set(PLACEHOLDERS))
 
 

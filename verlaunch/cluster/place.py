@@ -7,13 +7,14 @@ What a person gave is used as it is; what is open is found here. Left out on pur
 answers (member.py), and schedulers' variables, which are flags by now (schedulers.py).
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from verlaunch.cluster import addresses, ports
+from verlaunch.cluster import addresses, port_range
 from verlaunch.cluster.addresses import with_port
 from verlaunch.config.tree import Config
-from verlaunch.errors import UserError
+from verlaunch.errors import Finding, UserError, raise_all, stopping
 from verlaunch.paths import start_command
 
 RANK = "verlaunch.node_rank"
@@ -57,8 +58,7 @@ def nodes_of(config: Config) -> int:
 def of(config: Config) -> Place:
     """Raises UserError with every problem at once, and UnknownLeader."""
     launch, nodes = config.launch, nodes_of(config)
-    if problems := _problems(launch, nodes):
-        raise UserError(*problems)
+    raise_all(stopping(_contradictions(launch, nodes)))
     if problem := _forgotten_rank(config, nodes):
         raise UserError(problem)
     rank, port, given = launch["node_rank"], launch["master_port"], launch["node_addr"]
@@ -66,28 +66,32 @@ def of(config: Config) -> Place:
     address = given or (_joining(leader, port) if rank else _leading(leader))
     called = leader if rank or _is_called(leader) else address
     interface = addresses.interface_of(address)
-    return Place(rank, nodes, called, port, address, interface, ports.read(launch["port_range"]))
+    return Place(
+        rank, nodes, called, port, address, interface, port_range.read(launch["port_range"])
+    )
 
 
-def _problems(launch: dict[str, Any], nodes: int) -> list[str]:
+def _contradictions(launch: dict[str, Any], nodes: int) -> Iterator[Finding]:
     rank, given = launch["node_rank"], launch["node_addr"]
-    problems = ports.problems(launch["port_range"])
+    try:
+        port_range.read(launch["port_range"])
+    except UserError as error:
+        yield from map(Finding, error.problems)
     if rank >= nodes:
-        problems.append(
+        yield Finding(
             f"--node_rank {rank}: with --nnodes {nodes} the ranks are 0 to {nodes - 1}, one for "
             "each machine."
         )
     if rank > 0 and not launch["master_addr"]:
-        problems.append(
+        yield Finding(
             f"Where is node 0? Node {rank} needs its address: MASTER_ADDR=ADDRESS_OF_NODE_0 "
             f"{start_command()} ..."
         )
     if given and not addresses.is_local(given):
-        problems.append(
+        yield Finding(
             f"--node_addr {given} is not an address of this machine ({addresses.known()}). Leave "
             "it out, or give one of these."
         )
-    return problems
 
 
 def _forgotten_rank(config: Config, nodes: int) -> str:

@@ -113,7 +113,7 @@ def _resolve(tree: DictConfig) -> Tree:
         raise UserError(f"{key} cannot be worked out: {_reason(error)}") from error
 
 
-def _type_problems(settings: Tree, composed: Tree, defaults: Tree) -> list[str]:
+def _of_another_type(settings: Tree, composed: Tree, defaults: Tree) -> list[str]:
     """A word where verl's default is a number or a switch would only fail inside the run."""
     usual, ours = keys.flatten(defaults), keys.flatten(composed)
     wrong = [
@@ -128,7 +128,7 @@ def _type_problems(settings: Tree, composed: Tree, defaults: Tree) -> list[str]:
     ]
 
 
-def _launch_problems(settings: Tree, launch: Tree) -> list[str]:
+def _not_ours(settings: Tree, launch: Tree) -> list[str]:
     """Our own keys, typed or in a recipe, take what their flags take."""
     usual = _known()[1]["verlaunch"]
     found = [f"~{OURS}{name}: it is needed. Leave this out." for name in usual.keys() - launch]
@@ -200,8 +200,8 @@ def _check(
     settings = recipe.settings | _settings([override for override in typed if not override.delete])
     answers = [keys.check_dead(key, value, ours) for key, value in settings.items()]
     problems = [problem for problem, _ in answers if problem]
-    problems += _type_problems(settings, ours, defaults)
-    problems += _launch_problems(settings, ours["verlaunch"])
+    problems += _of_another_type(settings, ours, defaults)
+    problems += _not_ours(settings, ours["verlaunch"])
     return problems, tuple(note for _, note in answers if note)
 
 

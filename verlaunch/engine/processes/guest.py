@@ -28,7 +28,7 @@ from verlaunch.cluster import foreign
 from verlaunch.engine import actors, heartbeat
 from verlaunch.engine import environment as engine_environment
 from verlaunch.engine.processes import guest_check
-from verlaunch.errors import UserError, raise_all
+from verlaunch.errors import UserError, raise_all, stopping
 from verlaunch.machine import variables
 
 PLACE, NAMESPACE = "verlaunch-place", "verlaunch"  # of the actor that keeps the place
@@ -128,7 +128,7 @@ def join(launch: dict[str, Any]) -> None:
         model = launch["config"]["actor_rollout_ref"]["model"]["path"]
         folders = [Path(launch["record"]), Path(model)]
         here = ray.get_runtime_context().get_node_id()
-        raise_all(guest_check.problems(guest_check.need_of(launch), folders, here))
+        raise_all(stopping(guest_check.unmet(guest_check.need_of(launch), folders, here)))
     except UserError:
         leave()
         raise

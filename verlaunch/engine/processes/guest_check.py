@@ -1,7 +1,7 @@
 """What has to hold in a cluster that is not ours before a model is loaded there.
 
-    problems(Need(machines=2, gpus=8, rest_cpus=18, ...), [Path("outputs"), Path("models/qwen")])
-    # ("The cluster has no room now: ...", "10.0.0.7 has ray 2.59.0 instead of 2.60.0. ...")
+    unmet(Need(machines=2, gpus=8, rest_cpus=18, ...), [Path("outputs"), Path("models/qwen")])
+    # [Finding("The cluster has no room now: ..."), Finding("10.0.0.7 has ray 2.59.0 instead ...")]
 
 Each machine that may get a part of the run is asked by a task of its own, with no CPU, so that a
 full cluster answers as well. Left out on purpose: waiting for room. Who comes first is a
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from verlaunch.cluster import facts
+from verlaunch.errors import Finding
 
 ANSWER_S = 120.0  # a machine starts a Python process for the answer, perhaps from a slow disk
 EACH = 3  # CPUs that verl asks for with every rank
@@ -176,7 +177,7 @@ def _versions(told: dict[str, Any] | str) -> dict[str, str]:
     return {**there, **facts.versions()}
 
 
-def problems(need: Need, folders: Sequence[Path], home: str) -> tuple[str, ...]:
+def unmet(need: Need, folders: Sequence[Path], home: str) -> list[Finding]:
     """`folders`: which every machine has to see; the first is the run's own. `home`: our node."""
     there = nodes()
     some = _candidates(need, there, home)
@@ -190,5 +191,5 @@ def problems(need: Need, folders: Sequence[Path], home: str) -> tuple[str, ...]:
         probe.unlink()
     same = _versions(told[home])
     found = [wrong for node in some for wrong in _wrong(node, told[node.id], same)]
-    missing = [room(need, there, home)]
-    return (*filter(None, missing), *(w.replace(str(probe), str(folders[0])) for w in found))
+    said = [room(need, there, home), *(w.replace(str(probe), str(folders[0])) for w in found)]
+    return [Finding(text) for text in said if text]

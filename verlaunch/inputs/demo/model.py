@@ -22,7 +22,7 @@ from transformers import GenerationConfig, PreTrainedTokenizerFast, Qwen2Config,
 from transformers.utils import logging
 
 from verlaunch.inputs.demo.sizes import SIZES
-from verlaunch.inputs.demo.task import problems
+from verlaunch.inputs.demo.task import sums
 from verlaunch.inputs.demo.tokenizer import make_tokenizer
 
 # Raise it when anything here or in the tokenizer changes: cached models carry it in their name.
@@ -97,7 +97,7 @@ def _accuracies(model: Qwen2ForCausalLM, lesson: Lesson) -> tuple[float, float]:
 
 def _teach(model: Qwen2ForCausalLM, tokenizer: PreTrainedTokenizerFast) -> tuple[int, float]:
     """Returns the supervised steps taken, and the greedy accuracy they ended with."""
-    rows = problems()
+    rows = sums()
     right, both = _lesson(tokenizer, rows), _lesson(tokenizer, rows + _slips(rows))
     weights = _weights(len(rows))
     optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE)

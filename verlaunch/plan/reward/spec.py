@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rewards.composite import SHIPPED, BadComposite, Composite, mix_problems, read
+from rewards.composite import SHIPPED, BadComposite, Composite, check_mix, read
 from rewards.composite_grammar import STANDARD, is_number
 from rewards.spec import PartSpec, RewardSpec
 from verlaunch.config.tree import Config
@@ -136,7 +136,7 @@ def reward_spec(config: Config, folder: Path, has_references: bool = True) -> Re
             problems += error.problems
     problems = list(dict.fromkeys(problems)) or idle_flags(config, parts)
     if mix.file:
-        problems += [f"{mix.said}: {problem}" for problem in mix_problems(mix.file, mix.names)]
+        problems += [f"{mix.said}: {problem}" for problem in check_mix(mix.file, mix.names)]
     raise_all(problems)
     if mix.file is None:
         return RewardSpec(tuple(parts), {mix.names[0]: 1.0})
