@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Trains. The first start installs what is missing into .venv beside this file; then the launcher
-# takes over.
+# Trains, or does what the first word says. The first start installs what is missing into .venv
+# beside this file; then the launcher takes over.
 #
 #   ./train.sh                          # a GPU: Qwen2.5-0.5B on the sample data; none: the CPU demo
 #   ./train.sh --model Qwen/Qwen2.5-1.5B --data my.json
+#   ./train.sh score --data my.json     # a command: data, doctor, score, report, export, chat ...
 #   ./train.sh --help
 #
 # --hardware cpu|gpu (or HARDWARE) chooses what is installed as well; PYTHON names the interpreter.

@@ -21,10 +21,12 @@ fail() { # what the user can mend
 }
 
 # Sets HARDWARE_SET: --hardware, else HARDWARE, else what is there. A set that is installed stays for
-# those who only look, and where no GPU answers: the launcher says so, without a download first.
+# those who only look or ask for a command beside training (score, export), and where no GPU answers:
+# the launcher says so, without a download first.
 # shellcheck disable=SC2034  # the scripts that source this file read it
 choose_set() {
   local argument previous='' chosen=${HARDWARE:-} looks='' there=''
+  case ${1:-train} in train | *[!a-z]*) ;; *) looks=1 ;; esac
   for argument in "$@"; do
     if [[ $previous == --hardware ]]; then chosen=$argument; fi
     if [[ $argument == --hardware=* ]]; then chosen=${argument#*=}; fi

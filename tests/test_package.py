@@ -5,11 +5,14 @@ then looks from there. Not tried here: training from the wheel, which is the che
 """
 
 import importlib.metadata
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from verlaunch.cli import COMMANDS
 
 ROOT = Path(__file__).resolve().parent.parent
 PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
@@ -65,6 +68,18 @@ def test_entry_points_name_the_launcher_and_the_engine_plugin(site: Path) -> Non
         "console_scripts": "verlaunch.cli:main",
         "verl.plugins": "verlaunch.engine.plugin",
     }
+
+
+@pytest.mark.parametrize("name", [command.name for command in COMMANDS])
+def test_each_command_of_the_wheel_says_how_it_is_used(
+    site: Path, tmp_path: Path, name: str
+) -> None:
+    env = {name: text for name, text in os.environ.items() if name != "VERLAUNCH_START"}
+    command = [sys.executable, str(site / "bin" / "verlaunch"), name, "--help"]
+    env["PYTHONPATH"] = str(site)
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.lower().startswith("usage: verlaunch ") and "train.sh" not in done.stdout
 
 
 def test_wheel_brings_no_tests_and_no_scripts(site: Path) -> None:

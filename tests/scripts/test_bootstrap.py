@@ -143,9 +143,9 @@ def checkout(finished: Path) -> Iterator[Path]:
 
 def test_second_start_installs_nothing_and_is_silent(finished: Path) -> None:
     before = (finished / ".venv" / "install.log").stat().st_mtime_ns
-    again = start(finished)
+    again = start(finished, "score", "--rows", "5")
     assert again.returncode == 0
-    assert again.stderr == ""
+    assert (again.stdout, again.stderr) == ("launched in / ['score', '--rows', '5']\n", "")
     assert (finished / ".venv" / "install.log").stat().st_mtime_ns == before
 
 
@@ -300,6 +300,11 @@ def test_nvidia_smi_decides_without_a_flag(
         ("gpu", "--hardware cpu --dry-run json", True, "gpu"),
         ("gpu", "--hardware cpu", True, "cpu"),
         ("gpu", "--help", False, "gpu"),
+        ("cpu", "score --help", True, "cpu"),
+        ("cpu", "report outputs", True, "cpu"),
+        ("gpu", "doctor --hardware cpu", True, "gpu"),
+        ("cpu", "train --seed 1", True, "gpu"),
+        ("cpu", "actor.lr=1 --seed 1", True, "gpu"),
     ],
 )
 def test_an_installed_set_stays_where_another_is_of_no_use(
