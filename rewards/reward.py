@@ -209,11 +209,6 @@ class Reward:
         told = {name: asked.tally.keys for name, asked in self._asked.items()}
         return {name: keys for name, keys in told.items() if keys is not None}
 
-    def forget_keys(self) -> None:
-        """Rules of another data_source may return others; a run wants those of all."""
-        for asked in self._asked.values():
-            asked.tally.forget_keys()
-
     @property
     def counters(self) -> dict[str, dict[str, int]]:
         """By part: calls, failed, each kind of failure, dropped_parts and missing_parts."""

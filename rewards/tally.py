@@ -45,10 +45,6 @@ class Tally:
         self._recent: deque[str | None] = deque(maxlen=WINDOW)
         self.too_many: str | None = None  # once it is a sentence, it stays
 
-    def forget_keys(self) -> None:
-        """The next good row fixes them again."""
-        self.keys = None
-
     def mean(self, key: str) -> float:
         return self._sums[key] / self._seen[key] if self._seen[key] else 0.0
 

@@ -10,7 +10,7 @@ import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from verlaunch.errors import UserError
-from verlaunch.inputs.data import Prepared, Settings, first_rows, prepare, quick_look, sources
+from verlaunch.inputs.data import Prepared, Settings, prepare, quick_look, sources
 from verlaunch.inputs.data.chat import DEFAULT_CHAT_TEMPLATE, Meter
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -100,14 +100,6 @@ def test_validation_prompts_leave_the_training_data(tmp_path: Path) -> None:
     assert made.read == 58
     kept = prepare(Settings(sources(str(train)), sources(str(val)), overlap=True), tmp_path / "c")
     assert (kept.train_rows, kept.val_rows, kept.dropped) == (50, 8, {})
-
-
-def test_first_rows_show_every_label(tmp_path: Path) -> None:
-    late = [{"prompt": f"{n}?", "answer": "x", "data_source": "late"} for n in range(9)]
-    made = run(tmp_path, [*rows(90), *late], val_size=1)
-    found = list(first_rows(made.train_file, per_label=3))
-    assert [row.data_source for row in found] == ["math"] * 3 + ["late"] * 3
-    assert found[-1].ground_truth == "x" and found[0].extra_info["split"] == "train"
 
 
 def test_columns_of_several_files_get_one_schema(tmp_path: Path) -> None:

@@ -23,7 +23,9 @@ from verlaunch.launch import head_start, start
 from verlaunch.launch.run import Launch, run
 from verlaunch.machine.hardware import Machine
 from verlaunch.plan import foresight
-from verlaunch.plan.reward import rehearsal, try_out
+from verlaunch.plan.reward.trial import served
+from verlaunch.plan.reward.trial.rows import first_rows
+from verlaunch.plan.reward.trial.trial import Trial, try_reward
 from verlaunch.record import checkpoints
 from verlaunch.record.report.recorder import Recorder
 
@@ -90,7 +92,7 @@ def test_a_run_leaves_its_record(bench: Bench, capsys: pytest.CaptureFixture[str
     assert bench.run("--steps", "3") == 0
     screen = capsys.readouterr().out
     assert "38 training and 2 validation prompts of 40 rows read (math_reasoning 40)" in screen
-    assert "math_reasoning: reference answers score 1.00, empty responses 0.00" in screen
+    assert "the reference answer ('1') scores 1.00, junk 0.00" in screen
     assert screen.endswith(f"Done. Checkpoints and the final model: {bench.out}/checkpoints\n")
     names = {path.name for path in bench.out.iterdir()}
     assert names == {"run.json", "config.yaml", "command.sh", "environment.json", "logs",
@@ -250,6 +252,10 @@ def test_a_size_that_is_none_does_not_hide_the_other_mistakes(bench: Bench) -> N
 # ---- rewards in a dry run -----------------------------------------------------------------------
 
 
+def dry_run(spec: RewardSpec, deadline_s: float = 8.0) -> Trial:
+    return try_reward(spec, (), deadline_s)
+
+
 def by_judge(server: JudgeServer) -> RewardSpec:
     return RewardSpec((PartSpec("judge_score", server.spec()),), {"judge_score": 1.0})
 
@@ -263,7 +269,7 @@ def test_a_judge_is_asked_by_a_dry_run_and_nothing_is_kept(
             (PartSpec("judge_score", server.spec(cache=str(tmp_path / "c.sqlite"))),),
             {"judge_score": 1.0},
         )
-        found = rehearsal.rehearse(spec, ())
+        found = dry_run(spec)
         assert (found.asked, stopping(found.findings)) == (("judge_score",), [])
         assert len(server.requests) >= 2
     assert not (tmp_path / "c.sqlite").exists()
@@ -278,7 +284,7 @@ def test_a_judge_that_cannot_answer_stops_a_dry_run(
         spec = by_judge(server)
         if what == "address":
             server.down()
-        found = rehearsal.rehearse(spec, ())
+        found = dry_run(spec)
     (problem,) = stopping(found.findings)
     assert problem.startswith("judge_score: ") and found.asked == ()
     assert "sk-wrong-9876" not in problem
@@ -287,11 +293,10 @@ def test_a_judge_that_cannot_answer_stops_a_dry_run(
 def test_a_judge_that_is_slow_is_a_warning_and_one_that_is_nowhere_a_problem(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(rehearsal, "DEADLINE_S", 0.3)
-    monkeypatch.setattr(rehearsal, "CONNECT_S", 0.3)
+    monkeypatch.setattr(served, "CONNECT_S", 0.3)
     with JudgeServer("openai", latency_s=5) as server:
         monkeypatch.setenv("OPENAI_API_KEY", server.key)
-        (warning,) = warnings(rehearsal.rehearse(by_judge(server), ()).findings)
+        (warning,) = warnings(dry_run(by_judge(server), 0.3).findings)
         assert "is there, but gave no answers within 0.3 s" in warning
         spec = by_judge(server)
 
@@ -301,15 +306,15 @@ def test_a_judge_that_is_slow_is_a_warning_and_one_that_is_nowhere_a_problem(
     async def silent(part: PartSpec, deadline_s: float) -> list[str]:
         raise asyncio.TimeoutError
 
-    monkeypatch.setattr(rehearsal, "_connects", nowhere)
-    monkeypatch.setattr(try_out, "ask_judge", silent)
-    (problem,) = stopping(rehearsal.rehearse(spec, ()).findings)
+    monkeypatch.setattr(served, "_connects", nowhere)
+    monkeypatch.setattr(served, "_start", silent)
+    (problem,) = stopping(dry_run(spec).findings)
     assert "cannot be reached" in problem and "--rm_base_url" in problem
 
 
 def test_a_reward_server_that_is_not_there_yet_is_a_warning() -> None:
     part = PartSpec("rm_score", ModelSpec(None, url="http://127.0.0.1:9"))
-    found = rehearsal.rehearse(RewardSpec((part,), {"rm_score": 1.0}), ())
+    found = dry_run(RewardSpec((part,), {"rm_score": 1.0}))
     assert stopping(found.findings) == [] and warnings(found.findings)[0].startswith("rm_score: ")
 
 
@@ -322,9 +327,9 @@ def test_a_function_that_fails_on_reference_answers_stops_a_dry_run(bench: Bench
 def test_each_data_source_is_tried_wherever_its_rows_begin(tmp_path: Path) -> None:
     rows = [*ROWS, {"prompt": "?", "ground_truth": "Paris", "data_source": "qa"}]
     (tmp_path / "mixed.json").write_text(json.dumps(rows))
-    first = rehearsal.first_rows(sources(str(tmp_path / "mixed.json")), ["math_reasoning", "qa"])
-    found = rehearsal.rehearse(RULES, first)
-    assert {name: means.reference for name, means in found.means.items()} == {
+    first = first_rows(sources(str(tmp_path / "mixed.json")), ["math_reasoning", "qa"])
+    found = try_reward(RULES, first, 8.0)
+    assert {name: means["reference"] for name, means in found.means.items()} == {
         "math_reasoning": 1.0, "qa": 1.0,
     }  # fmt: skip
     assert found.references == {"math_reasoning": "1", "qa": "Paris"}
@@ -334,14 +339,14 @@ def test_programs_on_a_server_of_the_users_wait_for_the_start() -> None:
     rules = RuleSpec(sandbox_url="http://127.0.0.1:9")
     spec = RewardSpec((PartSpec("rule_score", rules),), {"rule_score": 1.0})
     tests = '{"inputs": ["1"], "outputs": ["1"]}'
-    found = rehearsal.rehearse(spec, [Row("code", "", tests, {"solution": "print(input())"})])
+    found = try_reward(spec, [Row("code", "", tests, {"solution": "print(input())"})], 8.0)
     assert (found.means, found.findings) == ({}, ())
     assert found.later == ("code: its programs run on --sandbox_url when the run starts",)
 
 
 def test_a_reward_model_is_named_for_later(tmp_path: Path) -> None:
     part = PartSpec("rm_score", ModelSpec(str(tmp_path)))
-    found = rehearsal.rehearse(RewardSpec((part,), {"rm_score": 1.0}), ())
+    found = dry_run(RewardSpec((part,), {"rm_score": 1.0}))
     assert found.later == ("rm_score: the model is loaded and tried when the run starts",)
 
 

@@ -10,7 +10,7 @@ import pytest
 from tests.judge_servers import Fault, JudgeServer, every
 from tests.reward_models import make
 from verlaunch.config.flags import load_table
-from verlaunch.plan.reward.answers import JUNK
+from verlaunch.plan.reward.trial.answers import JUNK
 from verlaunch.tools.score.command import main
 
 

@@ -1,6 +1,8 @@
 """Which rows ./train.sh score takes, and which answers it makes of them."""
 
 import json
+from collections.abc import Iterator
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +12,10 @@ from hypothesis import strategies as st
 
 from rewards.part import Row
 from verlaunch.errors import UserError
-from verlaunch.inputs.data import sources
-from verlaunch.plan.reward.answers import JUNK, reference_of
-from verlaunch.tools.score.answers import answers_to
-from verlaunch.tools.score.data import rows_of
-from verlaunch.tools.score.pick import pick
+from verlaunch.inputs.data import Settings, prepare, sources
+from verlaunch.plan.reward.trial.answers import JUNK, answers_to, reference_of
+from verlaunch.plan.reward.trial.few import few
+from verlaunch.plan.reward.trial.rows import first_rows, prepared_rows, rows_of
 from verlaunch.tools.score.responses import NO_LABEL, read_responses
 
 
@@ -26,24 +27,26 @@ def jsonl(path: Path, *rows: Any) -> str:
 @given(
     st.dictionaries(st.text(max_size=3), st.lists(st.integers(), min_size=1), max_size=6),
     st.integers(1, 40),
-    st.integers(0, 3),
+    st.none() | st.integers(0, 3),
 )
 def test_picks_are_of_every_group_in_order_and_as_many_as_asked(
-    groups: dict[str, list[int]], count: int, seed: int
+    groups: dict[str, list[int]], count: int, seed: int | None
 ) -> None:
-    numbered = {name: [(name, at) for at in range(len(items))] for name, items in groups.items()}
-    picked = pick(numbered, count, seed)
-    assert len(picked) == len(set(picked)) and picked == pick(numbered, count, seed)
+    numbered = [(name, at) for name, items in groups.items() for at in range(len(items))]
+    picked = few(numbered, count, seed, label=itemgetter(0))
+    assert len(picked) == len(set(picked))
+    assert picked == few(numbered, count, seed, label=itemgetter(0))
     assert {name for name, _ in picked} == set(groups)
     in_all = sum(map(len, groups.values()))
     assert len(picked) == max(len(groups), min(count, in_all))
     for name in groups:
         places = [at for group, at in picked if group == name]
         assert places == sorted(places)
+        assert seed is not None or places == list(range(len(places)))
 
 
 def test_small_groups_leave_their_share_to_the_others() -> None:
-    picked = pick({"a": ["a"] * 100, "b": ["b"] * 3, "c": ["c"] * 100}, 23, seed=1)
+    picked = few("a" * 100 + "b" * 3 + "c" * 100, 23, seed=1, label=str)
     assert [picked.count(name) for name in "abc"] == [10, 3, 10]
 
 
@@ -67,6 +70,35 @@ def test_every_data_source_has_rows_wherever_they_stand(tmp_path: Path) -> None:
     rows = rows_of(sources(jsonl(tmp_path / "data.jsonl", *many, late)), 10, seed=1)
     assert [row.data_source for row in rows].count("gsm8k") == 1 and len(rows) == 10
     assert rows == rows_of(sources(str(tmp_path / "data.jsonl")), 10, seed=1)
+
+
+def test_a_glance_stops_where_every_data_source_has_its_rows() -> None:
+    def endless() -> Iterator[str]:
+        yield from "ab"
+        while True:
+            yield "a"
+            yield "b"
+
+    assert few(endless(), 3, label=str, expected="ab") == ["a", "b", "b"]
+
+
+def test_prepared_rows_are_of_every_data_source_wherever_they_begin(tmp_path: Path) -> None:
+    many = [{"prompt": f"{n}?", "answer": "1", "data_source": "math"} for n in range(90)]
+    late = [{"prompt": f"{n} late?", "answer": "x", "data_source": "late"} for n in range(9)]
+    file = jsonl(tmp_path / "data.jsonl", *many, *late)
+    made = prepare(Settings(sources(file), val_size=1), tmp_path / "cache")
+    found = list(prepared_rows(made.train_file, 6))
+    assert [row.data_source for row in found] == ["math"] * 3 + ["late"] * 3
+    assert found[-1].ground_truth == "x"
+    assert found[0].extra_info is not None and found[0].extra_info["split"] == "train"
+    first = first_rows(sources(file), ["math", "late"])
+    assert [row.data_source for row in first] == ["math"] * 4 + ["late"] * 4
+
+
+def test_broken_unicode_is_passed_over(tmp_path: Path) -> None:
+    file = tmp_path / "data.jsonl"
+    file.write_text('{"prompt": "\\ud800?", "answer": "1"}\n{"prompt": "2?", "answer": "2"}\n')
+    assert [row.ground_truth for row in rows_of(sources(str(file)), 5, seed=1)] == ["2"]
 
 
 def test_data_without_a_usable_row_says_why(tmp_path: Path) -> None:

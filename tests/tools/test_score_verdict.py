@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from rewards.part import Failure, Part, Row
 from rewards.reward import Reward
 from rewards.spec import RULES, Gate, PartSpec, RewardSpec, RuleSpec
-from verlaunch.tools.score.answers import answers_to
-from verlaunch.tools.score.distribution import distribution, quantile
-from verlaunch.tools.score.glance import looks_cut, short, states
-from verlaunch.tools.score.measure import MOST_HANGS, Scored, at_once, score_all
+from verlaunch.plan.reward.trial.answers import answers_to
+from verlaunch.plan.reward.trial.distribution import distribution, quantile
+from verlaunch.plan.reward.trial.glance import looks_cut, short, states
+from verlaunch.plan.reward.trial.measure import MOST_HANGS, Scored, at_once, score_all
+from verlaunch.plan.reward.trial.recorder import Recorder, recorded
+from verlaunch.plan.reward.trial.remark import Remark
+from verlaunch.plan.reward.trial.summary import Source, summarise
 from verlaunch.tools.score.picture import draw
-from verlaunch.tools.score.recorder import Recorder, recorded
-from verlaunch.tools.score.remark import Finding
-from verlaunch.tools.score.summary import Source, summarise
 from verlaunch.tools.score.verdict import verdict
 
 LONG = "First we add the two numbers, and then we think about it a bit more"
@@ -55,7 +55,7 @@ def rows(*responses: str, source: str = "math_reasoning") -> list[Row]:
     return [Row(source, text, truth) for text, truth in zip(texts, TRUTHS, strict=False)]
 
 
-def worst(source: Source) -> Finding:
+def worst(source: Source) -> Remark:
     return verdict(source)[0]
 
 

@@ -26,7 +26,7 @@ from verlaunch.config.compose import fill, for_verl, to_yaml
 from verlaunch.config.tree import Config, ranks, ranks_here, uses_critic
 from verlaunch.errors import UserError, raise_all, stopping
 from verlaunch.inputs.choice import CRITIC, MODEL, TEMPLATE
-from verlaunch.inputs.data import Prepared, first_rows
+from verlaunch.inputs.data import Prepared
 from verlaunch.launch import folder, head_start
 from verlaunch.launch.head_start import Early
 from verlaunch.launch.run import Launch, run
@@ -41,8 +41,9 @@ from verlaunch.plan.page import page
 from verlaunch.plan.plan import Plan
 from verlaunch.plan.reward.identity import identity as reward_identity
 from verlaunch.plan.reward.identity import scales
-from verlaunch.plan.reward.references import MOST, as_rows, settle
-from verlaunch.plan.reward.try_out import Tryout, try_rewards
+from verlaunch.plan.reward.references import settle
+from verlaunch.plan.reward.trial.rows import prepared_rows
+from verlaunch.plan.reward.trial.trial import Trial, try_reward
 from verlaunch.record import checkpoints, trackers
 from verlaunch.record.channel import has_ended, has_step, rewind
 from verlaunch.record.checkpoints import Checkpoint, Resume
@@ -117,7 +118,7 @@ class Start(Foresight):
             print(sentences.DEMO)
         model_folder = self.inputs.model_folder()
         prepared = self.inputs.prepare(model_folder)
-        rows = as_rows(first_rows(prepared.train_file, MOST))
+        rows = list(prepared_rows(prepared.train_file))
         spec, references = settle(self.config, self.folder, rows)
         identity = {**self.inputs.identity(prepared), "reward": reward_identity(spec),
                     "reward scale": scales(spec)}  # fmt: skip
@@ -141,8 +142,9 @@ class Start(Foresight):
         if resume is not None and self._has_ended(resume, plan.total_steps):
             print(sentences.complete(resume, plan.total_steps))
             return 0
-        tryout = try_rewards(rows, spec)
-        print("\n".join([plan.text(), *sentences.about_inputs(prepared, tryout)]))
+        trial = try_reward(spec, rows)
+        raise_all(stopping(trial.findings))
+        print("\n".join([plan.text(), *sentences.about_inputs(prepared, trial)]))
         for note in trackers.notes(self.trackers, self.folder, os.environ):
             print(row("note", note))
         for line in sentences.resuming(chosen, ranks(config.verl)):
@@ -156,7 +158,7 @@ class Start(Foresight):
         again = self._validation(resume, config, plan.total_steps)
         config = fill(config, {**self._files(model_folder, prepared, resume), **again})
         self._write_record(identity, config, resume, nodes.nodes if nodes else ())
-        launch = self._launch(config, plan, tryout, references)
+        launch = self._launch(config, plan, trial, references)
         if nodes:
             here = ranks_here(config.verl)
             nodes.prepare_start(plan.ray_cpus, here, plan.object_store_bytes)
@@ -222,7 +224,7 @@ class Start(Foresight):
         folder.write_environment(self.folder, config.hardware, self.machine, config.recipe, nodes)
 
     def _launch(
-        self, config: Config, plan: Plan, tryout: Tryout, references: Sequence[Row]
+        self, config: Config, plan: Plan, trial: Trial, references: Sequence[Row]
     ) -> Launch:
         verl = OmegaConf.to_container(for_verl(config), resolve=True)
         assert isinstance(verl, dict)
@@ -238,9 +240,9 @@ class Start(Foresight):
             hang_timeout_s=60 * self.launch["hang_timeout"],
             grace_s=self.launch["grace"],
             training=asdict(trainer.of(config)),
-            reward=to_dict(tryout.spec),
-            reward_keys=tryout.keys,
-            reward_told=tryout.told,
+            reward=to_dict(trial.spec),
+            reward_keys=trial.keys,
+            reward_told=list(trial.asked),
             reward_gpus=self.launch["rm_gpus"],
             references=[asdict(row) for row in references],
             place=to_ray(self.place) if self.place else None,

@@ -137,12 +137,11 @@ def _reward(spec: RewardSpec, work: Work) -> dict[str, Any]:
 
 
 def _tried(outlook: Outlook) -> dict[str, Any]:
-    found = outlook.rehearsal
+    found = outlook.trial
     if found is None:
         return {"sources": {}, "asked": [], "later": []}
     sources = {
-        name: {**asdict(means), "answer": found.references.get(name)}
-        for name, means in found.means.items()
+        name: {**means, "answer": found.references[name]} for name, means in found.means.items()
     }
     return {"sources": sources, "asked": list(found.asked), "later": list(found.later)}
 

@@ -33,10 +33,10 @@ from verlaunch.plan.memory.expected import Memory, Room, Sizes, expected, fitted
 from verlaunch.plan.outlook import Outlook
 from verlaunch.plan.plan import Plan, make_plan
 from verlaunch.plan.reward.identity import identity as reward_identity
-from verlaunch.plan.reward.rehearsal import first_rows as first_of_each
-from verlaunch.plan.reward.rehearsal import rehearse
 from verlaunch.plan.reward.rows import Work, route
 from verlaunch.plan.reward.spec import reward_spec
+from verlaunch.plan.reward.trial.rows import first_rows
+from verlaunch.plan.reward.trial.trial import DEADLINE_S, try_reward
 from verlaunch.plan.roles import in_one_line, roles
 from verlaunch.record import checkpoints, trackers
 from verlaunch.record.checkpoints import Resume
@@ -113,9 +113,10 @@ class Foresight:
         )
         if look is not None and spec is not None:
             found += guards.findings(guards.REWARD, spec, look.data_sources)
-            if rehearsed and not found:
-                tried = rehearse(spec, first_of_each(self.inputs.sources()[0], look.data_sources))
-                known, found = replace(known, rehearsal=tried), [*tried.findings]
+            if rehearsed and not stopping(found):
+                rows = first_rows(self.inputs.sources()[0], look.data_sources)
+                tried = try_reward(spec, rows, DEADLINE_S)
+                known, found = replace(known, trial=tried), [*found, *tried.findings]
         if can_count:
             known = self._counted(known, found)
         return replace(known, findings=tuple(found))

@@ -19,7 +19,7 @@ from verlaunch.inputs.models import Model
 from verlaunch.machine.hardware import Machine
 from verlaunch.plan.memory.expected import Memory
 from verlaunch.plan.plan import Plan
-from verlaunch.plan.reward.rehearsal import Rehearsal
+from verlaunch.plan.reward.trial.trial import Trial
 from verlaunch.record.checkpoints import Resume
 
 
@@ -27,7 +27,7 @@ from verlaunch.record.checkpoints import Resume
 class Outlook:
     """findings: the run starts when none of them stops it. words: as typed.
 
-    rehearsal: of a dry run. place: of this machine among several. config: with no number left
+    trial: of a dry run. place: of this machine among several. config: with no number left
     open where there is a plan.
     """
 
@@ -43,7 +43,7 @@ class Outlook:
     plan: Plan | None = None
     memory: Memory | None = None
     resume: Resume = field(default_factory=lambda: Resume(None))
-    rehearsal: Rehearsal | None = None
+    trial: Trial | None = None
     place: Place | None = None
 
     @property

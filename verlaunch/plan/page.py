@@ -15,7 +15,7 @@ from verlaunch.plan import nodes, sentences
 from verlaunch.plan.memory.rows import rows
 from verlaunch.plan.outlook import Outlook
 from verlaunch.plan.plan import differing
-from verlaunch.plan.reward.rehearsal import Rehearsal
+from verlaunch.plan.reward.trial.trial import Trial
 from verlaunch.plan.roles import roles
 from verlaunch.plan.sizes import Steps, processes, steps_of
 from verlaunch.text import Rows, plural, row
@@ -23,7 +23,6 @@ from verlaunch.text import Rows, plural, row
 ACTION = "--dry_run"
 FORMS = ("text", "json", "true", "yes", "on", "1")  # what may stand behind it
 DETAILED = ("roles", "memory")  # rows of a start that have a section of their own here
-SHOWN = 40  # characters of a reference answer
 VERL = "python -m verl.trainer.main_ppo"
 
 
@@ -52,7 +51,7 @@ def page(outlook: Outlook, verbose: bool = False) -> str:
         ("Roles:", _roles(outlook)),
         ("Nodes:", nodes.rows(outlook.config, outlook.spec, outlook.addresses)),
         ("Work:", _work(outlook)),
-        ("Rewards, tried:", _tried(outlook.rehearsal)),
+        ("Rewards, tried:", _tried(outlook.trial)),
         (_memory_title(outlook), rows(outlook.memory) if outlook.memory else ()),
     ]
     lines = [
@@ -92,26 +91,11 @@ def _steps(steps: Steps) -> str:
     )
 
 
-def _tried(found: Rehearsal | None) -> Rows:
+def _tried(found: Trial | None) -> Rows:
     if found is None:
         return ()
-    rows = [
-        (
-            "reward",
-            f"{name}: the reference answer{_quoted(found.references.get(name))} scores "
-            f"{means.reference:.2f}, junk {means.junk:.2f}, an empty response {means.empty:.2f}",
-        )
-        for name, means in found.means.items()
-    ]
-    rows += [(name, "asked, and answers") for name in found.asked]
-    return (*rows, *(("later", sentence) for sentence in found.later))
-
-
-def _quoted(answer: str | None) -> str:
-    if answer is None:
-        return ""
-    text = " ".join(answer.split())
-    return f" ({text!r})" if len(text) <= SHOWN else f" ({text[:SHOWN]!r}...)"
+    asked = [(name, "asked, and answers") for name in found.asked]
+    return (*sentences.tried(found), *asked, *(("later", said) for said in found.later))
 
 
 def _ending(outlook: Outlook, verbose: bool) -> Iterator[str]:

@@ -9,11 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from verlaunch.inputs.data import Look, Prepared
-from verlaunch.plan.reward.try_out import Tryout
+from verlaunch.plan.reward.trial.answers import EMPTY, REFERENCE, RUBBISH
+from verlaunch.plan.reward.trial.remark import NAMES
+from verlaunch.plan.reward.trial.trial import Trial
 from verlaunch.record.checkpoints import Checkpoint, Resume
 from verlaunch.text import plural, row
 
 SHOWN = 200  # characters of the example prompt
+ANSWER_SHOWN = 40  # characters of a reference answer
 
 DEMO = """\
 No GPU, no --model, no --data: this is the CPU demo. It makes a tiny model, teaches it half of
@@ -51,15 +54,22 @@ def _dropped(counts: dict[str, int]) -> str:
     return f"; left out: {', '.join(left_out)}" if left_out else ""
 
 
-def about_inputs(prepared: Prepared, tryout: Tryout) -> Iterator[str]:
+def tried(trial: Trial) -> Iterator[tuple[str, str]]:
+    """How the reward judges known answers, by data_source."""
+    for name, means in trial.means.items():
+        answer = " ".join(trial.references[name].split())
+        cut = "..." * (len(answer) > ANSWER_SHOWN)
+        first = f"the reference answer ({answer[:ANSWER_SHOWN]!r}{cut}) scores"
+        said = {first: REFERENCE, NAMES[RUBBISH]: RUBBISH, NAMES[EMPTY]: EMPTY}
+        scores = [f"{who} {means[kind]:.2f}" for who, kind in said.items() if kind in means]
+        yield "reward", f"{name}: {', '.join(scores)}"
+
+
+def about_inputs(prepared: Prepared, trial: Trial) -> Iterator[str]:
     """Lines below the plan: how the reward judges known responses, notes, one rendered prompt."""
-    for name, means in tryout.means.items():
-        yield row(
-            "reward",
-            f"{name}: reference answers score {means.reference:.2f}, empty responses "
-            f"{means.empty:.2f}, junk {means.junk:.2f}",
-        )
-    for note in (*prepared.notes, *tryout.notes):
+    for pair in tried(trial):
+        yield row(*pair)
+    for note in (*prepared.notes, *trial.notes):
         yield row("note", note)
     yield row("a prompt", repr(prepared.example_prompt[:SHOWN]))
 

@@ -7,7 +7,6 @@ Text only: rows with images, video or audio are counted and left out.
 
 from verlaunch.inputs.data.build import Settings
 from verlaunch.inputs.data.chat import DEFAULT_CHAT_TEMPLATE, chat_template_for
-from verlaunch.inputs.data.examples import Example, first_rows
 from verlaunch.inputs.data.look import Look, quick_look
 from verlaunch.inputs.data.messages import Dropped
 from verlaunch.inputs.data.prepare import Prepared, prepare
@@ -17,7 +16,6 @@ from verlaunch.inputs.data.sources import Source, sources
 __all__ = [
     "DEFAULT_CHAT_TEMPLATE",
     "Dropped",
-    "Example",
     "Look",
     "MissingColumn",
     "Prepared",
@@ -25,7 +23,6 @@ __all__ = [
     "Settings",
     "Source",
     "chat_template_for",
-    "first_rows",
     "normalise",
     "prepare",
     "quick_look",

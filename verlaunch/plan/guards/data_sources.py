@@ -3,7 +3,7 @@
     [finding.text for finding in check(spec, ["math_reasonin"])]
     ->  ["no rule for data_source 'math_reasonin'; known: ... Did you mean 'math_reasoning'? ..."]
 
-Left out on purpose: whether the reward makes sense on real rows (plan/reward/try_out.py).
+Left out on purpose: whether the reward makes sense on real rows (plan/reward/trial/).
 """
 
 from collections.abc import Iterable, Iterator

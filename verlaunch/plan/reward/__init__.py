@@ -2,7 +2,7 @@
 
     spec.reward_spec(config, folder)      # what scores, as plain data, or every mistake at once
     rows.route(spec, work)               # how the plan tells it
-    try_out.try_rewards(rows, spec)       # reference answers, junk, a judge's two live answers
+    trial.trial.try_reward(spec, rows)    # reference answers, junk, a judge's two live answers
 
 What a reward is and computes is not here: see rewards/.
 """

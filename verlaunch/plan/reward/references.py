@@ -10,39 +10,18 @@ mean and deviation of the responses so far ("running"). Left out on purpose: the
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
-from typing import TypeVar
 
 from rewards.part import Row
 from rewards.reward import FEWEST_REFERENCES
 from rewards.spec import RewardSpec, RuleSpec
 from verlaunch.config.tree import Config
 from verlaunch.errors import UserError
-from verlaunch.inputs.data import Example
 from verlaunch.plan.reward.checks import counts, runs_programs
 from verlaunch.plan.reward.spec import reward_spec
+from verlaunch.plan.reward.trial.few import few
 
 MOST = 64
-
-AnyRow = TypeVar("AnyRow", Row, Example)
-
-
-def evenly(rows: Iterable[AnyRow], count: int) -> dict[str, list[AnyRow]]:
-    """Up to `count` rows by data_source, as evenly over the sources as they come."""
-    seen: dict[str, list[AnyRow]] = {}
-    for row in rows:
-        seen.setdefault(row.data_source, []).append(row)
-    turns = ((turn, name) for turn in range(count) for name in seen if turn < len(seen[name]))
-    picked: dict[str, list[AnyRow]] = {}
-    for turn, name in islice(turns, count):
-        picked.setdefault(name, []).append(seen[name][turn])
-    return picked
-
-
-def as_rows(examples: Iterable[Example]) -> list[Row]:
-    """Rows of prepared data as a reward gets them, with no response yet."""
-    return [Row(e.data_source, "", e.ground_truth, e.extra_info, e.prompt) for e in examples]
 
 
 def _answered(spec: RewardSpec, rows: Iterable[Row]) -> list[Row]:
@@ -56,7 +35,7 @@ def _answered(spec: RewardSpec, rows: Iterable[Row]) -> list[Row]:
         and any(counts(spec, name, row.data_source) for name in affine)
         and not runs_programs(RuleSpec(), row.data_source)
     ]
-    return [row for rows in evenly(good, MOST).values() for row in rows]
+    return few(good, MOST)
 
 
 def settle(config: Config, folder: Path, rows: Sequence[Row]) -> tuple[RewardSpec, list[Row]]:

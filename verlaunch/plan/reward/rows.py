@@ -4,7 +4,7 @@
     rm_score     Skywork/Skywork-Reward-V2-Qwen3-0.6B; scale affine, clip 5
     rule_score   the built-in rule of each data_source: gsm8k by math_reasoning
 
-Left out on purpose: how it judges real rows (try_out.py finds out, sentences.py says it).
+Left out on purpose: how it judges real rows (trial/ finds out, sentences.py says it).
 """
 
 from collections.abc import Iterable, Iterator, Sequence

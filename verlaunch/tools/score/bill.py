@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 
 from rewards.spec import JudgeSpec, RewardSpec
 from verlaunch.plan.reward.checks import counts
+from verlaunch.plan.reward.trial.answers import Answer
 from verlaunch.text import plural
-from verlaunch.tools.score.answers import Answer
 
 PROBES = 2  # the good and the bad answer at the start
 CHARACTERS = 3  # of a token, at least, in most languages

@@ -21,16 +21,15 @@ from verlaunch.config.tree import Config
 from verlaunch.errors import UserError, raise_all
 from verlaunch.machine import hardware
 from verlaunch.paths import as_typed
+from verlaunch.plan.reward.trial.measure import Scored, measure
+from verlaunch.plan.reward.trial.summary import Source, summarise
 from verlaunch.text import plural
 from verlaunch.tools.door import exit_code
 from verlaunch.tools.score.bill import bill
 from verlaunch.tools.score.flags import HELP, ROWS, parse
-from verlaunch.tools.score.measure import Scored, at_once, score_all
 from verlaunch.tools.score.picture import draw
 from verlaunch.tools.score.record import as_json, write_answers, write_numbers
-from verlaunch.tools.score.recorder import recorded
 from verlaunch.tools.score.show import WIDTH, lines
-from verlaunch.tools.score.summary import Source, summarise
 from verlaunch.tools.score.verdict import verdict
 from verlaunch.tools.score.work import Asked, Work, prepare
 
@@ -61,14 +60,8 @@ def _plan(work: Work) -> Iterator[str]:
     yield from bill(work.spec, work.answers, len(work.references))
 
 
-async def _measure(work: Work) -> tuple[Reward, list[Scored]]:
-    reward, recorders = recorded(work.spec)
-    try:
-        for note in await reward.start(work.references):
-            print(textwrap.fill(as_typed(f"note: {note}"), WIDTH, subsequent_indent="  "))
-        return reward, await score_all(reward, recorders, work.answers, at_once(work.spec))
-    finally:
-        await reward.close()
+def _note(note: str) -> None:
+    print(textwrap.fill(as_typed(f"note: {note}"), WIDTH, subsequent_indent="  "))
 
 
 def _cannot_be_loaded(reward: Reward) -> list[str]:
@@ -102,7 +95,7 @@ def _write(asked: Asked, sources: Sequence[Source], reward: Reward, scored: list
 def _score(asked: Asked, work: Work) -> int:
     _check_writable(asked)
     try:
-        reward, scored = asyncio.run(_measure(work))
+        reward, scored = asyncio.run(measure(work.spec, work.answers, work.references, tell=_note))
     except CannotStart as error:
         raise UserError(str(error)) from None
     raise_all(_cannot_be_loaded(reward))

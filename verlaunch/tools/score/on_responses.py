@@ -5,12 +5,20 @@ for finding in on_responses(source): ...   # "every response scores 0: none has 
 
 from collections.abc import Iterator
 
+from verlaunch.plan.reward.trial.answers import RESPONSE
+from verlaunch.plan.reward.trial.glance import looks_cut, states
+from verlaunch.plan.reward.trial.measure import Scored
+from verlaunch.plan.reward.trial.remark import (
+    NAMES,
+    SHOWN,
+    Remark,
+    answered_share,
+    digits,
+    some,
+    verb,
+)
+from verlaunch.plan.reward.trial.summary import Source
 from verlaunch.text import plural
-from verlaunch.tools.score.answers import RESPONSE
-from verlaunch.tools.score.glance import looks_cut, states
-from verlaunch.tools.score.measure import Scored
-from verlaunch.tools.score.remark import NAMES, SHOWN, Finding, answered_share, digits, some, verb
-from verlaunch.tools.score.summary import Source
 
 LEAST_LOW = 0.1  # of the responses at the lowest score, before it is asked why
 MOST_CUT = 0.5  # of the lowest responses
@@ -26,39 +34,39 @@ def _why_lowest(responses: list[Scored]) -> str:
     return f"an answer is found in {share:.0%} of them, and it is never the right one"
 
 
-def _all_alike(source: Source, responses: list[Scored]) -> Iterator[Finding]:
+def _all_alike(source: Source, responses: list[Scored]) -> Iterator[Remark]:
     score = responses[0].score
     said = f"{verb(responses, 'the', 'every')} response scores {digits(score)}"
     if score <= source.lowest:
-        yield Finding("bad", f"{said}: {_why_lowest(responses)}", tuple(responses[:SHOWN]))
+        yield Remark("bad", f"{said}: {_why_lowest(responses)}", tuple(responses[:SHOWN]))
     elif score >= source.highest:
-        yield Finding("look", f"{said}, the highest: nothing is left to learn")
+        yield Remark("look", f"{said}, the highest: nothing is left to learn")
     elif len(responses) > 1:
-        yield Finding("bad", f"{said}: PPO learns from differences, and there are none")
+        yield Remark("bad", f"{said}: PPO learns from differences, and there are none")
 
 
-def _against_junk(source: Source) -> Iterator[Finding]:
+def _against_junk(source: Source) -> Iterator[Remark]:
     rivals, mean = source.rubbish, source.scores[RESPONSE].mean
     best = max(rivals, key=lambda kind: rivals[kind], default="")
     if rivals and mean <= rivals[best]:
-        yield Finding(
+        yield Remark(
             "look",
             f"the responses score {digits(mean)} on average, no better than {NAMES[best]} "
             f"({digits(rivals[best])})",
         )
 
 
-def _low_ones(low: list[Scored], responses: list[Scored]) -> Iterator[Finding]:
+def _low_ones(low: list[Scored], responses: list[Scored]) -> Iterator[Remark]:
     """Why they may be the lowest."""
     empty = [one for one in low if not one.answer.row.response.strip()]
     cut = [one for one in low if looks_cut(one.answer.row.response)]
     stating = [one for one in low if states(one.answer.row.response, one.answer.row.ground_truth)]
     if empty:
         said = some(empty, responses, "response")
-        yield Finding("look", f"{said} {verb(empty, 'is', 'are')} empty")
+        yield Remark("look", f"{said} {verb(empty, 'is', 'are')} empty")
     if len(cut) > MOST_CUT * len(low):
         said = f"{some(cut, responses, 'response')} {verb(cut, 'stops', 'stop')}"
-        yield Finding(
+        yield Remark(
             "look",
             f"{said} in mid-sentence and score{verb(cut, 's', '')} the lowest, as if cut before a "
             "final answer: raise --max_response_length, or ask for less",
@@ -66,19 +74,19 @@ def _low_ones(low: list[Scored], responses: list[Scored]) -> Iterator[Finding]:
         )
     if stating:
         said = f"{some(stating, responses, 'response')} {verb(stating, 'ends', 'end')}"
-        yield Finding(
+        yield Remark(
             "look",
             f"{said} with the reference answer, and the lowest score all the same",
             tuple(stating[:SHOWN]),
         )
 
 
-def _told_otherwise(responses: list[Scored]) -> Iterator[Finding]:
+def _told_otherwise(responses: list[Scored]) -> Iterator[Remark]:
     told = [(one, one.answer.told) for one in responses if one.answer.told is not None]
     others = [(one, score) for one, score in told if abs(score - one.score) > DIFFERENT]
     if others:
         one, score = others[0]
-        yield Finding(
+        yield Remark(
             "look",
             f"{len(others)} of {plural(len(told), 'score')} are not as in the file; the first is "
             f"{digits(score)} there and {digits(one.score)} here: the file's reward was another "
@@ -86,7 +94,7 @@ def _told_otherwise(responses: list[Scored]) -> Iterator[Finding]:
         )
 
 
-def on_responses(source: Source) -> Iterator[Finding]:
+def on_responses(source: Source) -> Iterator[Remark]:
     responses = source.of(RESPONSE)
     if not responses:
         return

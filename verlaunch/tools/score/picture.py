@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from verlaunch.plan.reward.trial.answers import EMPTY, KINDS, REFERENCE, RESPONSE, RUBBISH
+from verlaunch.plan.reward.trial.summary import Source
 from verlaunch.text import plural
-from verlaunch.tools.score.answers import EMPTY, KINDS, REFERENCE, RESPONSE, RUBBISH
-from verlaunch.tools.score.summary import Source
 from verlaunch.tools.score.verdict import verdict
 
 MOST = 12  # plots

@@ -11,8 +11,8 @@ from typing import Any
 
 from rewards.reward import Reward
 from rewards.spec import RewardSpec
-from verlaunch.tools.score.measure import Scored
-from verlaunch.tools.score.summary import Source, columns
+from verlaunch.plan.reward.trial.measure import Scored
+from verlaunch.plan.reward.trial.summary import Source, columns
 from verlaunch.tools.score.verdict import verdict
 
 

@@ -18,7 +18,7 @@ from verlaunch.errors import UserError
 from verlaunch.inputs.data.messages import Dropped, messages_of
 from verlaunch.inputs.data.readers import records
 from verlaunch.inputs.data.sources import sources
-from verlaunch.tools.score.pick import pick
+from verlaunch.plan.reward.trial.few import few
 
 LOOKED_AT = 100_000  # rows
 NO_LABEL = "unlabelled"
@@ -84,19 +84,18 @@ def read_responses(
     data_source: a column, or one label for all rows, for rows without their own.
     """
     spec = [_samples(name) for name in ([spec] if isinstance(spec, str) else spec)]
-    groups: dict[str, list[Told]] = {}
+    found: list[Told] = []
     columns: list[str] = []
     for source in sources(spec):
         for _, record in islice(records(source), LOOKED_AT):
             if not isinstance(record, Mapping):
                 continue
             columns = columns or [str(name) for name in record]
-            for row, told in _rows(record, data_source):
-                groups.setdefault(row.data_source, []).append((row, told))
-    if not groups:
+            found += _rows(record, data_source)
+    if not found:
         raise UserError(
             f"--responses {','.join(spec)}: no row has a text in a column `response`. "
             f"Columns there: {', '.join(columns) or 'none'}."
         )
-    picked = pick(groups, count, seed)
+    picked = few(found, count, seed, label=lambda told: told[0].data_source)
     return [row for row, _ in picked], [told for _, told in picked]

@@ -7,12 +7,12 @@ import textwrap
 from collections.abc import Iterator, Sequence
 
 from rewards.reward import Reward
+from verlaunch.plan.reward.trial.answers import KINDS
+from verlaunch.plan.reward.trial.glance import short
+from verlaunch.plan.reward.trial.measure import Scored
+from verlaunch.plan.reward.trial.remark import Remark
+from verlaunch.plan.reward.trial.summary import PartMeans, Source
 from verlaunch.text import plural
-from verlaunch.tools.score.answers import KINDS
-from verlaunch.tools.score.glance import short
-from verlaunch.tools.score.measure import Scored
-from verlaunch.tools.score.remark import Finding
-from verlaunch.tools.score.summary import PartMeans, Source
 from verlaunch.tools.score.verdict import verdict
 
 WIDTH = 100
@@ -72,7 +72,7 @@ def _example(one: Scored) -> list[str]:
     return _wrapped(text, " " * 7, " " * 14)
 
 
-def _finding(finding: Finding) -> Iterator[str]:
+def _finding(finding: Remark) -> Iterator[str]:
     yield from _wrapped(finding.text, f"  {MARKS[finding.level]} ", " " * 7)
     for example in finding.examples:
         yield from _example(example)

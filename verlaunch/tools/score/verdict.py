@@ -10,12 +10,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import get_args
 
+from verlaunch.plan.reward.trial.measure import Scored
+from verlaunch.plan.reward.trial.on_references import on_references
+from verlaunch.plan.reward.trial.remark import NAMES, Level, Remark, digits
+from verlaunch.plan.reward.trial.summary import Source
 from verlaunch.text import plural
-from verlaunch.tools.score.measure import Scored
-from verlaunch.tools.score.on_references import on_references
 from verlaunch.tools.score.on_responses import on_responses
-from verlaunch.tools.score.remark import NAMES, Finding, Level, digits
-from verlaunch.tools.score.summary import Source
 
 MOST_FAILED = 0.2  # of the calls; the share at which a run stops
 
@@ -25,28 +25,28 @@ def _kinds(failed: Sequence[Scored]) -> str:
     return ", ".join(f"{kind} {count}" for kind, count in kinds.most_common())
 
 
-def _failures(source: Source) -> Iterator[Finding]:
+def _failures(source: Source) -> Iterator[Remark]:
     if not source.failed:
         return
     first = source.failed[0]
     why = f"the first, on {NAMES.get(first.answer.kind, 'a response')}: {first.result.reason}"
     if len(source.failed) == source.calls:
-        yield Finding("bad", f"nothing could be scored; {why}")
+        yield Remark("bad", f"nothing could be scored; {why}")
         return
     level: Level = "bad" if len(source.failed) > MOST_FAILED * source.calls else "look"
     said = f"{len(source.failed)} of {plural(source.calls, 'call')} failed"
-    yield Finding(level, f"{said} ({_kinds(source.failed)}); {why}")
+    yield Remark(level, f"{said} ({_kinds(source.failed)}); {why}")
 
 
-def _parts(source: Source) -> Iterator[Finding]:
+def _parts(source: Source) -> Iterator[Remark]:
     weighed = [part for part in source.parts if part.weight]
     for part in weighed if len(weighed) > 1 else ():
         if part.is_constant:
             value = digits(next(iter(part.means.values())))
-            yield Finding("look", f"{part.name} is {value} for every answer: it adds nothing")
+            yield Remark("look", f"{part.name} is {value} for every answer: it adds nothing")
 
 
-def verdict(source: Source) -> list[Finding]:
+def verdict(source: Source) -> list[Remark]:
     found = [*_failures(source)]
     if source.good:
         found += [*on_references(source), *on_responses(source), *_parts(source)]

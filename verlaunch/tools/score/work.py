@@ -18,8 +18,8 @@ from verlaunch.errors import raise_all, stopping
 from verlaunch.inputs.choice import Inputs
 from verlaunch.plan import guards
 from verlaunch.plan.reward.references import settle
-from verlaunch.tools.score.answers import Answer, answers_to
-from verlaunch.tools.score.data import rows_of
+from verlaunch.plan.reward.trial.answers import Answer, answers_to
+from verlaunch.plan.reward.trial.rows import rows_of
 from verlaunch.tools.score.responses import read_responses
 
 REFERENCES = 64  # rows that an affine scale takes its constants from, as in a run

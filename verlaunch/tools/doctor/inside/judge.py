@@ -11,16 +11,14 @@ from typing import Any
 
 def _ask(part: dict[str, Any]) -> dict[str, Any]:
     from rewards.spec import from_dict
-    from verlaunch.errors import UserError
-    from verlaunch.plan.reward.try_out import try_rewards
+    from verlaunch.errors import stopping
+    from verlaunch.plan.reward.trial.trial import try_reward
 
     spec, began = from_dict(part), time.monotonic()
-    name = spec.parts[0].name
-    try:
-        notes = list(try_rewards([], spec).notes)
-    except UserError as error:
-        return {"name": name, "error": str(error)}
-    return {"name": name, "seconds": time.monotonic() - began, "notes": notes}
+    name, found = spec.parts[0].name, try_reward(spec, [])
+    if problems := stopping(found.findings):
+        return {"name": name, "error": "\n".join(problems)}
+    return {"name": name, "seconds": time.monotonic() - began, "notes": found.notes}
 
 
 def work(given: dict[str, Any], doing: Callable[[str], None]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """One thing found out about a reward: how bad it is, a sentence in plain words, and examples.
 
-    Finding("bad", f"{some(low, responses, 'response')} {verb(low, 'is', 'are')} empty", tuple(low))
+    Remark("bad", f"{some(low, responses, 'response')} {verb(low, 'is', 'are')} empty", tuple(low))
 
 "bad": PPO would learn nothing, or the wrong thing; "look": worth a look; "good": as it should be.
 """
@@ -9,17 +9,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from verlaunch.plan.reward.trial.answers import EMPTY, REFERENCE, RUBBISH
+from verlaunch.plan.reward.trial.measure import Scored
 from verlaunch.text import plural
-from verlaunch.tools.score.answers import EMPTY, REFERENCE, RUBBISH
-from verlaunch.tools.score.measure import Scored
 
 SHOWN = 2  # examples
-NAMES = {REFERENCE: "a reference answer", EMPTY: "an empty answer", RUBBISH: "junk"}
+NAMES = {REFERENCE: "a reference answer", EMPTY: "an empty response", RUBBISH: "junk"}
 Level = Literal["bad", "look", "good"]
 
 
 @dataclass(frozen=True)
-class Finding:
+class Remark:
     level: Level
     text: str
     examples: tuple[Scored, ...] = ()

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from rewards.spec import RewardSpec, RuleSpec
-from verlaunch.tools.score.answers import EMPTY, KINDS, RUBBISH
-from verlaunch.tools.score.distribution import Distribution, distribution, quantile
-from verlaunch.tools.score.measure import Scored
+from verlaunch.plan.reward.trial.answers import EMPTY, KINDS, RUBBISH
+from verlaunch.plan.reward.trial.distribution import Distribution, distribution, quantile
+from verlaunch.plan.reward.trial.measure import Scored
 
 
 @dataclass(frozen=True)

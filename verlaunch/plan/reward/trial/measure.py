@@ -1,21 +1,23 @@
 """Scores answers by a run's whole reward, many at once where that helps, and times each one.
 
-    reward, recorders = recorded(spec)
-    scored = await score_all(reward, recorders, answers, at_once(spec))
+    reward, scored = await measure(spec, list(answers_to(rows)))
 
-It stops early where going on would cost time or money for nothing: a judge that a run would stop
-for, or a function that hangs again and again. Answers that were not reached are left out.
+The one way in which known answers are scored outside training: of all parts by score, of the rules
+in a plan and at a start. It stops early where going on would cost time or money for nothing: a
+judge that a run would stop for, or a function that hangs again and again. Answers that were not
+reached are left out.
 """
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from rewards.part import Row
 from rewards.reward import Result, Reward
 from rewards.spec import JudgeSpec, ModelSpec, RewardSpec, RuleSpec
-from verlaunch.tools.score.answers import Answer
-from verlaunch.tools.score.recorder import Recorder, Said
+from verlaunch.plan.reward.trial.answers import Answer
+from verlaunch.plan.reward.trial.recorder import Recorder, Said, recorded
 
 MOST_HANGS = 3  # each takes the function's whole time limit
 MODEL_AT_ONCE = 64  # enough to fill a batch
@@ -50,14 +52,18 @@ def _most(reward: Reward, kind: str) -> int:
     return max(counts.get(kind, 0) for counts in reward.counters.values())
 
 
-def is_hopeless(reward: Reward) -> bool:
-    if _most(reward, "hang") >= MOST_HANGS or _most(reward, "load"):
+def is_hopeless(reward: Reward, most_hangs: int = MOST_HANGS) -> bool:
+    if _most(reward, "hang") >= most_hangs or _most(reward, "load"):
         return True
     return not reward.spec.is_local and reward.stop_reason() is not None
 
 
 async def score_all(
-    reward: Reward, recorders: Mapping[str, Recorder], answers: Sequence[Answer], workers: int
+    reward: Reward,
+    recorders: Mapping[str, Recorder],
+    answers: Sequence[Answer],
+    workers: int,
+    most_hangs: int = MOST_HANGS,
 ) -> list[Scored]:
     """The answers' scores in the answers' order."""
     waiting = iter(enumerate(answers))
@@ -65,7 +71,7 @@ async def score_all(
 
     async def work() -> None:
         for number, answer in waiting:
-            if is_hopeless(reward):
+            if is_hopeless(reward, most_hangs):
                 return
             began, row = time.perf_counter(), answer.row
             result = await reward.score(row)
@@ -75,3 +81,23 @@ async def score_all(
 
     await asyncio.gather(*[work() for _ in range(min(workers, len(answers)))])
     return [done[number] for number in sorted(done)]
+
+
+async def measure(
+    spec: RewardSpec,
+    answers: Sequence[Answer],
+    references: Sequence[Row] = (),
+    most_hangs: int = MOST_HANGS,
+    tell: Callable[[str], object] = lambda note: None,
+) -> tuple[Reward, list[Scored]]:
+    """The reward, closed but with its books, and what it scored. Raises CannotStart.
+
+    references: for affine scales. tell: gets what the parts say when they start.
+    """
+    reward, recorders = recorded(spec)
+    try:
+        for note in await reward.start(references):
+            tell(note)
+        return reward, await score_all(reward, recorders, answers, at_once(spec), most_hangs)
+    finally:
+        await reward.close()

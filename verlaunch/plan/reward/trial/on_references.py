@@ -5,11 +5,11 @@ for finding in on_references(source): ...   # "all 50 reference answers score ab
 
 from collections.abc import Iterator
 
-from verlaunch.tools.score.answers import EMPTY, REFERENCE, RESPONSE, RUBBISH
-from verlaunch.tools.score.glance import short
-from verlaunch.tools.score.measure import Scored
-from verlaunch.tools.score.remark import SHOWN, Finding, answered_share, digits, some, verb
-from verlaunch.tools.score.summary import Source
+from verlaunch.plan.reward.trial.answers import EMPTY, REFERENCE, RESPONSE, RUBBISH
+from verlaunch.plan.reward.trial.glance import short
+from verlaunch.plan.reward.trial.measure import Scored
+from verlaunch.plan.reward.trial.remark import SHOWN, Remark, answered_share, digits, some, verb
+from verlaunch.plan.reward.trial.summary import Source
 
 LEAST_BETTER = 0.5  # of the questions whose reference scores above empty and junk
 NO_REFERENCE = (
@@ -29,7 +29,7 @@ def _compared(source: Source) -> tuple[list[Scored], list[Scored]]:
     return better, [one for one in compared if one.score <= worst[one.answer.question]]
 
 
-def _no_better(source: Source, others: list[Scored]) -> Finding:
+def _no_better(source: Source, others: list[Scored]) -> Remark:
     score = digits(source.scores[REFERENCE].mean)
     text = (
         f"the reward does not tell reference answers from junk (reference {score}, "
@@ -41,27 +41,27 @@ def _no_better(source: Source, others: list[Scored]) -> Finding:
     if answered_share(source.of(REFERENCE)) == 0:
         text = f"the reference answers score {score}: the rule finds no answer in them"
     first = short(source.of(REFERENCE)[0].answer.row.response)
-    return Finding("bad", f"{text}; the first reference: {first}", tuple(others[:SHOWN]))
+    return Remark("bad", f"{text}; the first reference: {first}", tuple(others[:SHOWN]))
 
 
-def _better(better: list[Scored], others: list[Scored]) -> Finding:
+def _better(better: list[Scored], others: list[Scored]) -> Remark:
     both = better + others
     said = f"{some(better, both, 'reference answer')} {verb(both, 'scores', 'score')} above"
     if not others:
-        return Finding("good", f"{said} empty and junk answers")
+        return Remark("good", f"{said} empty and junk answers")
     first = short(others[0].answer.row.response)
-    return Finding(
+    return Remark(
         "look",
         f"only {said} empty and junk answers; the first that does not: {first}",
         tuple(others[:SHOWN]),
     )
 
 
-def on_references(source: Source) -> Iterator[Finding]:
+def on_references(source: Source) -> Iterator[Remark]:
     better, others = _compared(source)
     if not better and not others:
         if not source.failed:
-            yield Finding("look" if source.of(RESPONSE) else "bad", NO_REFERENCE)
+            yield Remark("look" if source.of(RESPONSE) else "bad", NO_REFERENCE)
         return
     too_few = len(better) < LEAST_BETTER * len(better + others)
     if too_few or source.scores[REFERENCE].mean <= max(source.rubbish.values()):
