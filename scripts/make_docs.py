@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """Writes the tables of the pages, between their markers: flags, from configs/flags.yaml; metrics,
-from record/report/names.py; memory and failures, from verlaunch; mistakes, from tests/wrong; what the
-rules pay, from tests/rewards/pays.yaml.
+from record/report/names.py; memory and failures, from verlaunch; mistakes, from tests/wrong; what
+the rules pay, from tests/rewards/pays.yaml.
+
+Pages in English stand in docs/, the same in Chinese in docs/zh-CN/.
 
     .venv/bin/python scripts/make_docs.py            # after a change of flags or defaults
     .venv/bin/python scripts/make_docs.py --check    # says whether they are up to date
@@ -140,7 +142,14 @@ def pays_table() -> str:
     return "\n".join(lines)
 
 
-def fits_table(page: str, words: dict[str, str]) -> str:
+def with_words(table: str, words: dict[str, str]) -> str:
+    """The same table in another language."""
+    for english, other in words.items():
+        table = table.replace(english, other)
+    return table
+
+
+def fits_table(page: str) -> str:
     """Some columns of the first table of docs/memory.md, with what was chosen alone."""
     rows = [[cell.strip() for cell in line.strip("|").split("|")]
             for line in page.splitlines() if line.startswith("|")]  # fmt: skip
@@ -149,10 +158,7 @@ def fits_table(page: str, words: dict[str, str]) -> str:
     kept = [0, *(head.index(column) for column in FITS)]
     chosen = [[cell.partition("<br>")[0].strip("*") for cell in row] for row in models]
     table = [head, rule, *chosen]
-    text = "\n".join("| " + " | ".join(row[index] for index in kept) + " |" for row in table)
-    for english, other in words.items():
-        text = text.replace(english, other)
-    return text
+    return "\n".join("| " + " | ".join(row[index] for index in kept) + " |" for row in table)
 
 
 def with_table(page: str, name: str, table: str) -> str:
@@ -170,17 +176,14 @@ def pages() -> dict[str, dict[str, str]]:
     table, fits = load_table(), docs_table.markdown()
     chinese = yaml.safe_load(CHINESE_METRICS.read_text(encoding="utf-8"))
     return {
-        "README.md": {
-            "flags": markdown_table(table),
-            "metrics": metrics_table(NO_WORDS),
-            "fits": fits_table(fits, {}),
-        },
-        "README.zh-CN.md": {
-            "flags": chinese_table(table),
-            "metrics": metrics_table(chinese),
-            "fits": fits_table(fits, chinese["fits"]),
-        },
+        "README.md": {"fits": fits_table(fits)},
+        "README.zh-CN.md": {"fits": with_words(fits_table(fits), chinese["fits"])},
+        "docs/flags.md": {"flags": markdown_table(table)},
+        "docs/zh-CN/flags.md": {"flags": chinese_table(table)},
+        "docs/metrics.md": {"metrics": metrics_table(NO_WORDS)},
+        "docs/zh-CN/metrics.md": {"metrics": metrics_table(chinese)},
         "docs/memory.md": {"memory": fits},
+        "docs/zh-CN/memory.md": {"memory": with_words(fits, chinese["fits"])},
         "docs/failures.md": {"failures": failures.markdown()},
         "docs/mistakes.md": {"mistakes": mistakes_table()},
         "docs/rules.md": {"pays": pays_table()},

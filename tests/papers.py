@@ -25,15 +25,19 @@ from verlaunch.record.checkpoints import note_score, write_manifest
 
 ROOT = Path(__file__).resolve().parent.parent
 READMES = ("README.md", "README.zh-CN.md")
-PAGES = tuple(
-    f"docs/{page}.md" for page in ("plan", "memory", "cluster", "gpu", "failures", "mistakes")
-)
-PAPERS = (*READMES, "CONTRIBUTING.md", "rewards/README.md", "data/README.md", *PAGES)
+PAGES = tuple(sorted(f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md")))
+CHINESE = tuple(sorted(f"docs/zh-CN/{page.name}" for page in (ROOT / "docs/zh-CN").glob("*.md")))
+PAPERS = (*READMES, "CONTRIBUTING.md", "rewards/README.md", "data/README.md", *PAGES, *CHINESE)
 
 # tests have no network
 VALUES = {"FOLDER": "model", "Qwen/Qwen2.5-0.5B": "model", "REWARD_MODEL": "reward-model"}
 KEYS = {name: "a-key-of-nobody" for provider in PROVIDERS.values() for name in provider.keys}
 OWN_JUDGE = "http://127.0.0.1:8000/v1"  # on the pages
+
+
+def in_chinese(paper: str) -> str:
+    """README.md -> README.zh-CN.md, docs/flags.md -> docs/zh-CN/flags.md"""
+    return READMES[1] if paper == READMES[0] else paper.replace("docs/", "docs/zh-CN/")
 
 
 def text_of(paper: str) -> str:

@@ -1,4 +1,4 @@
-"""The papers tell the truth: their commands run, their tables and links and paths are right.
+"""The papers tell the truth: their commands run, their tables, links and paths are right.
 
 Every command in a fenced bash block is run in a folder with a checkout's files: `./train.sh ...` as
 `verlaunch ... --dry_run`, its other commands and scripts as they stand. Words in capitals get
@@ -22,7 +22,9 @@ import yaml
 from rewards.judge.prompts import presets
 from rewards.judge.providers import PROVIDERS
 from tests.papers import (
+    CHINESE,
     KEYS,
+    PAGES,
     PAPERS,
     READMES,
     ROOT,
@@ -31,6 +33,7 @@ from tests.papers import (
     blocks,
     commands,
     files_shown,
+    in_chinese,
     judged,
     make_checkout,
     text_of,
@@ -52,6 +55,15 @@ ELSEWHERE = {
     './scripts/test.sh -m "not e2e"': ".ci/run",
     "./scripts/test.sh tests/config/test_flags.py -x": ".ci/run",
     "./train.sh doctor": "tests/tools/test_doctor.py",  # a minute
+    # minutes, or a rival's environment
+    ".venv/bin/python scripts/bench/step.py --contestants ours,stock,plain,trl"
+    " --trl_python ~/env-trl/bin/python": "tests/scripts/test_bench_rivals.py",
+    ".venv/bin/python scripts/bench/data.py --rows 1000000 --rounds 1": (
+        "tests/scripts/test_bench.py"
+    ),
+    ".venv/bin/python scripts/bench/judge.py": "tests/scripts/test_bench.py",
+    ".venv/bin/python scripts/bench/reward_model.py": "tests/scripts/test_bench.py",
+    ".venv/bin/python scripts/bench/rules.py": "tests/scripts/test_bench.py",
     ".venv/bin/python scripts/bench/memory.py --hardware gpu": "tests/scripts/test_bench_memory.py",
     "scripts/gpu_check.sh": "tests/e2e/test_gpu_check.py",  # needs a GPU; its CPU mode runs there
     "scripts/gpu_check.sh --hardware cpu": "tests/e2e/test_gpu_check.py",
@@ -65,17 +77,22 @@ ELSEWHERE = {
         "tests/rewards/test_reward_starling.py"
     ),
 }
+# Their tables are what the program prints, and that is English; or they are for developers.
+ENGLISH_ONLY = {f"docs/{page}.md" for page in ("architecture", "failures", "mistakes", "rules")}
+REWARDS = ("docs/rewards.md", "docs/zh-CN/rewards.md")
 ACTIONS = {f"--{flag.name}" for flag in load_table() if flag.action}
 
 
 def paths_in_tree(paper: str) -> list[str]:
+    """`config/` below `verlaunch/`  ->  verlaunch/config/; the words of a line are side by side."""
     tree = next(block for block in blocks(paper, "text") if block.startswith("train.sh "))
     found: list[str] = []
-    folders: list[str] = []
+    room = ""
     for line in tree.splitlines():
-        depth = (len(line) - len(line.lstrip())) // 2
-        folders[depth:] = [line.split()[0]]
-        found.append("".join(folders))
+        names = re.split(r" {2,}", line.strip())[0].split()
+        room = room if line.startswith(" ") else ""
+        found += [room + name for name in names]
+        room = room or names[0]
     return found
 
 
@@ -126,13 +143,36 @@ def test_commands_that_are_run_elsewhere_are_still_there() -> None:
     assert [file for file in ELSEWHERE.values() if not (ROOT / file).is_file()] == []
 
 
-def test_both_readmes_have_the_same_commands_and_files() -> None:
-    english, chinese = READMES
-    assert commands(english) == commands(chinese)
-    assert files_shown(english) == files_shown(chinese)
-    own = {"my.json", "my_reward.py", "my_rules.py", "rules.yaml", "mix.yaml", "short.yaml",
-           "my_way.yaml"}  # fmt: skip
-    assert set(files_shown(english)) == own
+@pytest.mark.parametrize("paper", [READMES[0], *PAGES])
+def test_both_languages_have_the_same_commands_files_and_chapters(paper: str) -> None:
+    chinese = in_chinese(paper)
+    if paper in ENGLISH_ONLY:
+        assert chinese not in PAPERS
+        return
+    assert commands(paper) == commands(chinese)
+    assert files_shown(paper) == files_shown(chinese)
+    assert [level for level, _ in headings(paper)] == [level for level, _ in headings(chinese)]
+
+
+def test_no_chinese_page_is_alone() -> None:
+    assert set(CHINESE) <= {in_chinese(paper) for paper in PAGES}
+
+
+@pytest.mark.parametrize("paper", READMES)
+def test_the_first_page_can_be_read_in_one_sitting(paper: str) -> None:
+    assert len(text_of(paper).splitlines()) <= 300
+
+
+@pytest.mark.parametrize("paper", READMES)
+def test_every_page_is_found_from_the_first(paper: str) -> None:
+    found, begun = set(), {paper}
+    while begun:
+        page = begun.pop()
+        found.add(page)
+        links = (os.path.normpath(Path(page).parent / name) for name, _ in links_of(page))
+        begun |= {link for link in links if link in PAPERS} - found
+    own = CHINESE if paper == READMES[1] else PAGES
+    assert set(own) - found == set()
 
 
 def imported(file: Path) -> ModuleType:
@@ -162,7 +202,7 @@ def rows_of_table(paper: str, first: str) -> str:
     return next(line for line in text_of(paper).splitlines() if line.startswith(f"| `{first}`"))
 
 
-@pytest.mark.parametrize("paper", READMES)
+@pytest.mark.parametrize("paper", REWARDS)
 def test_the_judges_on_the_page_are_those_of_the_code(paper: str) -> None:
     settings = yaml.safe_load((ROOT / "rewards" / "api_reward_config.yaml").read_text())
     listed = (ROOT / "rewards" / "judge" / "prices.yaml").read_text()
@@ -175,7 +215,7 @@ def test_the_judges_on_the_page_are_those_of_the_code(paper: str) -> None:
     assert [name for name in presets() if f"`{name}`" not in text_of(paper)] == []
 
 
-@pytest.mark.parametrize("paper", READMES)
+@pytest.mark.parametrize("paper", REWARDS)
 def test_the_sum_on_the_page_is_right(paper: str) -> None:
     plain = " ".join(text_of(paper).split()).replace("×", "x").replace("$", "")
     one = r"\(([\d,]+) x ([\d.]+) \+ (\d+) x ([\d.]+)\) / 1,000,000"
@@ -188,7 +228,7 @@ def test_the_sum_on_the_page_is_right(paper: str) -> None:
     assert calls * per_call == pytest.approx(dollars, abs=0.005)
 
 
-@pytest.mark.parametrize("paper", [*READMES, "rewards/README.md"])
+@pytest.mark.parametrize("paper", [*REWARDS, "rewards/README.md"])
 def test_every_built_in_rule_stands_in_the_tables(paper: str) -> None:
     table = yaml.safe_load((ROOT / "rewards" / "rules.yaml").read_text())
     targets = [line["rule"] if isinstance(line, dict) else line for line in table.values()]
@@ -196,7 +236,7 @@ def test_every_built_in_rule_stands_in_the_tables(paper: str) -> None:
     assert [rule for rule in sorted(rules) if f"`{rule}`" not in text_of(paper)] == []
     patterns = [name for name in table if "/" not in name or name.endswith("/*")]
     missing = [name for name in patterns if f"`{name}`" not in text_of(paper)]
-    assert missing == [] or paper not in READMES
+    assert missing == [] or paper not in REWARDS
 
 
 def test_the_flags_tables_are_up_to_date() -> None:
@@ -205,18 +245,64 @@ def test_the_flags_tables_are_up_to_date() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def headings(paper: str) -> list[tuple[int, str]]:
+    """Level and text of each, code blocks left out."""
+    prose = re.sub(r"^```.*?^```$", "", text_of(paper), flags=re.M | re.S)
+    return [(len(sign), text) for sign, text in re.findall(r"^(#+) (.*)$", prose, re.M)]
+
+
+def anchors(paper: str) -> set[str]:
+    """As GitHub makes them: `1. Rules and functions` -> 1-rules-and-functions."""
+    plain = (re.sub(r"[^\w\- ]", "", text.lower()) for _, text in headings(paper))
+    return {text.replace(" ", "-") for text in plain}
+
+
+def links_of(paper: str) -> list[tuple[str, str]]:
+    """File and anchor of each link that stays in the project; no file is the page itself."""
+    targets = re.findall(r"\]\(([^)\s]+)\)", text_of(paper))
+    parts = (target.partition("#") for target in targets if "://" not in target)
+    return [(name, anchor) for name, _, anchor in parts]
+
+
 @pytest.mark.parametrize("paper", [*PAPERS, "CHANGELOG.md"])
 def test_every_local_link_leads_somewhere(paper: str) -> None:
-    targets = re.findall(r"\]\(([^)#\s]+)", text_of(paper))
-    local = [target for target in targets if not target.startswith("http")]
-    folder = (ROOT / paper).parent
-    assert [target for target in local if not (folder / target).exists()] == []
+    files = [((ROOT / paper).parent / name if name else ROOT / paper, name, anchor)
+             for name, anchor in links_of(paper)]  # fmt: skip
+    assert [name for file, name, _ in files if not file.exists()] == []
+    assert [a for file, _, a in files if a and a not in anchors(str(file))] == []
+
+
+PLACE = re.compile(r"`((?:verlaunch|rewards|configs|scripts|tests|docs)/[\w/.-]+)[`: ]")
+EXAMPLE = re.compile("NAME|my_rule")
+
+
+@pytest.mark.parametrize("paper", [*PAPERS, "CHANGELOG.md"])
+def test_every_place_that_a_page_names_exists(paper: str) -> None:
+    named = [path for path in PLACE.findall(text_of(paper)) if not EXAMPLE.search(path)]
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+def test_architecture_names_every_room_and_where_its_types_are() -> None:
+    text = text_of("docs/architecture.md")
+    rooms = {path.stem for path in (ROOT / "verlaunch").iterdir() if path.name[0] not in "_."}
+    assert [room for room in rooms - {"share"} if not re.search(rf"`{room}/?`", text)] == []
+    flows = re.findall(r"`([A-Z]\w+)` \(`([\w/.]+\.py)`\)", text)
+    assert len(flows) > 5
+    assert [one for one, file in flows if f"class {one}" not in text_of(file)] == []
+
+
+def test_an_anchor_that_is_not_there_is_found() -> None:
+    assert "rewards" in anchors("README.md") and "the-rewards" not in anchors("README.md")
+    assert "奖励" in anchors("README.zh-CN.md")
 
 
 @pytest.mark.parametrize("paper", READMES)
-def test_every_path_in_the_tree_exists_and_no_file_of_a_room_is_missing(paper: str) -> None:
+def test_every_path_in_the_tree_exists_and_no_room_is_missing(paper: str) -> None:
     paths = paths_in_tree(paper)
     assert [path for path in paths if not (ROOT / path).exists()] == []
-    rooms = [ROOT / room for room in ("configs", "rewards", "verlaunch", "scripts")]
-    files = {path.relative_to(ROOT).as_posix() for room in rooms for path in room.glob("[a-z]*.*")}
-    assert files - set(paths) == set()
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
+    files = [path for path in listed.stdout.splitlines() if not path.startswith(".")]
+    rooms = {f"{path.split('/')[0]}/" for path in files if "/" in path}
+    rooms |= {"/".join(path.split("/")[:2]) + "/" for path in files
+              if path.startswith("verlaunch/") and path.count("/") > 1}  # fmt: skip
+    assert rooms - set(paths) == set()

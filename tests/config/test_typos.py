@@ -1,4 +1,4 @@
-"""A typo in any command of the READMEs is told in words that name what was typed.
+"""A typo in any command of the English pages is told in words that name what was typed.
 
 Each flag, key, file, number and choice of those commands loses a letter, or gets one too many,
 once. Left out: words that may be anything, such as the name of a run.
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.papers import KEYS, READMES, VALUES, commands, judged, make_checkout
+from tests.papers import KEYS, PAGES, READMES, VALUES, commands, judged, make_checkout
 from tests.wrong_inputs import Place, Row
 from verlaunch.cli import COMMANDS
 
@@ -28,10 +28,11 @@ def misspelt(word: str) -> str:
 
 
 def typos() -> dict[str, list[str]]:
-    """A misspelt word -> the command with it; each word of the page once."""
+    """A misspelt word -> the command with it; each word of the pages once."""
     found: dict[str, list[str]] = {}
+    lines = (line for paper in (READMES[0], *PAGES) for line in commands(paper))
     starts = re.compile(rf"\./train\.sh (?!({'|'.join(command.name for command in COMMANDS)}) )")
-    for line in filter(starts.match, commands(READMES[0])):
+    for line in filter(starts.match, lines):
         words = shlex.split(line, comments=True)[1:]
         for at, (before, word) in enumerate(pairwise(["", *words])):
             wrong = misspelt(VALUES.get(word, word))

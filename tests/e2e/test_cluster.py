@@ -21,8 +21,8 @@ ENDS_S = 90  # a hang would be longer by far
 
 
 def typed(rank: int) -> tuple[dict[str, str], list[str]]:
-    """Variables and words of the README's command for the first or the second machine."""
-    command = next(c for c in commands("README.md") if f"NNODES=2 NODE_RANK={rank} " in c)
+    """Variables and words of the page's command for the first or the second machine."""
+    command = next(c for c in commands("docs/cluster.md") if f"NNODES=2 NODE_RANK={rank} " in c)
     env, words = {}, shlex.split(command)
     while "=" in words[0]:
         name, _, env[name] = words.pop(0).partition("=")
@@ -30,7 +30,7 @@ def typed(rank: int) -> tuple[dict[str, str], list[str]]:
 
 
 class Nodes:
-    """One run, typed on every machine, as the README has it; a CPU is one rank, not 8 GPUs."""
+    """One run, typed on every machine, as the page has it; a CPU is one rank, not 8 GPUs."""
 
     def __init__(self, hosts: Hosts, leader: str, python: str, folder: Path, cache: Path) -> None:
         self.hosts, self.leader, self.python = hosts, leader, python

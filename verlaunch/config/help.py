@@ -1,4 +1,4 @@
-"""The flag table for people: --help, the README's tables, and bash completion.
+"""The flag table for people: --help, the tables of docs/flags.md, and bash completion.
 
     print(help_text(load_table()))     80 columns, grouped, with defaults
     print(bash_completion(load_table()))   -> source <(...)
@@ -118,7 +118,7 @@ def _cell(text: str) -> str:
 
 
 def markdown_table(table: Sequence[Flag]) -> str:
-    """The README's tables, one per group."""
+    """The tables of docs/flags.md, one per group."""
     words = default_words(table)
     lines: list[str] = []
     for name, flags in _groups(table):

@@ -120,7 +120,7 @@ def _servers(spec: RewardSpec) -> Iterator[RewardSpec]:
 
 def _remedy(part: PartSpec) -> str:
     if isinstance(part.source, JudgeSpec):
-        return ("See its key, address and model: the variables that README.md names, "
+        return ("See its key, address and model: the variables in docs/rewards.md, "
                 "--rm_base_url, --rm_model")  # fmt: skip
     return "See that the server runs, and its address: --rm_url"
 
