@@ -1,132 +1,302 @@
-r"""Multiple choice: is the chosen letter, A to J, the right one?
+r"""Multiple choice: is the chosen option the right one?
 
     compute_score("multiple_choice", "Both grow, so the answer is (B).", "B")
     # {"score": 1.0, "answered": 1.0}
     compute_score("multiple_choice", r"\boxed{Paris}", 1, {"choices": ["Rome", "Paris"]})
     # {"score": 1.0, "answered": 1.0}
 
-What stands behind the last `\boxed{`, `<answer>` or "answer is" counts, else the last bold letter,
-else the one line that begins with a letter (`B.`), else the last line where it is an option's text.
-Several letters ("A or B") are no answer, and the article "A" is no letter. Every pass is linear.
+In `<answer>` the whole is the choice. Else the last box, "answer is", "I choose" or "that leaves"
+that settles on one option counts, else the last bold letter, else the last sentence, else the one
+line that begins with a letter, else an option's text as the last line. Letters that are turned down
+are none (`letters`), and two are no answer. Every pass is linear.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
-LETTERS = "ABCDEFGHIJ"
-LONGEST = 400  # characters behind a marker, and of a last line
-SHORT = 40  # characters of a last line that may say no more than a letter
+from rewards.rules.letters import REJECTED, SEVERAL, reader_of
+from rewards.rules.options import Options, key, lettered, read_options
+from rewards.rules.said import said, without_tags
 
+LONGEST = 400  # characters behind a marker, and of a last line
+LAST = 100_000  # characters of a response that are read, from its end
+MOST_MARKERS = 16
+SHORT = 120  # characters before "is right"
+
+# of small letters, tried only where one of these begins: most of a response is searched at the
+# speed of str.rfind
+_BEGINS = (
+    *(
+        "\\boxed",
+        "\\fbox",
+        "answer",
+        "ans:",
+        "ans.",
+        "ans =",
+        "choice",
+        "option",
+        "solution",
+        "choos",
+    ),
+    *(
+        "chose",
+        "pick",
+        "select",
+        "go with",
+        "go for",
+        "going with",
+        "going for",
+        "went with",
+        "went for",
+    ),
+    *("goes with", "goes for", "opt for", "opted for", "opting for", "settl", "vote for", "leaves"),
+    *("leaving", "left with", "conclu", "答案", "选"),
+    *("wait", "actually", "sorry", "correction"),
+)
 _MARKER = re.compile(
-    r"\\boxed\s{0,3}\{|<answer>|\b(?:answer|choice|option)\b[\s*_]{0,4}(?:is\b|[:=：])"
-    r"|答案\s{0,3}(?:是|为|[:：])|(?:故|应)?选(?:择)?\s{0,3}[:：]?(?=\s{0,3}[（(]?[A-J])",
+    r"(?P<box>\\(?:boxed|fbox)\s{0,3}\{)"
+    r"|\b(?P<noun>ans(?:wer)?\b(?:[^.:!?\n=]{0,60}?\s(?:is|be|was|becomes|remains)(?:n['’]t)?\b"
+    r"|[\s*_.]{0,4}[:=：]|(?=\s\(?[a-z0-9]\b))|(?:choice|option|solution|pick|selection)\b"
+    r"(?:\s(?:here|then|therefore|thus|would|should|must|can|has|to|only)){0,3}"
+    r"(?:\s(?:is|be|was)(?:n['’]t)?\b|[\s*_]{0,4}[:=：]))"
+    r"|\b(?P<verb>(?:choos|select|pick)(?:e|es|ed|ing|s)?|chose|(?:go|going|went|goes)\s(?:with|for)"
+    r"|opt(?:ed|ing|s)?\sfor|settl(?:e|ed|es|ing)\s(?:on|for)|vote\sfor|leav(?:es|ing)|left\swith"
+    r"|conclude(?:\sthat)?|conclusion\sis)\b|\b(?P<mended>wait|actually|sorry|correction)\b"
+    r"|答案\s{0,3}(?:应该|应)?(?:是|为|选|[:：])|选项\s{0,3}(?:是|为|[:：])"
+    r"|(?P<pick>选(?:择|项)?)\s{0,3}[:：]?(?=\s{0,3}[（(]?[a-z0-9])"
+)
+# "each option:", "the wrong answer is", "if you choose"
+_NO_NOUN = re.compile(
+    r"\b(?:each|every|any|all|another|other|first|second|third|fourth|fifth|next|wrong|incorrect|worst"
+    r"|false|which|per|no|bad|whether|one|tempting|what|if|common|a|an|this|that|possible)"
+    r"(?:\s+\w+)?[\s*_]*$|[Ii]s\sthe\s(?:\w+\s)?$",
     re.IGNORECASE,
 )
-_END = re.compile(r"</answer>|\n|[。;；]|\.(?:\s|$)")
-# "(B)", "**B**", "B.", "option B", "\text{B}"; a small letter only in brackets or with its own sign
-_LETTER = re.compile(
-    r"(?<![A-Za-z0-9_'’\\])(?:\((?P<bracket>[A-Ja-j])\)|(?P<signed>[a-j])(?=[).:])"
-    r"|(?P<plain>[A-J])(?![A-Za-z0-9_'’\\-]|\s*=))"
+_NO_VERB = re.compile(
+    r"\b(?:if|when|who|whoever|might|may|could|some|many|most|people|they|students?|you|cannot|not"
+    r"|never|nor|\w+n['’]t)\b[^.,;!?\n]{0,20}$|不$",
+    re.IGNORECASE,
 )
-# "A dog", "I think": an article and a pronoun; "A because" and "A is right" are answers
-_IN_PROSE = re.compile(r"\s+(?!(?:because|since|as|is|which|and|or|for|with|in|not)\b)[a-z]")
-_BOLD = re.compile(r"\*\*\s{0,3}\(?([A-J])[).:]{0,2}\s{0,3}(?:\*\*|(?=\s[^*\n]{0,200}\*\*))")
-_LABEL = re.compile(r"^[ \t]{0,8}(?:\(([A-J])\)|([A-J])(?:[).:]|[ \t]{0,8}$))", re.MULTILINE)
-_ALONE = re.compile(r"[\W_]{0,9}[A-J][\W_]{0,9}")
-_SEVERAL = re.compile(r"\b[A-J]\)?\s{0,3}(?:,|/|&|\bor\b|\band\b)\s{0,3}\(?[A-J]\b")
-_FENCE = re.compile(r"\\[()\[\]]|\$")  # of formulas
-_SIGNS = re.compile(r"[\W_]+")
+_FILLER = re.compile(
+    r"[\s*_:(\"'“‘]*(?:(?:the|with|us|me|only|option|choice|answer|letter|just|for|as|my|final|to|be|is"
+    r"|that|it|must|correct|best|one|has)[\s*_:,(\"'“‘]+){0,6}",
+    re.IGNORECASE,
+)
+_SENTENCE = re.compile(r"(?<!\b[A-Za-z0-9])\.(?:[\s*_]|$)|[。!?！？](?:[\s*_]|$)|[。;；？\n]")
+_PARTS = re.compile(r"(?<=[.!?。！？;；])(?<!\b[A-Za-z]\.)\s+")
+_BOLD = re.compile(r"\*\*\s{0,3}(?P<body>[^*\n]{1,200})\*\*")
+_NOT = re.compile(r"\b(?:not|never|cannot)\b(?! only)|n['’]t\b", re.IGNORECASE)
+_RIGHT = re.compile(
+    r"(?:is|must be|has to be|seems|looks|would be)\s(?:\w+ly\s)?(?:the\s)?(?:only\s|most\s)?"
+    r"(?:correct|right|best|accurate|answer)\b",
+    re.IGNORECASE,
+)
+_BESIDE = re.compile(r"[\s$\\().]*(?:,|and|or|/|&|,\s?(?:and|or))[\s$\\()]*")  # two boxes
+_BECAUSE = re.compile(r"(?:because|since|as|for|the reason)\b[^,]*$", re.IGNORECASE)
+_EDGES = re.compile(r"^[\s(*_\"']+|[\s).*_\"']+$")
+_FORMULA = re.compile(r"\\[()\[\]]|\$")
 
 
-def _plain(text: Any) -> str:
-    return _SIGNS.sub(" ", str(text)).strip().casefold()
-
-
-def _options(extra_info: Mapping[str, Any] | None) -> dict[str, str]:
-    """Letter -> text, from a list, or from {"text": [...], "label": [...]} as ARC has it."""
-    given = (extra_info or {}).get("choices")
-    if given is None:
-        return {}
-    if isinstance(given, Mapping):
-        given = given["text"] if "text" in given else [given[key] for key in sorted(given)]
-    return {letter: _plain(text) for letter, text in zip(LETTERS, given, strict=False)}
-
-
-def _letter_of(text: str, options: Mapping[str, str]) -> str | None:
-    """The letter of the one option with this text."""
-    found = [letter for letter, option in options.items() if option and option == _plain(text)]
-    return found[0] if len(found) == 1 else None
-
-
-def _gold(truth: Any, options: Mapping[str, str]) -> str:
-    """From a letter, an option's text, or an index from 0. Raises ValueError."""
-    text = str(truth).strip()
-    letter = text.strip("().: ").upper()
-    if len(letter) == 1 and letter in LETTERS:
-        return letter
-    by_text = _letter_of(text, options)
-    if by_text and not isinstance(truth, int):
-        return by_text
-    if text.isdecimal() and int(text) < len(LETTERS):
-        return LETTERS[int(text)]
-    raise ValueError(
-        f"ground_truth {text[:40]!r} is no letter from A to J, no index from 0 to 9, "
-        "and no text in extra_info['choices']"
-    )
-
-
-def _letters(text: str) -> list[str]:
-    found = []
-    for match in _LETTER.finditer(text):
-        letter = (match["bracket"] or match["signed"] or match["plain"]).upper()
-        is_word = match["plain"] in ("A", "I") and _IN_PROSE.match(text, match.end())
-        if not is_word:
-            found.append(letter)
-    return found
-
-
-def _one(letters: Sequence[str]) -> str | None:
-    return letters[0] if len(set(letters)) == 1 else None
-
-
-def _stated(text: str, options: Mapping[str, str]) -> str | None:
-    """What a piece of text settles on: "B. Paris, not A" is B, "A or B" is none."""
-    text = _FENCE.sub(" ", text)
-    by_text = _letter_of(text.strip(" {}"), options)
-    letters = _letters(text)
-    return by_text or (letters[0] if letters and not _SEVERAL.search(text) else None)
-
-
-def _marked(text: str, options: Mapping[str, str]) -> str | None:
-    """Behind the last marker that states one."""
-    end = len(text)
-    for mark in reversed(list(_MARKER.finditer(text))[-16:]):
-        body = text[mark.end() : min(end, mark.end() + LONGEST)].lstrip(" \t\r\n*_:")
-        body = body.partition("}")[0] if mark[0].startswith("\\") else body
-        body = body.removeprefix(r"\text{").removeprefix(r"\textbf{").removeprefix(r"\mathrm{")
-        # the dot of "B. Paris" ends no sentence
-        stop = _END.search(body, 2)
-        found = _stated(body[: stop.start()] if stop else body, options)
-        if found:
-            return found
-        end = mark.start()
+def _closed(text: str) -> str | None:
+    """What stands before the brace that closes the one already open."""
+    depth = 1
+    for at, character in enumerate(text):
+        depth += {"{": 1, "}": -1}.get(character, 0)
+        if depth == 0:
+            return text[:at]
     return None
 
 
-def chosen(text: str, options: Mapping[str, str]) -> str | None:
-    """The letter that a response settles on, None when it does not."""
-    if marked := _marked(text, options):
-        return marked
-    if bold := _BOLD.findall(text):
-        return bold[-1]
-    last = text.strip().rpartition("\n")[2][-LONGEST:]
-    labels = [a or b for a, b in _LABEL.findall(text)]
-    if labels and not _ALONE.fullmatch(
-        last
-    ):  # a response that lists the options has not chosen the last one
-        return _one(labels)
-    return _letter_of(last, options) or (_stated(last, {}) if len(last) <= SHORT else None)
+def _places(text: str, begins: str) -> Iterator[int]:
+    at = len(text)
+    for _ in range(2 * MOST_MARKERS):
+        at = text.rfind(begins, 0, at)
+        if at < 0:
+            return
+        yield at
+
+
+def _marks(text: str) -> list[re.Match]:
+    """The last announcements, in their order."""
+    small = text.lower()
+    small = small if len(small) == len(text) else text  # "İ" becomes two
+    there = [begins for begins in _BEGINS if begins in small]
+    places = sorted({at for begins in there for at in _places(small, begins)}, reverse=True)
+    found = (mark for at in places if (mark := _MARKER.match(small, at)))
+    return [*islice(found, MOST_MARKERS)][::-1]
+
+
+class Chooser:
+    """Reads responses to one row: `letter` in a text -> the place of an option."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.named = options.named
+        self.reader = reader_of("".join(sorted(name for name in self.named if len(name) == 1)))
+
+    def _stated(self, text: str) -> str | int | None:
+        """What an announced text settles on: a letter, an option by its text, SEVERAL, REJECTED."""
+        text = _FORMULA.sub(" ", text)
+        alone = self.reader.is_alone(text) or _EDGES.sub("", text).upper()
+        if alone in self.named:
+            return alone
+        by_text = self._by_text(text)
+        if by_text is not None:
+            return by_text
+        return self.reader.settle(self.reader.with_big(text), announced=True)
+
+    def _by_text(self, text: str) -> int | None:
+        """The option that reads as the text, or as what stands before its first comma."""
+        if not self.options.texts:
+            return None
+        for cut in (text, text.partition(" because ")[0], text.partition(", ")[0]):
+            found = self.options.with_text(cut.strip(" {}"))
+            if found is not None:
+                return found
+        return None
+
+    def _boxed(self, text: str, marks: list[re.Match]) -> str | int | None:
+        """The last box; with those before it where only "or", "and" or a comma lies between."""
+        found: set[str | int | None] = set()
+        start = len(text)
+        for mark in reversed(marks):
+            if not mark["box"]:
+                break
+            body = _closed(text[mark.end() : mark.end() + LONGEST])
+            between = text[mark.end() + len(body or "") + 1 : start][:LONGEST]
+            if found and not _BESIDE.fullmatch(between):
+                break
+            found.add(self._stated(body) if body and body.strip() else SEVERAL)
+            start = mark.start()
+        return found.pop() if len(found) == 1 else SEVERAL
+
+    def _behind(self, mark: re.Match, text: str, end: int) -> str | int | None:
+        before = text[max(0, mark.start() - 40) : mark.start()]
+        body = text[mark.end() : min(end, mark.end() + LONGEST)]
+        if mark["verb"]:
+            lead = _FILLER.match(body)
+            near = body[lead.end() if lead else 0 :].partition("\n")[0]
+            found = (
+                self._stated(near) if self.reader.letter.match(self.reader.with_big(near)) else None
+            )
+            refused = found if found in (None, SEVERAL) else REJECTED
+            return refused if _NO_VERB.search(before) else found
+        if mark["mended"]:
+            return self.reader.settle(body.partition("\n")[0])
+        if mark["pick"] and before.endswith("不"):
+            return REJECTED
+        if _NO_NOUN.search(before):
+            return None
+        bare = body.lstrip(" \t\r\n*_:")
+        if "\n" in body[: len(body) - len(bare)] and self._is_list(bare):
+            return None
+        return self._announced(("not " if _NOT.search(mark[0]) else "") + bare)
+
+    def _is_list(self, body: str) -> bool:
+        """The options, one after the other."""
+        first = self.reader.label.match(body)
+        labels = {m["round"] or m["plain"] for m in self.reader.label.finditer(body)}
+        return bool(first and first["rest"].strip()) and len(labels) > 1
+
+    def _announced(self, body: str) -> str | int | None:
+        """The first sentence; the next ones only while letters are turned down."""
+        line = body.partition("\n")[0]
+        begin = 0
+        found: str | int | None = None
+        for stop in [*_SENTENCE.finditer(line), None]:
+            end = stop.start() if stop else len(line)
+            sentence = line[begin:end]
+            is_question = stop is not None and stop[0][0] in "?？"
+            now = None if is_question else self._stated(sentence) if sentence.strip() else None
+            found = now if now is not None else found
+            begin = stop.end() if stop else end
+            if now != REJECTED and not is_question:
+                break
+        return found
+
+    def _marked(self, text: str) -> str | int | None:
+        """Behind the last marker that states something."""
+        marks = _marks(text)
+        end, refused = len(text), ""
+        while marks:
+            mark = marks[-1]
+            found = self._boxed(text, marks) if mark["box"] else self._behind(mark, text, end)
+            if found == REJECTED:
+                refused += text[mark.start() : end][:LONGEST] + "\n"
+            elif found is not None:
+                letters = {
+                    letter for group in self.reader.groups(refused) for letter in group.letters
+                }
+                return SEVERAL if found in letters else found
+            end = mark.start()
+            marks.pop()
+        return REJECTED if refused else None
+
+    def _bold(self, text: str) -> str | int | None:
+        """The last bold letter, outside of a list of options."""
+        listed = {m.start() for m in self.reader.label.finditer(text)}
+        for bold in reversed(list(deque(_BOLD.finditer(text), maxlen=MOST_MARKERS))):
+            line = text.rfind("\n", 0, bold.start()) + 1
+            inside = self.reader.groups(bold["body"])
+            is_first = inside and not bold["body"][: inside[0].start].strip("( ")
+            if not is_first or (line in listed and len(listed) > 1):
+                continue
+            around = text[max(line, bold.start() - 60) : bold.start() + LONGEST]
+            found = self.reader.settle(around.partition("\n")[0])
+            if found not in (None, REJECTED):
+                return found
+        return None
+
+    def _in_the_end(self, text: str) -> str | int | None:
+        """The last sentence with a letter, of the last line."""
+        last = text.rstrip().rpartition("\n")[2][-LONGEST:].strip()
+        alone = self.reader.is_alone(last)
+        if alone:
+            return alone
+        labels = [(m["round"] or m["plain"], m["rest"]) for m in self.reader.label.finditer(text)]
+        if len({letter for letter, _ in labels}) > 1 and self.reader.label.match(last):
+            return None  # the end of a list
+        by_text = self._by_text(last)
+        if by_text is not None:
+            return by_text
+        for sentence in reversed(_PARTS.split(last)):
+            is_aside = sentence.rstrip(" *_").endswith("?") or _BECAUSE.match(sentence)
+            found = None if is_aside else self.reader.settle(sentence)
+            if found is not None:
+                return found
+        return None
+
+    def _of_lines(self, text: str) -> str | None:
+        """The one line that begins with a letter, else the one option that is called right."""
+        labels = {m["round"] or m["plain"] for m in self.reader.label.finditer(text)}
+        if len(labels) == 1:
+            return labels.pop()
+        right = {
+            self.reader.settle(self._up_to(mark, text))
+            for mark in deque(_RIGHT.finditer(text), maxlen=MOST_MARKERS)
+        } - {None, REJECTED}
+        return right.pop() if len(right) == 1 else None
+
+    def _up_to(self, mark: re.Match, text: str) -> str:
+        """The sentence that ends in "is right", with what comes before the next stop."""
+        lead = text[max(0, mark.start() - SHORT) : mark.start()]
+        stops = list(_SENTENCE.finditer(lead))
+        return lead[stops[-1].end() :] + mark[0] if stops else lead + mark[0]
+
+    def chosen(self, response: str) -> int | None:
+        """The place of the option that a response settles on, None when it does not."""
+        text, tagged = said(response)
+        text = without_tags(text[-LAST:]) if "<" in text else text[-LAST:]
+        found: str | int | None = (
+            self._stated(text.strip()) if tagged and len(text) <= LONGEST else None
+        )
+        steps = (self._marked, self._bold, self._in_the_end, self._of_lines)
+        for step in steps:
+            found = step(text) if found in (None, REJECTED) else found
+        return found if isinstance(found, int) else self.named.get(found or "")
 
 
 def compute_score(
@@ -137,8 +307,13 @@ def compute_score(
 ) -> dict[str, float]:
     """score: 1.0 or 0.0; answered: 1.0 when one option was chosen at all.
 
-    ground_truth: "B", an index from 0, or an option's text. extra_info["choices"]: the options.
+    ground_truth, or extra_info["answerKey"]: a label, an index from 0, or an option's text.
+    extra_info["choices"], or ["options"]: the options.
     """
-    options = _options(extra_info)
-    gold, letter = _gold(ground_truth, options), chosen(solution_str, options)
-    return {"score": float(letter == gold), "answered": float(letter is not None)}
+    extra = extra_info or {}
+    truth = (
+        extra["answerKey"] if ground_truth in ("", None) and "answerKey" in extra else ground_truth
+    )
+    options = read_options(extra) or lettered(truth)
+    gold, choice = key(truth, options), Chooser(options).chosen(solution_str)
+    return {"score": float(choice == gold), "answered": float(choice is not None)}

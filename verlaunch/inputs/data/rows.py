@@ -19,7 +19,7 @@ from verlaunch.inputs.data.sources import Source
 PROMPT_NAMES = ("prompt", "question", "problem", "instruction", "query", "messages",
                 "conversations", "conversation", "input")  # fmt: skip
 ANSWER_NAMES = ("ground_truth", "answer", "final_answer", "target", "label", "output", "response",
-                "solution", "completion", "reference")  # fmt: skip
+                "solution", "completion", "reference", "answerkey")  # fmt: skip
 MEDIA = ("images", "image", "videos", "video", "audios", "audio")
 OWN = ("reward_model", "extra_info", "ability", "agent_name")  # verl's columns, with a home below
 NO_LABEL = "unlabelled"

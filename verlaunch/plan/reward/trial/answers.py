@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from rewards.part import Row
+from rewards.rules.options import key, read_options
 
 SOLUTIONS = ("reference_answer", "reference_solution", "canonical_solution", "solution")
 JUNK = "lorem ipsum dolor sit amet"
@@ -34,12 +35,12 @@ class Answer:
 
 
 def _option(text: str, extra: Mapping[str, Any]) -> str | None:
-    """The option that an index names: 1 is no answer to a question with choices, "Paris" is."""
-    choices = extra.get("choices")
-    options = choices.get("text") if isinstance(choices, Mapping) else choices
-    if not isinstance(options, list) or not text.isdecimal() or text in map(str, options):
+    """The option that a label or an index names: 1 is no answer to a question, "Paris" is."""
+    options = read_options(extra) if text.isdecimal() else None
+    try:
+        return options.texts[key(text, options)] if options else None
+    except ValueError:
         return None
-    return str(options[int(text)]) if int(text) < len(options) else None
 
 
 def _parsed(truth: Any) -> Any:
