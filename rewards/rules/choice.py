@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
+from rewards.rules.boxes import last_boxes
 from rewards.rules.letters import REJECTED, SEVERAL, reader_of
 from rewards.rules.options import Options, key, lettered, read_options
 from rewards.rules.said import said, without_tags
@@ -94,20 +95,9 @@ _RIGHT = re.compile(
     r"(?:correct|right|best|accurate|answer)\b",
     re.IGNORECASE,
 )
-_BESIDE = re.compile(r"[\s$\\().]*(?:,|and|or|/|&|,\s?(?:and|or))[\s$\\()]*")  # two boxes
 _BECAUSE = re.compile(r"(?:because|since|as|for|the reason)\b[^,]*$", re.IGNORECASE)
 _EDGES = re.compile(r"^[\s(*_\"']+|[\s).*_\"']+$")
 _FORMULA = re.compile(r"\\[()\[\]]|\$")
-
-
-def _closed(text: str) -> str | None:
-    """What stands before the brace that closes the one already open."""
-    depth = 1
-    for at, character in enumerate(text):
-        depth += {"{": 1, "}": -1}.get(character, 0)
-        if depth == 0:
-            return text[:at]
-    return None
 
 
 def _places(text: str, begins: str) -> Iterator[int]:
@@ -158,19 +148,10 @@ class Chooser:
                 return found
         return None
 
-    def _boxed(self, text: str, marks: list[re.Match]) -> str | int | None:
+    def _boxed(self, text: str) -> str | int | None:
         """The last box; with those before it where only "or", "and" or a comma lies between."""
-        found: set[str | int | None] = set()
-        start = len(text)
-        for mark in reversed(marks):
-            if not mark["box"]:
-                break
-            body = _closed(text[mark.end() : mark.end() + LONGEST])
-            between = text[mark.end() + len(body or "") + 1 : start][:LONGEST]
-            if found and not _BESIDE.fullmatch(between):
-                break
-            found.add(self._stated(body) if body and body.strip() else SEVERAL)
-            start = mark.start()
+        boxes = last_boxes(text)
+        found = {self._stated(body[:LONGEST]) for body in boxes.bodies} if boxes else set()
         return found.pop() if len(found) == 1 else SEVERAL
 
     def _behind(self, mark: re.Match, text: str, end: int) -> str | int | None:
@@ -223,7 +204,7 @@ class Chooser:
         end, refused = len(text), ""
         while marks:
             mark = marks[-1]
-            found = self._boxed(text, marks) if mark["box"] else self._behind(mark, text, end)
+            found = self._boxed(text[:end]) if mark["box"] else self._behind(mark, text, end)
             if found == REJECTED:
                 refused += text[mark.start() : end][:LONGEST] + "\n"
             elif found is not None:

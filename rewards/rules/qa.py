@@ -1,38 +1,29 @@
-"""Question answering: the answer as text, by exact match or by token F1.
+r"""Question answering: the answer as text, by exact match or by token F1.
 
     compute_score("qa", "<answer>The Eiffel Tower</answer>", ["Eiffel tower", "Tour Eiffel"])
     # {"score": 1.0, "exact": 1.0, "f1": 1.0}
 
-Normalised as SQuAD does (case, punctuation, articles, spaces); the best of several references
-counts. The answer is what stands in the last <answer> tag, else behind the last "answer is", else
-the last line. Left out: synonyms that are not among the references.
+Compared as SQuAD does (`texts`), but for numbers, which keep sign and point; the best of several
+references counts. The answer is the whole of `<answer>`, else what stands in the last `\boxed{}` or
+behind the last "answer is", else the last line. Left out: synonyms that are not among the
+references.
 """
 
 import json
 import re
-import unicodedata
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
-from rewards.rules.words import words
+from rewards.rules.boxes import last_boxes
+from rewards.rules.said import said, without_tags
+from rewards.rules.texts import normalise, same, token_f1
 
+__all__ = ["compute_score", "extract_answer", "normalise", "token_f1"]
+LONGEST = 4_000  # characters of an answer; what is longer is none
 _SAID = re.compile(r"answer[\s*]{0,4}(?:is\b|[:：])|答案\s{0,3}(?:是|为|[:：])", re.IGNORECASE)
-_ARTICLE = re.compile(r"\b(?:a|an|the)\b")
-
-
-def normalise(text: str) -> str:
-    """Lower case without punctuation, articles and double spaces; "the The" keeps its letters."""
-    text = unicodedata.normalize("NFKC", text).casefold()
-    bare = "".join(c for c in text if unicodedata.category(c)[0] != "P")
-    return " ".join(_ARTICLE.sub(" ", bare).split()) or " ".join(bare.split())
-
-
-def token_f1(answer: str, truth: str) -> float:
-    """In [0, 1]: the harmonic mean of precision and recall over the words of both."""
-    ours, theirs = words(normalise(answer)), words(normalise(truth))
-    shared = sum((Counter(ours) & Counter(theirs)).values())
-    return 2 * shared / (len(ours) + len(theirs)) if shared else 0.0
+_STYLE = re.compile(
+    r"\\(?:text(?:bf|it|rm)?|math(?:rm|bf|it)|emph)\s?\{([^{}]{0,400})\}|\\([$%&#_{}])|\\[ ,;!]"
+)
 
 
 def _read(truth: Any) -> Any:
@@ -63,15 +54,26 @@ def _between(text: str, tag: str) -> str | None:
     return body.strip() if closed and opened else None
 
 
+def _typeset(text: str) -> str:
+    r"""Without the typesetting of LaTeX: `\text{New\ York}` is New York."""
+    return _STYLE.sub(lambda m: m[1] or m[2] or " ", text) if "\\" in text else text
+
+
 def extract_answer(text: str, tag: str | None = None) -> str | None:
     """tag: the only place where an answer may stand; None: wherever one is stated."""
-    tagged = _between(text, tag or "answer")
-    if tagged is not None or tag is not None:
-        return tagged
-    said = list(_SAID.finditer(text))
-    body = (text[said[-1].end() :] if said else text).strip()
-    line = body.partition("\n")[0] if said else body.rpartition("\n")[2]
-    return line.strip(" *_\"'。.") or None
+    if tag not in (None, "answer"):
+        return _between(text, str(tag))
+    text, tagged = said(text)
+    if tag is not None and not tagged:
+        return None
+    boxes, stated = last_boxes(text), list(_SAID.finditer(text))
+    if boxes and not (stated and stated[-1].start() > boxes.start):
+        return _typeset(", ".join(boxes.bodies)).strip() or None
+    if tagged:
+        return _typeset(without_tags(text)).strip()
+    body = (text[stated[-1].end() :] if stated else text).strip()
+    line = body.partition("\n")[0] if stated else body.rpartition("\n")[2]
+    return _typeset(without_tags(line[:LONGEST])).strip() or None
 
 
 def compute_score(
@@ -89,7 +91,7 @@ def compute_score(
     """
     references = _references(ground_truth)
     answer = extract_answer(solution_str, tag) or ""
-    plain = normalise(answer)
-    exact = float(bool(plain) and plain in map(normalise, references))
+    answer = answer if len(answer) <= LONGEST else ""
+    exact = float(any(same(answer, one) for one in references))
     f1 = max(exact, *(token_f1(answer, one) for one in references))
     return {"score": exact if metric == "exact" else f1, "exact": exact, "f1": f1}

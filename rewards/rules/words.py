@@ -9,8 +9,8 @@ that "aaaa..." is a repetition. Left out: any model's tokenizer.
 import re
 
 LONGEST = 16
-_WIDE = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff"
-_WORD = re.compile(rf"[{_WIDE}]|(?:(?![{_WIDE}])[\w'’]){{1,{LONGEST}}}")
+WIDE = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff"
+_WORD = re.compile(rf"[{WIDE}]|(?:(?![{WIDE}])[\w'’]){{1,{LONGEST}}}")
 
 
 def words(text: str) -> list[str]:
