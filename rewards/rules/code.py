@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rewards.part import CannotStart, Failure
+from rewards.rules.said import said
 from rewards.sandbox.cases import Case, read_cases
 from rewards.sandbox.fusion import run_remote
 from rewards.sandbox.inside.supervisor import MOST_TIMEOUTS
@@ -92,7 +93,7 @@ async def compute_score(
     Failure("sandbox").
     """
     cases = read_cases(ground_truth, extra_info, max_cases)
-    program = find_program(solution_str)
+    program = find_program(said(solution_str).text)
     if program is None:
         return _scores(cases, [])
     job = Job(program, tuple(case.task() for case in cases), timeout_s, memory_mib)

@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import Any
 
 from rewards.part import Failure
+from rewards.rules.said import said
 
 LONGEST = 100_000  # characters of JSON
 _FENCE = re.compile(r"```(?:json|JSON)?[ \t]*\n(.*?)```", re.DOTALL)
@@ -105,7 +106,7 @@ def json_schema(
     *,
     schema: dict[str, Any] | str | None = None,
 ) -> dict[str, float]:
-    """score: 1.0 when the response, or its last fenced block, is JSON valid under the schema.
+    """score: 1.0 when what the response says, or its last fenced block, is valid under the schema.
 
     parsed: 1.0 when it is JSON at all. The schema is the option, or extra_info["json_schema"], as a
     dict or as text. Raises Failure where there is none.
@@ -116,5 +117,5 @@ def json_schema(
             "no_schema", "a json row needs extra_info['json_schema'], or an option schema"
         )
     validator = _validator(given if isinstance(given, str) else json.dumps(given, sort_keys=True))
-    is_json, value = _parsed(solution_str)
+    is_json, value = _parsed(said(solution_str).text)
     return {"score": float(is_json and _is_valid(validator, value)), "parsed": float(is_json)}

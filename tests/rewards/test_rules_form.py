@@ -82,6 +82,10 @@ def as_json(response: str, schema: Any = PERSON) -> dict[str, float]:
         'Here:\n```json\n{"age": 3}\n```',
         '```\n{"age": 3}```\nDone.',
         '```json\n{"age": "?"}\n```\nbetter:\n```json\n{"age": 3}\n```',
+        '<think>{"age": -3}</think>\n{"age": 3}',
+        'three, I think</think>\n```json\n{"age": 3}\n```',
+        '<think>hm</think> <answer>{"age": 3}</answer>',
+        '<answer>\n```json\n{"age": 3}\n```\n</answer> Done.',
     ],
 )
 def test_json_that_is_valid_scores_one(response: str) -> None:
@@ -93,7 +97,19 @@ def test_json_that_is_not_valid_is_told_from_what_is_no_json(response: str) -> N
     assert as_json(response) == {"score": 0.0, "parsed": 1.0}
 
 
-@pytest.mark.parametrize("response", ["", "age: 3", '{"age": 3', '{"age": NaN}', "[" * 50_000])
+@pytest.mark.parametrize(
+    "response",
+    [
+        "",
+        "age: 3",
+        '{"age": 3',
+        '{"age": NaN}',
+        "[" * 50_000,
+        '<think>{"age": 3}',
+        '<think>```json\n{"age": 3}\n```</think> No.',
+        '{"age": 3}</think>',
+    ],
+)
 def test_what_is_no_json_scores_zero(response: str) -> None:
     assert as_json(response) == {"score": 0.0, "parsed": 0.0}
 
