@@ -175,6 +175,13 @@ def test_every_page_is_found_from_the_first(paper: str) -> None:
     assert set(own) - found == set()
 
 
+@pytest.mark.parametrize("paper", [READMES[1], *CHINESE])
+def test_a_chinese_page_leads_to_chinese_pages(paper: str) -> None:
+    links = (os.path.normpath(Path(paper).parent / name) for name, _ in links_of(paper))
+    english = {link for link in links if link in PAPERS and in_chinese(link) in CHINESE}
+    assert len(english) <= (paper in CHINESE)  # the same page, in its first line
+
+
 def imported(file: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(file.stem, file)
     assert spec and spec.loader
