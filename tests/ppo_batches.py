@@ -15,10 +15,11 @@ import numpy as np
 import torch
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
+from omegaconf import OmegaConf
 from tensordict import TensorDict
 
 from tests.reference_ppo import Rows
-from verlaunch.config.compose import compose, fill, for_verl
+from verlaunch.config.compose import compose, fill
 from verlaunch.config.derive import Facts, derive
 from verlaunch.config.flags import parse
 
@@ -32,12 +33,11 @@ def configured(*argv: str) -> Any:
     """The tree that verl gets for a command line."""
     config = compose(parse(argv, {}), "cpu")
     facts = Facts("cpu", 2, 24.0, 4096, 260, "a-model", "run", "/checkpoints")
-    return for_verl(fill(config, derive(config.verl, facts)))
+    return OmegaConf.create(fill(config, derive(config.verl, facts)).verl)
 
 
 @cache
 def dataclass_of(section: str, *argv: str) -> Any:
-    from omegaconf import OmegaConf
     from verl.utils.config import omega_conf_to_dataclass
 
     tree = OmegaConf.select(configured(*argv), section)

@@ -1,5 +1,6 @@
 """From request to configuration: precedence, recipes, quoting, and what verl gets."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -10,9 +11,10 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
+from omegaconf.errors import InterpolationKeyError
 
 from verlaunch.config import overrides
-from verlaunch.config.compose import compose, differences, fill, for_verl, to_yaml
+from verlaunch.config.compose import compose, differences, fill, to_yaml
 from verlaunch.config.flags import Request, load_table, parse
 from verlaunch.config.keys import flatten
 from verlaunch.config.recipes import known_recipes
@@ -50,12 +52,54 @@ def test_what_is_quoted_for_hydra_comes_out_as_it_went_in(value: Any) -> None:
 
 
 @settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.lists(NASTY.filter(str.strip), min_size=8, max_size=8))
+@given(st.lists(NASTY.filter(lambda t: t.strip() and "${" not in t), min_size=8, max_size=8))
 def test_a_flags_text_reaches_the_configuration_and_verl_unchanged(texts: list[str]) -> None:
     config = compose(Request("run", {"model": texts[0], "data": texts}, {}, ()), "cpu")
     assert at(config, "actor_rollout_ref.model.path") == texts[0]
     assert config.launch["data"] == texts
-    assert for_verl(config).actor_rollout_ref.model.path == texts[0]
+    verls = as_verl_reads(config.verl)
+    assert verls == config.verl
+    assert OmegaConf.create(verls).actor_rollout_ref.model.path == texts[0]
+
+
+def as_verl_reads(tree: dict[str, Any]) -> Any:
+    """Through launch.json, the driver and its Runner to TaskRunnerV1.run (main_ppo.py), which
+    resolves the tree in place; parts of it are then read again."""
+    config = OmegaConf.create(json.loads(json.dumps(tree)))
+    OmegaConf.resolve(config)
+    return OmegaConf.to_container(config, resolve=True)
+
+
+def test_no_backslash_keeps_a_reference_a_text_inside_verl() -> None:
+    word = overrides.escaped("a ${b}")
+    assert OmegaConf.create({"key": word}).key == "a ${b}"
+    with pytest.raises(InterpolationKeyError, match="'b' not found"):
+        as_verl_reads({"key": word})
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["--run_name", "a ${b}"], "--run_name 'a ${b}'"),
+        (["--output_dir", "/data/${USER}"], "--output_dir '/data/${USER}'"),
+        (["--model", "${HOME}/qwen"], "--model '${HOME}/qwen'"),
+        ([r"trainer.experiment_name='a \${b}'"], "trainer.experiment_name 'a ${b}'"),
+    ],
+)
+def test_a_text_that_verl_would_take_for_a_reference_is_refused(
+    words: list[str], named: str
+) -> None:
+    assert any(named in problem and "double quotes" in problem for problem in problems_of(*words))
+
+
+def test_such_a_text_is_refused_when_it_comes_from_a_folder() -> None:
+    with pytest.raises(UserError, match=r"trainer\.default_local_dir '/x/"):
+        fill(made(), {"trainer.default_local_dir": "/x/${y}"})
+
+
+def test_a_judges_prompt_may_hold_one() -> None:
+    config = made("--rm_scoring_prompt", "Problem ${x}: {prompt} {response}")
+    assert "${x}" in config.launch["rm_scoring_prompt"]
 
 
 def test_precedence_is_override_flag_variable_recipe_hardware_default(tmp_path: Path) -> None:
@@ -227,12 +271,12 @@ def test_a_recipe_of_ones_own_may_start_from_ours(tmp_path: Path) -> None:
 
 
 def test_filled_values_reach_the_keys_that_follow_them() -> None:
-    config = made("critic.use_dynamic_bsz=false", "--run_name", "a ${b}")
+    config = made("critic.use_dynamic_bsz=false", "--rm_system_prompt", "a ${b}")
     filled = fill(config, {"actor_rollout_ref.actor.use_dynamic_bsz": True})
     assert at(filled, "actor_rollout_ref.rollout.log_prob_use_dynamic_bsz") is True
     assert at(filled, "actor_rollout_ref.ref.log_prob_use_dynamic_bsz") is True
     assert at(filled, "critic.fsdp.use_dynamic_bsz") is False
-    assert filled.launch["run_name"] == "a ${b}"
+    assert filled.launch["rm_system_prompt"] == "a ${b}"
     assert at(config, "actor_rollout_ref.actor.use_dynamic_bsz") is None
 
 
@@ -245,7 +289,6 @@ def test_differences_name_verls_default_and_ours() -> None:
 
 def test_verl_gets_its_own_tree_and_the_yaml_shows_ours_too() -> None:
     config = made("--run_name", "günther")
-    assert "verlaunch" not in for_verl(config)
     assert set(config.verl) == set(config.verl_defaults)
     shown = yaml.safe_load(to_yaml(config))
     assert shown == {"verlaunch": config.launch, **config.verl}

@@ -29,6 +29,8 @@ from verlaunch.config.values import allowed, fits
 from verlaunch.errors import UserError, raise_all
 from verlaunch.paths import CONFIGS, verl_configs
 
+FOLDERS = ("verlaunch.output_dir", "verlaunch.run_name")  # ours, and put into verl's tree
+
 
 def _plain(tree: DictConfig, resolve: bool = True) -> Tree:
     container = OmegaConf.to_container(tree, resolve=resolve)
@@ -107,10 +109,24 @@ def _reason(error: Exception) -> str:
 
 def _resolve(tree: DictConfig) -> Tree:
     try:
-        return _plain(tree)
+        plain = _plain(tree)
     except OmegaConfBaseException as error:
         key = getattr(error, "full_key", "") or "The configuration"
         raise UserError(f"{key} cannot be worked out: {_reason(error)}") from error
+    raise_all(_read_again(plain))
+    return plain
+
+
+def _read_again(tree: Tree) -> list[str]:
+    """Of texts in which verl would look for another key: OmegaConf.resolve, which it calls, leaves
+    a text that was escaped without its backslash, and reading it takes it for a reference."""
+    named = {flag.keys[0]: f"--{flag.name}" for flag in load_table() if flag.keys}
+    return [
+        f"{named.get(key, key)} '{value}': verl takes ${{ for a reference to another setting. If a "
+        "variable was meant, use double quotes, in which the shell puts its value."
+        for key, value in keys.flatten(tree).items()
+        if "${" in str(value) and (not key.startswith(OURS) or key in FOLDERS)
+    ]
 
 
 def _of_another_type(settings: Tree, composed: Tree, defaults: Tree) -> list[str]:
@@ -219,11 +235,6 @@ def fill(config: Config, values: Mapping[str, Any]) -> Config:
     launch = resolved.pop("verlaunch")
     links = _plain(tree, resolve=False)
     return dataclasses.replace(config, verl=resolved, launch=launch, links=links)
-
-
-def for_verl(config: Config) -> DictConfig:
-    """The DictConfig that verl's entry takes; a `${` that was typed stays text."""
-    return OmegaConf.create(overrides.escaped(config.verl))
 
 
 def defaults() -> Tree:

@@ -14,15 +14,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
-
 from rewards.part import Row
 from rewards.spec import to_dict
 from verlaunch.cluster.facts import Node
 from verlaunch.cluster.leading import Leading, leading, to_ray
 from verlaunch.cluster.place import Place
 from verlaunch.config import trainer
-from verlaunch.config.compose import fill, for_verl, to_yaml
+from verlaunch.config.compose import fill, to_yaml
 from verlaunch.config.tree import Config, ranks, ranks_here, uses_critic
 from verlaunch.errors import UserError, raise_all, stopping
 from verlaunch.inputs.choice import CRITIC, MODEL, TEMPLATE
@@ -226,10 +224,8 @@ class Start(Foresight):
     def _launch(
         self, config: Config, plan: Plan, trial: Trial, references: Sequence[Row]
     ) -> Launch:
-        verl = OmegaConf.to_container(for_verl(config), resolve=True)
-        assert isinstance(verl, dict)
         return Launch(
-            config={str(key): value for key, value in verl.items()},
+            config=config.verl,
             record=str(self.folder),
             hardware=config.hardware,
             ray_cpus=plan.ray_cpus,
