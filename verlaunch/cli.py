@@ -36,6 +36,7 @@ class Command(NamedTuple):
 
 COMMANDS = (
     Command("train", "", "the same as no command"),
+    Command("completion", "", "print a script: source <(./train.sh completion)"),
     Command("data", "verlaunch.tools.data.command", "read, check and split data as a run would"),
     Command("doctor", "verlaunch.tools.doctor.command", "try what a run needs of this machine"),
     Command("score", "verlaunch.tools.score.command", "try a reward on known answers"),
@@ -53,9 +54,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="replace")  # prompts in a terminal that lacks their letters
     words = sys.argv[1:] if argv is None else list(argv)
     command = next((one for one in COMMANDS if words[:1] == [one.name]), None)
+    if command and command.name == "completion":
+        return _complete()
     if command and command.module:
         return exit_code(lambda: _other(command, words[1:]))
     return _train(words[1:] if command else words)
+
+
+def _complete() -> int:
+    from verlaunch.config.flags import load_table
+    from verlaunch.config.help import bash_completion
+
+    print(bash_completion(load_table(), [command.name for command in COMMANDS]), end="")
+    return 0
 
 
 def _other(command: Command, words: list[str]) -> int:

@@ -5,8 +5,9 @@ import sys
 
 import pytest
 
+from verlaunch.cli import main
 from verlaunch.config.flags import load_table, parse
-from verlaunch.config.help import bash_completion, default_words, help_text, markdown_table
+from verlaunch.config.help import default_words, help_text, markdown_table
 from verlaunch.config.values import Flag, allowed
 from verlaunch.errors import UserError
 
@@ -202,11 +203,19 @@ def test_the_markdown_tables_have_a_row_of_four_cells_per_flag() -> None:
 
 @pytest.mark.parametrize(
     ("words", "answers"),
-    [(["--lora-r", "--lora_r"], ["--lora_rank"]), (["--adv-estimator", "gr"], ["grpo"])],
+    [
+        (["--lora-r", "--lora_r"], ["--lora_rank"]),
+        (["--adv-estimator", "gr"], ["grpo"]),
+        (["sc"], ["score"]),
+        (["score", "--lora_r"], ["--lora_rank"]),
+    ],
 )
-def test_bash_completes_flags_and_choices(words: list[str], answers: list[str]) -> None:
+def test_bash_completes_commands_flags_and_choices(
+    words: list[str], answers: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["completion"]) == 0
     typed = f"COMP_WORDS=(verlaunch {' '.join(words)}); COMP_CWORD={len(words)}; _verlaunch"
-    script = f'{bash_completion(TABLE)}\n{typed}; printf "%s\\n" "${{COMPREPLY[@]}}"'
+    script = f'{capsys.readouterr().out}\n{typed}; printf "%s\\n" "${{COMPREPLY[@]}}"'
     shown = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
     assert shown.stdout.split() == answers
 

@@ -26,7 +26,7 @@ from verlaunch.machine.host import Host
 from verlaunch.machine.nvidia import Card
 from verlaunch.machine.scrub import Scrub
 from verlaunch.machine.variables import is_secret, shown
-from verlaunch.paths import as_typed
+from verlaunch.paths import as_typed, temp_dir
 from verlaunch.text import GIB
 from verlaunch.tools.doctor import child, command, heavy, outside
 from verlaunch.tools.doctor.checks import CHECKS
@@ -286,7 +286,7 @@ def test_ranks_talk_and_learn_here(patient: Patient) -> None:
 def test_every_check_is_fine_here(tmp_path: Path) -> None:
     env = {**os.environ, "HF_HUB_OFFLINE": "1"}
     done = subprocess.run(SCRIPT, cwd=tmp_path, env=env, capture_output=True, text=True)
-    told = json.loads((tmp_path / "doctor.json").read_text())
+    told = json.loads((tmp_path / "outputs" / "doctor.json").read_text())
     assert done.returncode == 0, done.stdout
     assert [one["name"] for one in told["checks"]] == [check.name for check in CHECKS]
     may_lack = {"machine", "limits", "disk", "collectives"}  # a busy machine is slow
@@ -408,7 +408,7 @@ def test_offline_is_a_choice_and_a_name_server_that_hangs_no_disaster(
 
 def examined(words: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str, Any]:
     code = command.main(words)
-    return code, capsys.readouterr().out, json.loads(Path("doctor.json").read_text())
+    return code, capsys.readouterr().out, json.loads(Path("outputs/doctor.json").read_text())
 
 
 def judge_words(url: str) -> list[str]:
@@ -425,8 +425,8 @@ def test_a_judge_that_answers_is_ok(
         assert len(server.requests) == 2, out
     assert code == 0 and "judge_score answers: " in out, out
     assert told["checks"][0]["verdict"] == OK
-    assert KEY not in out + Path("doctor.json").read_text()
-    assert not Path("outputs").exists()  # the run's cache of answers is left alone
+    assert KEY not in out + Path("outputs/doctor.json").read_text()
+    assert [file.name for file in Path("outputs").iterdir()] == ["doctor.json"]  # no answers
 
 
 def test_a_judge_that_cannot_tell_right_from_wrong_is_to_be_looked_at(
@@ -448,7 +448,7 @@ def test_a_judge_that_refuses_the_key_is_bad_in_its_own_words(
     assert code == 1 and "judge        BAD   " in out
     assert "key" in told["checks"][0]["seen"].lower() and told["checks"][0]["remedies"]
     assert "mend the first one first" in told["summary"]
-    assert wrong not in out + Path("doctor.json").read_text()
+    assert wrong not in out + Path("outputs/doctor.json").read_text()
 
 
 def test_flags_that_make_no_reward_are_bad_before_anyone_is_asked(
@@ -590,7 +590,13 @@ def test_a_mistyped_word_is_put_right(
 ) -> None:
     assert command.main(words) == 2
     assert says in capsys.readouterr().err
-    assert not Path("doctor.json").exists()
+    assert not Path("outputs/doctor.json").exists()
+
+
+def test_the_file_stands_in_the_runs_folder_or_where_it_can(tmp_path: Path) -> None:
+    assert command._file(None, tmp_path / "run") == tmp_path / "run" / "doctor.json"
+    assert command._file("mine.json", tmp_path) == Path("mine.json")
+    assert command._file(None, Path("/proc/nowhere")) == temp_dir() / "doctor.json"
 
 
 def test_names_ask_for_slow_checks_even_when_quick() -> None:

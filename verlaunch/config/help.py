@@ -1,7 +1,7 @@
 """The flag table for people: --help, the tables of docs/flags.md, and bash completion.
 
     print(help_text(load_table()))     80 columns, grouped, with defaults
-    print(bash_completion(load_table()))   -> source <(...)
+    print(bash_completion(load_table(), ["score"]))   -> ./train.sh completion
 
 Defaults are read from the same YAML that a run starts from. Left out on purpose: hydra and verl,
 so that --help answers at once; what a recipe sets is in the recipe's own header.
@@ -132,8 +132,8 @@ def markdown_table(table: Sequence[Flag]) -> str:
     return "\n".join(lines)
 
 
-def bash_completion(table: Sequence[Flag]) -> str:
-    """A script for bash: completes flags, choices, and files where a flag takes one."""
+def bash_completion(table: Sequence[Flag], commands: Sequence[str]) -> str:
+    """A script for bash: completes commands, flags, choices, and files where a flag takes one."""
     choices = {flag.name: " ".join(flag.choices) for flag in table if flag.choices}
     cases = [
         f'    --{name}) COMPREPLY=($(compgen -W "{words}" -- "$word")); return ;;'
@@ -143,6 +143,8 @@ def bash_completion(table: Sequence[Flag]) -> str:
     lines = ["_verlaunch() {", '  local word="${COMP_WORDS[COMP_CWORD]}"']
     lines += ['  local before="${COMP_WORDS[COMP_CWORD-1]#--}"']
     lines += ['  case "--${before//-/_}" in', *cases, "  esac"]
+    lines += ["  if [[ $COMP_CWORD == 1 && $word != -* ]]; then"]
+    lines += [f'    COMPREPLY=($(compgen -W "{" ".join(commands)}" -- "$word")); return', "  fi"]
     lines += [f'  COMPREPLY=($(compgen -W "{names}" -- "$word"))', "}"]
     lines += ["complete -o default -F _verlaunch verlaunch train.sh ./train.sh"]
     return "\n".join(lines) + "\n"

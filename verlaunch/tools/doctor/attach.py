@@ -69,8 +69,8 @@ def report(lines: Sequence[Line], patient: Patient, command: str, scrub: Scrub) 
     )
 
 
-def check_writable(file: Path) -> None:
-    """Before minutes are spent. Leaves nothing behind. Raises UserError."""
+def writable(file: Path) -> Path:
+    """The same file, before minutes are spent. Leaves nothing behind. Raises UserError."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         is_new = not file.exists()
@@ -78,6 +78,7 @@ def check_writable(file: Path) -> None:
             pass
         if is_new:
             file.unlink()
+        return file
     except OSError as error:
         raise UserError(
             f"--output {file} cannot be written ({error.strerror}). "

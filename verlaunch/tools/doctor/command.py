@@ -24,7 +24,7 @@ from verlaunch.machine.scrub import Scrub
 from verlaunch.paths import as_typed, cache_dir, temp_dir
 from verlaunch.tools.doctor import attach
 from verlaunch.tools.doctor.checks import CHECKS, Check
-from verlaunch.tools.doctor.flags import HELP, OUTPUT, parse
+from verlaunch.tools.doctor.flags import HELP, NAME, parse
 from verlaunch.tools.doctor.line import BAD, Line
 from verlaunch.tools.doctor.patient import Patient, Say
 from verlaunch.tools.doctor.remedies import BUG
@@ -73,12 +73,21 @@ def _opening(checks: Sequence[Check], patient: Patient) -> str:
     )
 
 
+def _file(output: str | None, folder: Path) -> Path:
+    """Raises UserError when the one named cannot be written. A run's folder may be what is ill."""
+    if output is not None:
+        return attach.writable(Path(output).expanduser())
+    try:
+        return attach.writable(folder / NAME)
+    except UserError:
+        return attach.writable(temp_dir() / NAME)
+
+
 def _run(request: Request, words: Sequence[str]) -> int:
-    only, output = request.values.pop("only", []), request.values.pop("output", OUTPUT)
-    file = Path(output).expanduser()
+    only, output = request.values.pop("only", []), request.values.pop("output", None)
     patient, scrub, screen = _patient(request), Scrub.of(os.environ), Screen(sys.stdout)
-    attach.check_writable(file)
     temp_dir()  # every check has its files there; raises UserError
+    file = _file(output, patient.folder)
     checks = chosen(only, patient.quick)
     screen.say(_opening(checks, patient))
     lines = []

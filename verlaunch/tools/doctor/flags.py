@@ -13,7 +13,7 @@ from verlaunch.config.values import Flag
 from verlaunch.errors import UserError
 from verlaunch.tools.doctor.checks import CHECKS
 
-OUTPUT = "doctor.json"
+NAME = "doctor.json"  # in the run's folder, beside what a run writes
 ELSEWHERE = ("print_config", "dry_run", "version")
 _ROWS = "\n".join(
     f"  {check.name:<12} {check.limit_s:>4.0f} s  {check.what}{' *' * check.is_slow}"
@@ -39,7 +39,8 @@ Each check and the most it may take (* left out by --quick):
   --quick               Leave out what loads torch, vLLM or Ray, and write less to disk.
   --only CHECK[,CHECK]  These alone.
   --output FILE         The report, for a bug report: no keys, no passwords, your home
-                        folder and name as ~ [default: {OUTPUT}]
+                        folder and name as ~ [default: {NAME} in the folder of
+                        --output_dir and --run_name: outputs/{NAME}]
 
 A judge is asked twice, which costs as much as two of a run's calls.
 Exit code: 0 when nothing is BAD, 1 when something is, 2 for a mistake in the command.
