@@ -36,7 +36,7 @@ class Command(NamedTuple):
 
 COMMANDS = (
     Command("train", "", "the same as no command"),
-    Command("completion", "", "print a script: source <(./train.sh completion)"),
+    Command("completion", "", "print a script that completes words in bash"),
     Command("data", "verlaunch.tools.data.command", "read, check and split data as a run would"),
     Command("doctor", "verlaunch.tools.doctor.command", "try what a run needs of this machine"),
     Command("score", "verlaunch.tools.score.command", "try a reward on known answers"),

@@ -24,7 +24,7 @@ from typing import Any, TypeVar
 
 import psutil
 
-from verlaunch.machine import packages
+from verlaunch.machine import nvidia, packages
 from verlaunch.text import GIB
 
 SAMPLE_S = 0.1
@@ -36,7 +36,9 @@ def machine() -> str:
     """ "2 cores AMD EPYC, 24 GiB, no GPU": what a figure has to be read beside."""
     cores = len(os.sched_getaffinity(0))
     memory = f"{psutil.virtual_memory().total / GIB:.0f} GiB"
-    return ", ".join((f"{cores} cores {_processor()}", memory, _gpus()))
+    cards = nvidia.look().cards
+    gpus = f"{len(cards)} x {cards[0].name}" if cards else "no GPU"
+    return ", ".join((f"{cores} cores {_processor()}", memory, gpus))
 
 
 def _processor() -> str:
@@ -46,18 +48,6 @@ def _processor() -> str:
         lines = []
     named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return named[0] if named else platform.machine()
-
-
-def _gpus() -> str:
-    command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
-    try:
-        names = subprocess.run(command, capture_output=True, text=True, timeout=20).stdout.split(
-            "\n"
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        names = []
-    cards = [name.strip() for name in names if name.strip()]
-    return f"{len(cards)} x {cards[0]}" if cards else "no GPU"
 
 
 def versions(*names: str) -> dict[str, str]:

@@ -31,11 +31,12 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from contest import MIB, Cell, Table, child, in_turn, machine, median, versions, write_json
+from contest import Cell, Table, child, in_turn, machine, median, versions, write_json
 from made_rows import make_tokenizer, write_rows
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
+from verlaunch.text import MIB  # noqa: E402
 
 LIMIT, HELD_OUT = 256, 256
 
@@ -85,26 +86,7 @@ def datasets_map(rows: Path, model: str, out: Path) -> Work:
 
     datasets.disable_progress_bars()
     watch = Watch()
-    tokenizer = AutoTokenizer.from_pretrained(model)
-    template = {"add_generation_prompt": True, "tokenize": False}
-
-    def prepared(batch: dict[str, list[Any]], numbers: list[int]) -> dict[str, list[Any]]:
-        prompts = [[{"role": "user", "content": text}] for text in batch["prompt"]]
-        texts = tokenizer.apply_chat_template(prompts, **template)
-        ids = tokenizer(texts, add_special_tokens=False, return_attention_mask=False)["input_ids"]
-        truths = batch["ground_truth"]
-        others = zip(numbers, batch["id"], batch["level"], batch["weight"], strict=True)
-        return {
-            "data_source": batch["data_source"],
-            "prompt": prompts,
-            "reward_model": [{"style": "rule", "ground_truth": truth} for truth in truths],
-            "extra_info": [
-                {"index": at, "split": "train", "id": number, "level": level, "weight": weight}
-                for at, number, level, weight in others
-            ],
-            "tokens": [len(each) for each in ids],
-        }
-
+    prepared = partial(_prepared, AutoTokenizer.from_pretrained(model))
     seen: set[bytes] = set()
 
     def kept(batch: dict[str, list[Any]]) -> list[bool]:
@@ -123,6 +105,26 @@ def datasets_map(rows: Path, model: str, out: Path) -> Work:
     train.to_parquet(str(out / "train.parquet"))
     val.to_parquet(str(out / "val.parquet"))
     return watch.done(len(train), len(val))
+
+
+def _prepared(
+    tokenizer: Any, batch: dict[str, list[Any]], numbers: list[int]
+) -> dict[str, list[Any]]:
+    prompts = [[{"role": "user", "content": text}] for text in batch["prompt"]]
+    texts = tokenizer.apply_chat_template(prompts, add_generation_prompt=True, tokenize=False)
+    ids = tokenizer(texts, add_special_tokens=False, return_attention_mask=False)["input_ids"]
+    truths = batch["ground_truth"]
+    others = zip(numbers, batch["id"], batch["level"], batch["weight"], strict=True)
+    return {
+        "data_source": batch["data_source"],
+        "prompt": prompts,
+        "reward_model": [{"style": "rule", "ground_truth": truth} for truth in truths],
+        "extra_info": [
+            {"index": at, "split": "train", "id": number, "level": level, "weight": weight}
+            for at, number, level, weight in others
+        ],
+        "tokens": [len(each) for each in ids],
+    }
 
 
 def _new(prompt: str, seen: set[bytes]) -> bool:

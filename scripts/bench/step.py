@@ -107,9 +107,9 @@ class Contest:
             return cached_model(cache_dir(), 1, print)
         if Path(name).is_dir():
             return Path(name)
-        from models import make
+        from models import SIZES, write_model
 
-        return make(name, self.folder / f"model-{name}")
+        return write_model(self.folder / f"model-{name}", SIZES[name])
 
     def _new(self, name: str) -> Path:
         self.round += 1
@@ -235,7 +235,7 @@ def parts_of(found: dict[str, list[Result]]) -> list[str]:
 
 def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", default="demo", help="demo, 0.3M, 10M, 100M or a folder")
+    parser.add_argument("--model", default="demo", help="demo, a size of models.py or a folder")
     parser.add_argument("--prompts", type=int, default=128, help="per step")
     parser.add_argument("--response_tokens", type=int, default=8)
     parser.add_argument("--exact", action="store_true", help="no response ends before that")

@@ -39,9 +39,7 @@ def make_models(check: Check, name: str, architecture: str = "Qwen2ForCausalLM")
     folder.parent.mkdir(parents=True, exist_ok=True)
     for tokens in {check.profile.prompt, check.profile.short}:
         models.write_rows(words.rows_file(check, tokens), tokens, 4 * check.profile.prompts)
-    sizes = [shape.hidden, shape.intermediate, shape.layers, shape.heads, shape.key_heads,
-             shape.vocabulary]  # fmt: skip
-    done = models.make(folder, sizes, check.profile.dtype, architecture, check.left_s)
+    done = models.make(folder, shape, check.profile.dtype, architecture, check.left_s)
     if done.returncode:
         raise Failure(done.stderr.strip().splitlines()[-1])
     written = sum(file.stat().st_size for file in folder.iterdir())

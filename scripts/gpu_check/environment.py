@@ -7,12 +7,14 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from gpu_check.check import Check
 from gpu_check.found import Failure, Found
-from verlaunch.machine import packages
+from verlaunch.machine import nvidia, packages
 from verlaunch.text import GIB
 
 ASK_TORCH = """
@@ -23,20 +25,6 @@ if found["cards"]:
     found["product"] = float((a @ a)[0, 0])
 print(json.dumps(found))
 """
-
-
-def cards() -> list[dict[str, Any]]:
-    """Name, memory in MiB and driver of each card that nvidia-smi shows."""
-    asked = ["nvidia-smi", "--query-gpu=name,memory.total,driver_version",
-             "--format=csv,noheader,nounits"]  # fmt: skip
-    try:
-        out = subprocess.run(asked, capture_output=True, text=True, timeout=30, check=True).stdout
-    except (OSError, subprocess.SubprocessError):
-        return []
-    rows = [[word.strip() for word in line.rsplit(",", 2)] for line in out.splitlines()]
-    return [
-        {"name": row[0], "memory_mib": row[1], "driver": row[2]} for row in rows if len(row) == 3
-    ]
 
 
 def _torch(timeout_s: float) -> dict[str, Any]:
@@ -50,10 +38,10 @@ def _torch(timeout_s: float) -> dict[str, Any]:
 
 def look(check: Check) -> Found:
     versions = packages.versions(packages.ALL)
-    there, torch = cards(), _torch(check.left_s)
+    there, torch = nvidia.look().cards, _torch(check.left_s)
     shm = Path("/dev/shm")
     figures = {
-        "cards": there,
+        "cards": [asdict(card) for card in there],
         "versions": versions,
         "cuda": torch["cuda"],
         "free_disk_gib": round(shutil.disk_usage(check.folder).free / GIB, 1),
@@ -77,9 +65,8 @@ def _check_cuda(torch: dict[str, Any]) -> None:
         raise Failure(f"a product of two bf16 matrices is {torch['product']} instead of 256")
 
 
-def _cards_said(there: list[dict[str, Any]]) -> str:
+def _cards_said(there: Sequence[nvidia.Card]) -> str:
     if not there:
         return "no GPU (nvidia-smi shows none)"
     first = there[0]
-    size = f"{int(first['memory_mib']) / 1024:.0f} GiB" if first["memory_mib"].isdigit() else "?"
-    return f"{len(there)} x {first['name']} {size}, driver {first['driver']}"
+    return f"{len(there)} x {first.name} {first.total / GIB:.0f} GiB, driver {first.driver}"

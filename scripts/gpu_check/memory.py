@@ -1,56 +1,52 @@
-"""How much memory a run takes: of its card, as nvidia-smi shows it, or of its processes on a CPU.
+"""How much memory a run takes: of its cards, as nvidia-smi shows it, or of its processes.
 
-    before = cards_used()
-    with Sampler("gpu", pid, before) as sampler: ...
-    sampler.peak_bytes
+    with Sampler(lambda: taken("cpu", pid, {})) as sampler: ...
+    max(size for _, size in sampler.samples)
 
-What lay on the cards before is taken off. On a CPU it is the proportional set size (PSS), which
-counts shared pages once.
+Of processes it is the proportional set size (PSS), which counts shared pages once.
 """
 
 import contextlib
 import re
-import subprocess
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Generic, TypeVar
 
-from verlaunch.machine import processes
-from verlaunch.text import MIB
+from verlaunch.machine import nvidia, processes
 
-EVERY_S = 0.5
+EVERY_S = 0.25
+Seen = TypeVar("Seen")
 
 
 def cards_used() -> dict[int, int]:
     """Bytes in use by card; empty where nvidia-smi does not answer."""
-    asked = ["nvidia-smi", "--query-gpu=index,memory.used", "--format=csv,noheader,nounits"]
-    try:
-        out = subprocess.run(asked, capture_output=True, text=True, timeout=10, check=True).stdout
-    except (OSError, subprocess.SubprocessError):
-        return {}
-    rows = (line.split(",") for line in out.splitlines() if line.count(",") == 1)
-    return {int(i): int(mib) * MIB for i, mib in rows if mib.strip().isdigit()}
+    return {card.index: card.total - card.free for card in nvidia.look().cards}
 
 
-def shared_out(root: int) -> int:
-    """PSS of a process and all below it, in bytes."""
-    total = 0
+def of_processes(root: int) -> dict[tuple[int, str], int]:
+    """PSS of a process and of all below it, in bytes, by number and command line."""
+    found = {}
     for pid in (root, *processes.descendants(root)):
         with contextlib.suppress(OSError):  # gone meanwhile
-            found = re.search(r"^Pss:\s+(\d+)", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.M)
-            total += int(found[1]) * 1024 if found else 0
-    return total
+            command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ")
+            rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+            size = re.search(r"^Pss:\s+(\d+) kB", rollup, re.M)
+            found[pid, command.decode(errors="replace")] = int(size[1]) * 1024 if size else 0
+    return found
 
 
-class Sampler(threading.Thread):
-    """Samples until the `with` ends. On GPUs: the card that grew most."""
+class Sampler(threading.Thread, Generic[Seen]):
+    """Looks again and again until the `with` ends."""
 
-    def __init__(self, hardware: str, root: int, before: dict[int, int]) -> None:
+    def __init__(self, look: Callable[[], Seen], every_s: float = EVERY_S) -> None:
         super().__init__(daemon=True)
-        self.hardware, self.root, self.before = hardware, root, before
-        self.peak_bytes = 0
+        self.look, self.every_s = look, every_s
+        self.samples: list[tuple[float, Seen]] = []  # time.time(), what was seen
         self.ended = threading.Event()
 
-    def __enter__(self) -> "Sampler":
+    def __enter__(self) -> "Sampler[Seen]":
         self.start()
         return self
 
@@ -59,11 +55,12 @@ class Sampler(threading.Thread):
         self.join()
 
     def run(self) -> None:
-        while not self.ended.wait(EVERY_S):
-            self.peak_bytes = max(self.peak_bytes, self.now())
+        while not self.ended.wait(self.every_s):
+            self.samples.append((time.time(), self.look()))
 
-    def now(self) -> int:
-        if self.hardware == "cpu":
-            return shared_out(self.root)
-        grown = [used - self.before.get(i, 0) for i, used in cards_used().items()]
-        return max(grown, default=0)
+
+def taken(hardware: str, root: int, before: dict[int, int]) -> int:
+    """Bytes now: of all processes, or of the card that has most more than `before`."""
+    if hardware == "cpu":
+        return sum(of_processes(root).values())
+    return max((used - before.get(i, 0) for i, used in cards_used().items()), default=0)

@@ -2,23 +2,29 @@
 
     python scripts/gpu_check/models.py '{"folder": "m", "shape": [896, ...], "dtype": "bfloat16"}'
 
-A process of its own makes each model, on the GPU where there is one: what it held there is gone
-with it. The tokenizer is the demo's with words that no text makes, up to the vocabulary, so that
-whatever a random model writes can be decoded.
+For the check and for the benchmarks; nothing is downloaded. A process of its own makes each model
+of the check, on the GPU where there is one: what it held there is gone with it. The tokenizer is
+the demo's with words that no text makes, up to the vocabulary, so that whatever a random model
+writes can be decoded. On a CPU the weights are the same each time; rewards stay near 0.
 """
 
 import json
 import subprocess
 import sys
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-POSITIONS = 4096
+if __name__ == "__main__":
+    sys.path[:1] = [str(ROOT), str(ROOT / "scripts")]  # not this folder: its names are everyday
+from gpu_check.sizes import Shape  # noqa: E402
+
+SEED, POSITIONS = 1, 4096
 TEMPLATE_TOKENS = 2  # of a prompt, beside one per byte
 
 
-def _tokenizer(vocabulary: int) -> Any:
+def filled_tokenizer(vocabulary: int) -> Any:
     from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerFast
 
@@ -35,60 +41,73 @@ def _tokenizer(vocabulary: int) -> Any:
         eos_token=demo.eos_token,
         chat_template=demo.chat_template,
         padding_side="left",
+        model_max_length=POSITIONS,
     )
 
 
-def write_model(folder: Path, shape: list[int], dtype: str, architecture: str) -> None:
+def write_model(
+    folder: Path,
+    shape: Shape,
+    dtype: str = "float32",
+    architecture: str = "Qwen2ForCausalLM",
+    device: str = "cpu",
+) -> Path:
     """architecture: of transformers, Qwen2ForCausalLM or Qwen2ForSequenceClassification."""
     import torch
     import transformers
 
-    hidden, intermediate, layers, heads, key_heads, vocabulary = shape
-    tokenizer = _tokenizer(vocabulary)
+    tokenizer = filled_tokenizer(shape.vocabulary)
+    ends = {"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
     config = transformers.Qwen2Config(
-        vocab_size=vocabulary,
-        hidden_size=hidden,
-        intermediate_size=intermediate,
-        num_hidden_layers=layers,
-        num_attention_heads=heads,
-        num_key_value_heads=key_heads,
+        vocab_size=shape.vocabulary,
+        hidden_size=shape.hidden,
+        intermediate_size=shape.intermediate,
+        num_hidden_layers=shape.layers,
+        num_attention_heads=shape.heads,
+        num_key_value_heads=shape.key_heads,
         max_position_embeddings=POSITIONS,
         tie_word_embeddings=True,
         num_labels=1,
         bos_token_id=None,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
+        **ends,
     )
-    torch.manual_seed(0)
-    torch.set_default_dtype(getattr(torch, dtype))
-    with torch.device("cuda" if torch.cuda.is_available() else "cpu"):
+    with torch.random.fork_rng(devices=[]), torch.device(device):
+        torch.manual_seed(SEED)
         model = getattr(transformers, architecture)(config)
-    model.to("cpu").save_pretrained(folder)
+    model.generation_config = transformers.GenerationConfig(**ends)
+    model.to("cpu", getattr(torch, dtype)).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    return folder
 
 
 def make(
-    folder: Path, shape: list[int], dtype: str, architecture: str, timeout_s: float
+    folder: Path, shape: Shape, dtype: str, architecture: str, timeout_s: float
 ) -> subprocess.CompletedProcess[str]:
     """In a child process. Raises subprocess.TimeoutExpired."""
-    asked = json.dumps(
-        {"folder": str(folder), "shape": shape, "dtype": dtype, "architecture": architecture}
-    )
+    asked = {"folder": str(folder), "shape": astuple(shape), "dtype": dtype}
     return subprocess.run(
-        [sys.executable, __file__, asked], capture_output=True, text=True, timeout=timeout_s
+        [sys.executable, __file__, json.dumps({**asked, "architecture": architecture})],
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
     )
 
 
 def write_rows(file: Path, prompt_tokens: int, count: int) -> Path:
     """Different prompts of just this many tokens."""
     letters = prompt_tokens - TEMPLATE_TOKENS
-    texts = [f"{i:04d}{'12+34=' * letters}"[:letters] for i in range(count)]
+    texts = [f"{i:06d}{'12+34=' * letters}"[:letters] for i in range(count)]
     rows = [{"prompt": t, "ground_truth": "46", "data_source": "math_reasoning"} for t in texts]
     file.write_text(json.dumps(rows))
     return file
 
 
+def _main(asked: dict[str, Any]) -> None:
+    import torch
+
+    folder, shape = Path(asked.pop("folder")), Shape(*asked.pop("shape"))
+    write_model(folder, shape, device="cuda" if torch.cuda.is_available() else "cpu", **asked)
+
+
 if __name__ == "__main__":
-    sys.path[0] = str(ROOT)  # not this folder, whose names are everyday words
-    asked = json.loads(sys.argv[1])
-    write_model(Path(asked.pop("folder")), **asked)
+    _main(json.loads(sys.argv[1]))

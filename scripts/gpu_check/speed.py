@@ -13,7 +13,7 @@ from typing import Any
 from gpu_check import flops, stock, words
 from gpu_check.check import Check
 from gpu_check.found import Failure, Found
-from gpu_check.memory import Sampler, cards_used
+from gpu_check.memory import Sampler, cards_used, taken
 from gpu_check.runs import Run, dry_run, launched, under_guardian
 from verlaunch.machine import hardware
 from verlaunch.text import GIB
@@ -77,9 +77,11 @@ def idle(check: Check) -> dict[int, int]:
 
 
 def _measured(check: Check, name: str, run: Run) -> Speed:
-    with Sampler(check.profile.hardware, run.process.pid, idle(check)) as sampler:
+    before, pid = idle(check), run.process.pid
+    with Sampler(lambda: taken(check.profile.hardware, pid, before)) as sampler:
         steps = run.steps(check.profile.steps)
-    return speed_of(check, name, steps, sampler.peak_bytes)
+    peak = max((size for _, size in sampler.samples), default=0)
+    return speed_of(check, name, steps, peak)
 
 
 def _folder(check: Check, name: str) -> Path:

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 import torch
 
+from verlaunch.inputs.demo.tokenizer import make_tokenizer
+
 BENCH = Path(__file__).parents[2] / "scripts" / "bench"
 ROWS = [
     {"prompt": f"{a}+{b}=", "ground_truth": str(a + b), "data_source": "math_reasoning"}
@@ -42,7 +44,7 @@ def _program(name: str) -> ModuleType:
 
 @pytest.fixture(scope="module")
 def model(models: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return models.make("0.3M", tmp_path_factory.mktemp("bench") / "model")
+    return models.write_model(tmp_path_factory.mktemp("bench") / "model", models.SIZES["0.4M"])
 
 
 @pytest.fixture
@@ -112,7 +114,7 @@ def test_rows_are_repeated_until_they_fill_a_batch(plain: ModuleType, tmp_path: 
 def test_a_right_answer_scores_one_through_the_reward_model_that_trl_sees(
     trl: ModuleType, models: ModuleType
 ) -> None:
-    tokenizer = models.make_tokenizer()
+    tokenizer = make_tokenizer()
     rule = trl.RuleAsModel(tokenizer, ROWS)
     texts = ("<|user|>3+5=<|assistant|>8<|end|>", "<|user|>14+6=<|assistant|>2<|end|>")
     batch = tokenizer(list(texts), padding=True, return_tensors="pt")
@@ -154,17 +156,13 @@ def test_a_wrong_argument_ends_with_one_message(
 def test_a_model_has_about_the_parameters_of_its_name(
     models: ModuleType, size: str, least: float, most: float
 ) -> None:
-    from transformers import Qwen2ForCausalLM
-
-    with torch.device("meta"):
-        parameters = Qwen2ForCausalLM(models.config_of(size)).num_parameters()
-    assert least < parameters < most
+    assert least < models.SIZES[size].parameters < most
 
 
 def test_made_models_have_room_for_256_tokens_and_are_the_same_each_time(
     models: ModuleType, model: Path, tmp_path: Path
 ) -> None:
-    again = models.make("0.3M", tmp_path / "again")
+    again = models.write_model(tmp_path / "again", models.SIZES["0.4M"])
     weights = "model.safetensors"
     assert (again / weights).read_bytes() == (model / weights).read_bytes()
     assert json.loads((model / "config.json").read_text())["max_position_embeddings"] > 512

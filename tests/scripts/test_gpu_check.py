@@ -28,6 +28,7 @@ from verlaunch.config.flags import parse  # noqa: E402
 from verlaunch.config.keys import flatten  # noqa: E402
 from verlaunch.launch.start import Start  # noqa: E402
 from verlaunch.machine import hardware  # noqa: E402
+from verlaunch.text import MIB  # noqa: E402
 
 SMI = """#!/bin/sh
 case "$*" in
@@ -35,8 +36,6 @@ case "$*" in
     echo "0, GPU-aa, 81559, 80800, Default, Disabled, 580.95.05, 9.0, NVIDIA H100 80GB HBM3";;
   *name,memory.total,uuid*)
     echo "NVIDIA H100 80GB HBM3, 81559, GPU-aa"; echo "NVIDIA H100 80GB HBM3, 81559, GPU-bb";;
-  *index,memory.used*) echo "0, 812"; echo "1, 512"; echo "2, [N/A]";;
-  *name,memory.total,driver_version*) echo "NVIDIA H100 80GB HBM3, 81559, 580.95.05";;
 esac
 """
 FOR_THE_CPU = "The packages installed are those for the CPU"  # the only thing wrong here
@@ -106,10 +105,9 @@ def test_a_gradient_that_is_no_number_or_zero_fails() -> None:
 
 
 def test_memory_is_what_the_fullest_card_has_more_than_before(card: None) -> None:
-    assert memory.cards_used() == {0: 812 * memory.MIB, 1: 512 * memory.MIB}
-    sampler = memory.Sampler("gpu", os.getpid(), {0: 800 * memory.MIB, 1: 400 * memory.MIB})
-    assert sampler.now() == 112 * memory.MIB
-    assert memory.Sampler("cpu", os.getpid(), {}).now() > 10 * memory.MIB
+    assert memory.cards_used() == {0: 759 * MIB}
+    assert memory.taken("gpu", os.getpid(), {0: 700 * MIB}) == 59 * MIB
+    assert memory.taken("cpu", os.getpid(), {}) > 10 * MIB
 
 
 # ---- the commands ----------------------------------------------------------------------------

@@ -27,8 +27,43 @@ BYTES = {
     "bf16": 2, "bfloat16": 2, "fp16": 2, "float16": 2, "half": 2, "16": 2,
 }  # fmt: skip
 MODEL = "actor_rollout_ref.model"
+FSDP = f"{ACTOR}.fsdp_config"
 CHECKPOINTING = "enable_gradient_checkpointing"
 ALL_LINEAR = "all-linear"
+# Of the fields below, those that one key decides alone.
+NUMBERS = {
+    "gpus_per_node": "trainer.n_gpus_per_node",
+    "nodes": "trainer.nnodes",
+    "tp": f"{ROLLOUT}.tensor_model_parallel_size",
+    "utilization": f"{ROLLOUT}.gpu_memory_utilization",
+    "kv_cache_bytes": f"{ROLLOUT}.engine_kwargs.vllm.kv_cache_memory_bytes",
+    "prompt_length": "data.max_prompt_length",
+    "response_length": "data.max_response_length",
+    "max_seqs": f"{ROLLOUT}.max_num_seqs",
+    "max_batched_tokens": f"{ROLLOUT}.max_num_batched_tokens",
+    "rollout_workers": f"{ROLLOUT}.agent.num_workers",
+}
+SWITCHES = {
+    "checkpointing": f"{MODEL}.{CHECKPOINTING}",
+    "critic_checkpointing": f"critic.model.{CHECKPOINTING}",
+    "param_offload": f"{FSDP}.param_offload",
+    "optimizer_offload": f"{FSDP}.optimizer_offload",
+    "critic_param_offload": "critic.fsdp.param_offload",
+    "critic_optimizer_offload": "critic.fsdp.optimizer_offload",
+    "sleeps": f"{ROLLOUT}.free_cache_engine",
+    "cpu_policy": f"{FSDP}.offload_policy",
+    "critic_cpu_policy": "critic.fsdp.offload_policy",
+    "entropy": f"{ACTOR}.calculate_entropy",
+    "packed": f"{ACTOR}.use_dynamic_bsz",
+    "fused": f"{MODEL}.use_fused_kernels",
+    "whole_gradients": f"{FSDP}.use_no_sync_for_gradient_accumulation",
+    "eager": f"{ROLLOUT}.enforce_eager",
+}
+TYPES = {  # with the bytes of one that is not known
+    "param_bytes": (f"{FSDP}.model_dtype", 4),
+    "compute_bytes": (f"{FSDP}.mixed_precision.param_dtype", 2),
+    "rollout_bytes": (f"{ROLLOUT}.dtype", 2),
+}
 
 
 @dataclass(frozen=True)
@@ -100,31 +135,15 @@ class Use:
         tokens = _tokens(verl, ACTOR, f"{ACTOR}.ppo_max_token_len_per_gpu", batch.sequences)
         critic = _critic_tokens(verl, batch.sequences)
         mini, critic_mini = batch.mini * batch.n, (batch.critic_mini or batch.mini) * batch.n
-        fsdp, engine = f"{ACTOR}.fsdp_config", f"{ROLLOUT}.engine_kwargs.vllm"
         lora = get(verl, f"{MODEL}.lora_rank") or 0
+        alone: dict[str, Any] = {name: get(verl, key) for name, key in NUMBERS.items()}
+        alone |= {name: bool(get(verl, key)) for name, key in SWITCHES.items()}
+        alone |= {name: _bytes(get(verl, key), usual) for name, (key, usual) in TYPES.items()}
         return cls(
+            **alone,
             hardware=hardware,
-            gpus_per_node=get(verl, "trainer.n_gpus_per_node"),
-            nodes=get(verl, "trainer.nnodes"),
-            tp=get(verl, f"{ROLLOUT}.tensor_model_parallel_size"),
-            utilization=get(verl, f"{ROLLOUT}.gpu_memory_utilization"),
-            kv_cache_bytes=get(verl, f"{engine}.kv_cache_memory_bytes"),
             sequences=batch.sequences,
-            prompt_length=get(verl, "data.max_prompt_length"),
-            response_length=get(verl, "data.max_response_length"),
             micro_tokens=tokens,
-            max_seqs=get(verl, f"{ROLLOUT}.max_num_seqs"),
-            max_batched_tokens=get(verl, f"{ROLLOUT}.max_num_batched_tokens"),
-            checkpointing=bool(get(verl, f"{MODEL}.{CHECKPOINTING}")),
-            critic_checkpointing=bool(get(verl, f"critic.model.{CHECKPOINTING}")),
-            param_bytes=_bytes(get(verl, f"{fsdp}.model_dtype"), 4),
-            compute_bytes=_bytes(get(verl, f"{fsdp}.mixed_precision.param_dtype"), 2),
-            rollout_bytes=_bytes(get(verl, f"{ROLLOUT}.dtype"), 2),
-            param_offload=bool(get(verl, f"{fsdp}.param_offload")),
-            optimizer_offload=bool(get(verl, f"{fsdp}.optimizer_offload")),
-            critic_param_offload=bool(get(verl, "critic.fsdp.param_offload")),
-            critic_optimizer_offload=bool(get(verl, "critic.fsdp.optimizer_offload")),
-            sleeps=bool(get(verl, f"{ROLLOUT}.free_cache_engine")),
             critic=uses_critic(verl),
             # With LoRA the reference is the actor without its adapter (trainer_base.py:236).
             reference=uses_reference(verl) and not lora,
@@ -132,22 +151,14 @@ class Use:
             lora_targets=_targets(get(verl, f"{MODEL}.target_modules")),
             reward_gpus=launch.get("rm_gpus") or 0,
             object_store_bytes=object_store_bytes(batch, length, float("inf")),
-            rollout_workers=get(verl, f"{ROLLOUT}.agent.num_workers"),
             keep=max(LEAST, get(verl, "trainer.max_actor_ckpt_to_keep") or LEAST),
             critic_tokens=None if critic == tokens else critic,
             mini_tokens=_of_a_rank(verl, mini),
             critic_mini_tokens=_of_a_rank(verl, critic_mini),
             critic_lora_rank=get(verl, "critic.model.lora_rank") or 0,
             critic_lora_targets=_targets(get(verl, "critic.model.target_modules")),
-            fsdp_size=max(0, get(verl, f"{fsdp}.fsdp_size") or 0),
-            cpu_policy=bool(get(verl, f"{fsdp}.offload_policy")),
-            critic_cpu_policy=bool(get(verl, "critic.fsdp.offload_policy")),
-            entropy=bool(get(verl, f"{ACTOR}.calculate_entropy")),
-            packed=bool(get(verl, f"{ACTOR}.use_dynamic_bsz")),
-            fused=bool(get(verl, f"{MODEL}.use_fused_kernels")),
+            fsdp_size=max(0, get(verl, f"{FSDP}.fsdp_size") or 0),
             thrifty=_is_thrifty(verl),
-            whole_gradients=bool(get(verl, f"{fsdp}.use_no_sync_for_gradient_accumulation")),
-            eager=bool(get(verl, f"{ROLLOUT}.enforce_eager")),
             bucket_bytes=_bucket(verl),
             export=bool(launch.get("export", True)),
             epoch_exports=get(verl, "trainer.total_epochs") if launch.get("save_epochs") else 0,
@@ -156,9 +167,8 @@ class Use:
 
 def _is_thrifty(verl: Tree) -> bool:
     """Ways through the logits that are not counted (fsdp/transformer_impl.py:1397-1431)."""
-    fsdp = f"{ACTOR}.fsdp_config"
-    keys = (f"{MODEL}.use_remove_padding", f"{fsdp}.entropy_from_logits_with_chunking",
-            f"{fsdp}.entropy_checkpointing")  # fmt: skip
+    keys = (f"{MODEL}.use_remove_padding", f"{FSDP}.entropy_from_logits_with_chunking",
+            f"{FSDP}.entropy_checkpointing")  # fmt: skip
     return any(bool(get(verl, key)) for key in keys)
 
 
