@@ -9,19 +9,16 @@ Exit code 2 and one message for what the user can mend.
 """
 
 import argparse
-import hashlib
 import shutil
+import subprocess
 import sys
 import tarfile
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, cast
 
 import manifest as manifests
-from manifest import Manifest
-from pieces import BLOCK, MIB, Reader, Writer, damaged, sha256_of
-from pins import choose, is_good, normal, read_freeze
-from refusal import Refused
+from manifest import Manifest, sha256_of
+from pins import Refused, choose, is_good, normal, read_freeze
 
 OURS = "bundle.json bundle.json.new pins.txt needed.txt make.log install.log wheels built"
 
@@ -99,23 +96,27 @@ def pack(arguments: argparse.Namespace) -> None:
     manifest = replace(manifest, wheels={path.name: sha256_of(path) for path in files})
     manifest = replace(manifest, id=manifests.id_of(manifest))
     size = sum(path.stat().st_size for path in files)
-    held = f"{len(files)} wheels, {size / MIB:.0f} MiB"
+    held = f"{len(files)} wheels, {size / 2**20:.0f} MiB"
     if arguments.piece_mib:
-        manifest = _split(folder, manifest, files, arguments.piece_mib * MIB)
+        manifest = replace(manifest, pieces=_split(folder, files, arguments.piece_mib))
         held += f", in {len(manifest.pieces)} pieces of at most {arguments.piece_mib} MiB"
         shutil.rmtree(folder / "wheels")
     manifests.write(folder, manifest)
     print(f"Bundle {manifest.id}: {held}.")
 
 
-def _split(folder: Path, manifest: Manifest, files: list[Path], piece_bytes: int) -> Manifest:
+def _split(folder: Path, files: list[Path], piece_mib: int) -> dict[str, str]:
+    """SHA-256 by name of the pieces: a tar of the wheels, cut by `split`."""
+    cut = ["split", f"--bytes={piece_mib}M", "--numeric-suffixes=1", "--suffix-length=3"]
     with (
-        Writer(folder, manifest.id, piece_bytes) as writer,
-        tarfile.open(fileobj=cast(IO[bytes], writer), mode="w|") as tar,
+        subprocess.Popen([*cut, "-", "part-"], cwd=folder, stdin=subprocess.PIPE) as splitting,
+        tarfile.open(fileobj=splitting.stdin, mode="w|") as tar,
     ):
         for path in files:
             tar.add(path, arcname=path.name)
-    return replace(manifest, pieces=writer.pieces, stream_sha256=writer.sha256)
+    if splitting.returncode:
+        raise Refused(f"The pieces could not be written to {folder}. Is there room? df -h")
+    return {path.name: sha256_of(path) for path in sorted(folder.glob("part-*"))}
 
 
 def unpack(arguments: argparse.Namespace) -> None:
@@ -124,58 +125,57 @@ def unpack(arguments: argparse.Namespace) -> None:
     manifest = manifests.read(folder)
     if not manifest.id:
         raise Refused(f"The bundle in {folder} is unfinished: its make was interrupted. Repeat it.")
-    wrong = _wrong_wheels(folder, manifest)
+    wheels = folder / "wheels"
+    wrong = _wrong(wheels, manifest.wheels)
     if wrong and manifest.pieces:
+        _whole(folder, _wrong(folder, manifest.pieces) + _strange(folder, manifest.pieces))
         _join(folder, manifest)
-    elif wrong:
-        raise Refused(*_told(folder, wrong))
+        wrong = _wrong(wheels, manifest.wheels)
+    _whole(folder, wrong)
     _write_pins(folder, manifest.pins)
     came = f"{len(manifest.pieces)} pieces, " if manifest.pieces else ""
     print(f"Bundle {manifest.id}: {came}{len(manifest.wheels)} wheels, each with its SHA-256.")
 
 
-def _told(folder: Path, wrong: list[str]) -> list[str]:
-    return [
-        f"The bundle in {folder} did not arrive whole:",
-        *(f"  {line}" for line in wrong),
-        "Copy what is named again from where the bundle was made.",
-    ]
+def _whole(folder: Path, wrong: list[str]) -> None:
+    if wrong:
+        raise Refused(
+            f"The bundle in {folder} did not arrive whole:",
+            *(f"  {line}" for line in wrong),
+            "Copy what is named again from where the bundle was made.",
+        )
 
 
-def _wrong_wheels(folder: Path, manifest: Manifest) -> list[str]:
+def _wrong(folder: Path, hashes: dict[str, str]) -> list[str]:
+    """A sentence for each file that is missing or another."""
     wrong = []
-    for name, digest in manifest.wheels.items():
-        path = folder / "wheels" / name
-        if not path.is_file():
-            wrong.append(f"wheels/{name} is missing")
-        elif sha256_of(path) != digest:
-            wrong.append(f"wheels/{name} is damaged: its SHA-256 is another")
+    for name, digest in hashes.items():
+        if not (folder / name).is_file():
+            wrong.append(f"{name} is missing")
+        elif sha256_of(folder / name) != digest:
+            wrong.append(f"{name} is damaged or of another bundle: its SHA-256 is another")
     return wrong
 
 
+def _strange(folder: Path, pieces: dict[str, str]) -> list[str]:
+    strange = sorted(path.name for path in folder.glob("part-*") if path.name not in pieces)
+    return [f"{name} is not one of this bundle's {len(pieces)} pieces" for name in strange]
+
+
 def _join(folder: Path, manifest: Manifest) -> None:
-    if wrong := damaged(folder, manifest.id, manifest.pieces):
-        raise Refused(*_told(folder, wrong))
     wheels = folder / "wheels"
     wheels.mkdir(exist_ok=True)
-    reader = Reader(folder, manifest.pieces)
-    with tarfile.open(fileobj=cast(IO[bytes], reader), mode="r|") as tar:
+    with (
+        subprocess.Popen(["cat", *manifest.pieces], cwd=folder, stdout=subprocess.PIPE) as joining,
+        tarfile.open(fileobj=joining.stdout, mode="r|") as tar,
+    ):
         for member in tar:
             content = tar.extractfile(member)
             if content is None or member.name not in manifest.wheels:
                 raise Refused(f"The pieces in {folder} hold {member.name}, no wheel of theirs.")
-            digest = hashlib.sha256()
             with (wheels / f"{member.name}.new").open("wb") as file:
-                while block := content.read(BLOCK):
-                    digest.update(block)
-                    file.write(block)
-            if digest.hexdigest() != manifest.wheels[member.name]:
-                raise Refused(f"{member.name} came out of the pieces with another SHA-256.")
+                shutil.copyfileobj(content, file)
             (wheels / f"{member.name}.new").replace(wheels / member.name)
-    while reader.read(BLOCK):
-        pass  # the end of a tar is padding
-    if reader.sha256 != manifest.stream_sha256:
-        raise Refused(f"The pieces in {folder} do not join to what was sent: copy them again.")
 
 
 def needed(arguments: argparse.Namespace) -> None:

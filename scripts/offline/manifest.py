@@ -12,11 +12,11 @@ import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from pieces import Piece
-from refusal import Refused
+from pins import Refused
 
 NAME = "bundle.json"
-FORMAT = 1
+FORMAT = 2
+BLOCK = 4 << 20  # bytes
 
 
 @dataclass(frozen=True)
@@ -29,10 +29,17 @@ class Manifest:
     on_target: dict[str, str]
     left_out: dict[str, str]
     wheels: dict[str, str] = field(default_factory=dict)  # SHA-256 by file name
-    pieces: list[Piece] = field(default_factory=list)
-    stream_sha256: str = ""
+    pieces: dict[str, str] = field(default_factory=dict)  # of a tar of the wheels, the same
     id: str = ""
     format: int = FORMAT
+
+
+def sha256_of(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def id_of(manifest: Manifest) -> str:
@@ -62,7 +69,6 @@ def read(folder: Path) -> Manifest:
                 f"{path} has format {fields['format']}, this checkout reads {FORMAT}: make and "
                 "install with the same version of the project."
             )
-        pieces = [Piece(**piece) for piece in fields.pop("pieces")]
-        return Manifest(**fields, pieces=pieces)
+        return Manifest(**fields)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise Refused(f"{path} is damaged ({error}): copy it again.") from None

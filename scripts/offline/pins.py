@@ -11,8 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from refusal import Refused
-
 TEXT_ONLY = Path(__file__).with_name("text_only.txt")
 
 # What torch's own CUDA wheels are for. A torch that is there has brought them, by whatever names
@@ -23,6 +21,10 @@ TORCHS_OWN = """
     nvidia-cusparse nvidia-cusparselt-cu13 nvidia-nccl-cu13 nvidia-nvjitlink nvidia-nvshmem-cu13
     nvidia-nvtx triton
 """
+
+
+class Refused(Exception):
+    """What the user can mend: shown as one message, with exit code 2 and no traceback."""
 
 
 @dataclass(frozen=True)

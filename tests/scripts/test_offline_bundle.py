@@ -138,11 +138,11 @@ def test_install_reads_no_index_whatever_pip_is_told(target: Path, sent: Path) -
     ("harm", "told"),
     [
         (lambda folder: (folder / "part-002").unlink(), "part-002 is missing"),
-        (lambda folder: flip_a_byte(folder / "part-002"), "part-002 is damaged: its SHA-256"),
-        (lambda folder: os.truncate(folder / "part-002", 9999), "part-002 is damaged: 9999 bytes"),
+        (lambda folder: flip_a_byte(folder / "part-002"), "part-002 is damaged or"),
+        (lambda folder: os.truncate(folder / "part-002", 9999), "part-002 is damaged or"),
         (
             lambda folder: shutil.copy(folder / "part-001", folder / "part-002"),
-            "part-002 is foreign",
+            "part-002 is damaged or of another bundle",
         ),
         (
             lambda folder: shutil.copy(folder / "part-001", folder / "part-077"),
@@ -167,14 +167,12 @@ def flip_a_byte(path: Path) -> None:
     path.write_bytes(content)
 
 
-def test_piece_of_another_bundle_is_told_from_a_damaged_one(
-    checkout: Path, sent: Path, tmp_path: Path
-) -> None:
+def test_piece_of_another_bundle_is_named(checkout: Path, sent: Path, tmp_path: Path) -> None:
     other = make(checkout, tmp_path / "other", "--piece_mib", "1", "--minimal")
     shutil.copy(other / "part-001", sent / "part-001")
     refused = bundle(checkout, "verify", sent)
     assert refused.returncode == 2
-    assert "part-001 is foreign" in refused.stderr
+    assert "part-001 is damaged or of another bundle" in refused.stderr
 
 
 def test_damaged_wheel_of_an_unsplit_bundle_is_named(checkout: Path, tmp_path: Path) -> None:
@@ -183,7 +181,7 @@ def test_damaged_wheel_of_an_unsplit_bundle_is_named(checkout: Path, tmp_path: P
     wheel.write_bytes(b"")
     refused = bundle(checkout, "verify", folder)
     assert refused.returncode == 2
-    assert f"wheels/{wheel.name} is damaged" in refused.stderr
+    assert f"{wheel.name} is damaged" in refused.stderr
 
 
 def test_joined_wheels_are_made_good_from_the_pieces(checkout: Path, sent: Path) -> None:
