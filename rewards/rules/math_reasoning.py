@@ -5,114 +5,79 @@ r"""Is the final answer the reference? 1 or 0, by exact value for numbers, by al
     await compute_score("lighteval/MATH", r"\boxed{\frac{1}{\sqrt2}}", r"\frac{\sqrt2}{2}")
     # {"score": 1.0, "answered": 1.0}
 
-Equal text first, equal numbers next; Math-Verify is asked only about formulas. Units and % are
-dropped on both sides. Also the rule of GSM8K and MATH data: those that verl scores -1 or 1 score
-0 or 1 here, so that a mixture has one range. Left out: rounding (0.33 is not 1/3; Math-Verify does
-compare decimals with roots, to 6 digits).
+Equal text first, equal numbers next; Math-Verify is asked only about formulas. A unit or a percent
+sign may be left out. Also the rule of GSM8K and MATH data: those that verl scores -1 or 1 score
+0 or 1 here, so that a mixture has one range. Left out: rounding (0.33 is not 1/3; a decimal is
+compared with a root to 6 digits).
 """
 
-import re
 from typing import Any, Literal, NamedTuple
 
-from rewards.rules import expressions
-from rewards.rules.answers import (
-    EDGES,
-    Answer,
-    find,
-    find_marked,
-    find_reference,
-    last_number,
-    read,
-    trim,
-)
-from rewards.rules.numbers import LONGEST, clean, numbers, value
+from rewards.rules.maths.answers import Answer, find
+from rewards.rules.maths.equal import ByNumber, equal
+from rewards.rules.maths.numbers import value
+from rewards.rules.maths.quantity import squeeze
+from rewards.rules.maths.reference import read_reference
+from rewards.rules.maths.spelling import LONGEST, spell
+from rewards.rules.maths.statement import Statement, read_statement
+from rewards.rules.said import said
 
 Method = Literal["flexible", "strict"]
-_ONE_IN_BRACES = re.compile(r"([_^])\{(\w)\}")  # x^{2} is x^2, 12_{5} is 12_5
-_OPTION = re.compile(r"\([a-j]\)")  # (B) is B
 
 
-def extract_answer(text: str) -> str | None:
-    """The final answer as it is spelled ("1,234", "1/2", "x+1"), None when there is none."""
-    found = find(text)
-    return found.text if found else None
+def _readings(response: str, found: Answer | None, method: Method) -> list[Answer]:
+    """What is stated; and the whole response, when it is short and has no marker."""
+    if found and found.marked:
+        return [found]
+    if method == "strict":
+        return []
+    whole = said(response).text.strip()
+    short = [Answer(whole, whole, False)] if len(whole) <= LONGEST else []
+    return [found, *short] if found else short
 
 
-def _value(text: str) -> Any:
-    found = numbers(clean(text))
-    return value(found[0]) if len(found) == 1 and found[0] == clean(text).rstrip(",") else None
+class _Compared(NamedTuple):
+    """open: the statements that algebra may be asked about."""
+
+    right: bool
+    answered: bool
+    open: tuple[Statement, ...] = ()
 
 
-def _as_text(text: str) -> str:
-    text = "".join(trim(clean(text)).strip(EDGES).casefold().split())
-    text = _ONE_IN_BRACES.sub(r"\1\2", text)
-    return text[1:-1] if _OPTION.fullmatch(text) else text
-
-
-def same_answer(a: str | None, b: str | None) -> bool:
-    """Equal in exact value when both are numbers, else equal as text without spaces and case."""
-    if a is None or b is None:
-        return False
-    if a == b:
-        return bool(_as_text(a))
-    a, b = read(a), read(b)
-    values = _value(a), _value(b)
-    if None not in values:
-        return values[0] == values[1]
-    return bool(_as_text(a)) and _as_text(a) == _as_text(b)
-
-
-class _Parsed(NamedTuple):
-    """What a response says: behind a marker, and in the end (the same where there is a marker)."""
-
-    text: str
-    marked: Answer | None
-    answer: Answer | None
-    strict: bool
-
-
-def _parse(response: str, method: Method) -> _Parsed:
-    marked, strict = find_marked(response), method == "strict"
-    return _Parsed(response, marked, marked if marked or strict else last_number(response), strict)
-
-
-def _is_right(said: _Parsed, truth: Answer) -> bool:
+def _compare(response: str, gold: Statement, method: Method) -> _Compared:
     """Without algebra."""
-    if said.answer and same_answer(said.answer.text, truth.text):
-        return True
-    whole = not said.strict and len(said.text) <= LONGEST  # "x + 1": the answer and no more
-    return whole and same_answer(said.text.strip(), truth.text)
+    found = find(response)
+    answered = found is not None and (found.marked or method == "flexible")
+    unknown = []
+    for reading in _readings(response, found, method):
+        plain = gold.number is not None and "%" not in reading.source
+        known = value(reading.source) if plain else None
+        if known is not None and known == gold.number:
+            return _Compared(True, True)
+        if known is not None:
+            continue
+        answer, asker = read_statement(reading.source), ByNumber()
+        if equal(gold, answer, asker) or squeeze(spell(reading.whole)) == squeeze(gold.text):
+            return _Compared(True, True)
+        if asker.open:
+            unknown.append(answer)
+    return _Compared(False, answered, tuple(unknown))
 
 
-def _formulas(said: _Parsed, truth: Answer) -> tuple[str, str] | None:
-    """The two sides that algebra should compare; None when there is nothing to ask."""
-    gold = expressions.formula(truth.source)
-    if gold is None or (said.strict and said.marked is None):
-        return None
-    source = said.marked.source if said.marked else expressions.last_fenced(said.text)
-    is_number = _value(truth.text) is not None
-    if is_number and (source is None or (said.marked and _value(said.marked.text) is not None)):
-        return None  # two numbers were compared already
-    answer = expressions.formula(source or said.text)
-    if answer is None or (is_number and expressions.is_unfinished(answer)):
-        return None
-    return gold, answer
-
-
-def _scores(right: bool, said: _Parsed) -> dict[str, float]:
-    return {"score": float(right), "answered": float(right or said.answer is not None)}
+def _scores(right: bool, answered: bool) -> dict[str, float]:
+    return {"score": float(right), "answered": float(right or answered)}
 
 
 def quick_score(response: str, truth: str, method: Method = "flexible") -> dict[str, float]:
     """As `compute_score`, at once and without algebra: x+1 is not 1+x."""
-    said = _parse(response, method)
-    return _scores(_is_right(said, find_reference(truth)), said)
+    found = _compare(response, read_reference(truth), method)
+    return _scores(found.right, found.answered)
 
 
 async def compute_score(
     data_source: str,
     solution_str: str,
-    ground_truth: str,
+    ground_truth: str | int | float,
     extra_info: dict[str, Any] | None = None,
     *,
     method: Method = "flexible",
@@ -120,15 +85,12 @@ async def compute_score(
     """score: 1.0 or 0.0; answered: 1.0 when an answer was found at all.
 
     method: "strict" accepts an answer behind a marker only, "flexible" bare numbers as well.
-    Raises Failure when formulas cannot be compared at all, whatever the answer.
+    Raises Failure for a ground truth that says nothing, and where formulas cannot be compared.
     """
-    if not isinstance(ground_truth, str):
-        kind = type(ground_truth).__name__
-        raise TypeError(f"ground_truth is of type {kind}; this rule needs text, such as '42'")
-    said, truth = _parse(solution_str, method), find_reference(ground_truth)
-    right = _is_right(said, truth)
-    if not right and (pair := _formulas(said, truth)):
+    gold = read_reference(ground_truth)
+    right, answered, unknown = _compare(solution_str, gold, method)
+    for answer in unknown:
         from rewards.rules import mathpool
 
-        right = await mathpool.is_equal(*pair)
-    return _scores(right, said)
+        right = right or await mathpool.is_equal(gold.text, answer.text)
+    return _scores(right, answered)

@@ -1,4 +1,4 @@
-"""What runs inside the child processes of `rewards.rules.mathpool`: one comparison by Math-Verify.
+"""What runs inside the child processes of `rewards.rules.mathpool`: one comparison with algebra.
 
     begin()
     equal(r"\\sqrt{8}", r"2\\sqrt{2}")  # True
@@ -10,10 +10,12 @@ time limits are off; ours is one timer here, and the pool kills a process that d
 import logging
 import resource
 import signal
-from functools import lru_cache
 from typing import Any
 
 from rewards.functions import child
+from rewards.rules.maths.algebra import ByAlgebra, is_verified, parsed
+from rewards.rules.maths.equal import equal as says_the_same
+from rewards.rules.maths.statement import read_statement
 
 CPU_S = 3.0  # of one comparison; seconds on the clock would punish answers on a busy machine
 MOST_MEMORY = 2 << 30  # bytes of address space; a comparison takes some 100 MB with its imports
@@ -29,27 +31,28 @@ def _ring(_signal: int, _frame: Any) -> None:
 
 def begin() -> None:
     child.begin()
+    import math_verify  # noqa: F401  before memory is bounded
+
     logging.disable(logging.CRITICAL)  # Math-Verify logs each text that it cannot parse
     signal.signal(signal.SIGPROF, _ring)
-    _parsed("1")
+    parsed("1")
     resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
 
 
-@lru_cache(maxsize=256)  # every response to a prompt is compared with the same reference
-def _parsed(latex: str) -> list[Any]:
-    from math_verify import LatexExtractionConfig, parse
-
-    config = [LatexExtractionConfig()]
-    return parse(f"${latex}$", config, fallback_mode="no_fallback", parsing_timeout=None)
+def works() -> bool:
+    """Whether this installation reads LaTeX, and its Math-Verify calls equal formulas equal."""
+    try:
+        verified = is_verified(parsed("x+1"), parsed("1+x"))
+    except Exception:
+        return False
+    return verified and equal(r"2\sqrt{2}", r"\sqrt{8}")
 
 
 def equal(gold: str, answer: str) -> bool:
     """Whether the answer is the gold one, in that order: x = 5 may be answered by 5."""
-    from math_verify import verify
-
     signal.setitimer(signal.ITIMER_PROF, CPU_S)
     try:
-        return bool(verify(_parsed(gold), _parsed(answer), timeout_seconds=None))
+        return says_the_same(read_statement(gold), read_statement(answer), ByAlgebra())
     except (Exception, _Late):  # what cannot be compared in time is not equal
         return False
     finally:

@@ -5,12 +5,13 @@ r"""Whether two formulas are equal, asked of Math-Verify in child processes that
 The first question starts the pool; a run whose answers are numbers never does. A comparison that
 takes too long or breaks its process counts as not equal, since only an odd answer does that, and
 the process is replaced. Raises Failure when no process starts at all. Left out: what is worth
-asking (`rewards.rules.expressions`).
+asking (`rewards.rules.maths.equal`).
 """
 
 import asyncio
 import signal
 import threading
+from collections.abc import Callable
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from importlib.util import find_spec
 from weakref import WeakKeyDictionary
@@ -19,7 +20,7 @@ from pebble import ProcessExpired, ProcessPool
 
 from rewards.functions.spawn import Spawn
 from rewards.part import Failure
-from rewards.rules.mathchild import CPU_S, begin, equal
+from rewards.rules.mathchild import CPU_S, begin, equal, works
 
 WORKERS = 2
 ATTEMPTS = 2
@@ -28,7 +29,6 @@ PATIENCE_S = 30.0  # beyond that, for a process that does not even begin
 START_LIMIT_S = 120.0  # importing sympy on a slow network file system
 MOST_TASKS = 2000  # of one process, so that its caches do not grow for ever
 MOST_KNOWN = 4096  # comparisons remembered
-PROBE = (r"2\sqrt{2}", r"\sqrt{8}")
 
 
 class Pool:
@@ -69,7 +69,7 @@ class Pool:
             try:
                 if self._ready is not pool:
                     await self._begin(pool)
-                return await self._answer(pool, pair, self.limit_s)
+                return await self._answer(pool, self.limit_s, equal, *pair)
             except ProcessExpired as error:
                 if error.exitcode != -signal.SIGKILL:
                     return None
@@ -80,7 +80,7 @@ class Pool:
 
     async def _begin(self, pool: ProcessPool) -> None:
         """A broken installation would call every answer wrong."""
-        if not await self._answer(pool, PROBE, START_LIMIT_S):
+        if not await self._answer(pool, START_LIMIT_S, works):
             self._drop(pool)
             raise Failure(
                 "load", "Math-Verify does not start, or cannot read LaTeX, on this machine"
@@ -88,10 +88,10 @@ class Pool:
         self._ready = pool
 
     async def _answer(
-        self, pool: ProcessPool, pair: tuple[str, str], limit_s: float
+        self, pool: ProcessPool, limit_s: float, asked: Callable[..., bool], *given: str
     ) -> bool | None:
         """None: killed, since it took too long. Raises Failure when it was never begun."""
-        future = asyncio.wrap_future(pool.schedule(equal, pair, timeout=limit_s))
+        future = asyncio.wrap_future(pool.schedule(asked, given, timeout=limit_s))
         done, _ = await asyncio.wait([future], timeout=limit_s + self.patience_s)
         if not done:
             future.cancel()
@@ -134,5 +134,5 @@ _POOL = Pool()
 
 
 async def is_equal(gold: str, answer: str) -> bool:
-    """gold, answer: LaTeX without fences, as `rewards.rules.expressions.formula` gives it."""
+    """gold, answer: texts of statements (`rewards.rules.maths.statement`), in that order."""
     return await _POOL.is_equal(gold, answer)

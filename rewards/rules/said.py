@@ -35,6 +35,8 @@ def _behind_thought(text: str) -> str:
 
 def said(text: str) -> Said:
     """The part of a response that counts, as it is written."""
+    if "<" not in text and "[" not in text:
+        return Said(text, False)
     text = _behind_thought(text)
     tags = list(_ANSWER.finditer(text))
     at = next((at for at in range(len(tags) - 1, -1, -1) if not tags[at]["end"]), None)
