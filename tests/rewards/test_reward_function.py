@@ -225,8 +225,8 @@ def test_built_in_rules_need_no_child() -> None:
     assert right.parts["answered"] == 1.0 and not right.failed
     unknown = asyncio.run(reward.score(Row("no such source", "")))
     assert unknown.failed and "math_reasoning" in (unknown.reason or "")
-    odd = asyncio.run(reward.score(Row("math_reasoning", "42", 42)))
-    assert odd.failed and "math_reasoning.py" in (odd.reason or "")
+    odd = asyncio.run(reward.score(Row("math_reasoning", "42", ["42"])))
+    assert odd.failed and "of type list" in (odd.reason or "")
 
 
 SCRIPT = """
