@@ -1,15 +1,17 @@
 """Takes the expected values out of a test's code, so that the program under test never sees them.
 
-    hide("assert add(1, 2) == 3")  # ("__seen__(0, add(1, 2))", (Check("==", 3),))
+    hide(make_runnable("assert add(1, 2) == 3"))  # ("__seen__(0, add(1, 2))", (Check("==", 3),))
 
 What stays in the code, because it has to be computed there: right sides that are no literals,
 chained comparisons, and asserts inside `try`. A program can read those in its memory.
 """
 
 import ast
+from collections.abc import Sequence
 from typing import Any
 
 from rewards.sandbox.literals import literal, near
+from rewards.sandbox.runnable import Runnable
 from rewards.sandbox.values import Check
 
 _OPERATORS: dict[type, str] = {
@@ -33,17 +35,9 @@ def _truth(node: ast.expr) -> ast.expr:
     return ast.UnaryOp(ast.Not(), twice)
 
 
-def _always_run(module: ast.Module) -> set[int]:
-    """The asserts of the module and of the functions that it calls by name, outside any branch."""
-    calls = {
-        line.value.func.id
-        for line in module.body
-        if isinstance(line, ast.Expr)
-        and isinstance(line.value, ast.Call)
-        and isinstance(line.value.func, ast.Name)
-    }
-    called = [n for n in module.body if isinstance(n, ast.FunctionDef) and n.name in calls]
-    bodies = [module.body, *(function.body for function in called)]
+def _always_run(module: ast.Module, always: Sequence[ast.FunctionDef]) -> set[int]:
+    """The asserts of the module and of what it always calls, outside any branch."""
+    bodies = [module.body, *(function.body for function in always)]
     return {id(line) for body in bodies for line in body if isinstance(line, ast.Assert)}
 
 
@@ -95,9 +89,8 @@ class _Hide(ast.NodeTransformer):
         return [ast.Expr(call)]
 
 
-def hide(test: str) -> tuple[str, tuple[Check, ...]]:
-    """The code to run in the sandbox and what must hold of its reports. Raises SyntaxError."""
-    module = ast.parse(test)
-    hidden = _Hide(_always_run(module))
-    module = ast.fix_missing_locations(hidden.visit(module))
+def hide(runnable: Runnable) -> tuple[str, tuple[Check, ...]]:
+    """The code to run in the sandbox and what must hold of its reports."""
+    hidden = _Hide(_always_run(runnable.module, runnable.always))
+    module = ast.fix_missing_locations(hidden.visit(runnable.module))
     return ast.unparse(module), tuple(hidden.checks)

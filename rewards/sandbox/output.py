@@ -7,28 +7,37 @@ Left out on purpose: problems with several right answers, which need a checker o
 
 import math
 import re
+from decimal import Decimal
 
-TOLERANCE = 1e-6  # relative, where either number has a point or an exponent; integers are exact
+TOLERANCE = 1e-6  # relative, where the expected number has a point or an exponent
 MOST_DIGITS = 400
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 
 
-def close(a: float, b: float) -> bool:
+def close(value: float, expected: float) -> bool:
+    """An infinity is near to nothing but itself."""
     try:
-        return a == b or math.isclose(a, b, rel_tol=TOLERANCE, abs_tol=TOLERANCE / 1000)
+        return value == expected or math.isclose(
+            value, expected, rel_tol=TOLERANCE, abs_tol=TOLERANCE / 1000
+        )
     except OverflowError:  # an integer beyond every float
         return False
 
 
-def _same_token(a: str, b: str) -> bool:
-    if a == b:
+def _same_token(printed: str, expected: str) -> bool:
+    if printed == expected:
         return True
-    if max(len(a), len(b)) > MOST_DIGITS or not (_NUMBER.fullmatch(a) and _NUMBER.fullmatch(b)):
+    longest = max(len(printed), len(expected))
+    numbers = _NUMBER.fullmatch(printed) and _NUMBER.fullmatch(expected)
+    if longest > MOST_DIGITS or not numbers:
         return False
-    if _INTEGER.fullmatch(a) and _INTEGER.fullmatch(b):
-        return a.lstrip("+") == b.lstrip("+")  # 007 is not 7: leading zeros are spelled on purpose
-    return close(float(a), float(b))
+    if _INTEGER.fullmatch(printed) and _INTEGER.fullmatch(expected):
+        return printed.lstrip("+") == expected.lstrip("+")  # 007 is not 7: zeros are on purpose
+    a, b = float(printed), float(expected)
+    if _INTEGER.fullmatch(expected) or math.isinf(a) or math.isinf(b):
+        return Decimal(printed) == Decimal(expected)  # an integer is exact, however it is printed
+    return close(a, b)
 
 
 def same_output(printed: str, expected: str) -> bool:

@@ -39,6 +39,68 @@ def test_rubbish_scores_zero(response: str) -> None:
     assert scored["compiled"] == float(response == "print(5)")
 
 
+TRIPLE = "def triple(n):\n    return 3 * n"
+WRONG = "def triple(n):\n    return 3"  # right for 1
+UNITTEST = """
+import unittest
+from solution import triple
+
+class TestTriple(unittest.TestCase):
+    def setUp(self):
+        self.seven = 7
+
+    def test_numbers(self):
+        self.assertEqual(triple(1), 3)
+        self.assertAlmostEqual(triple(0.5), 1.5)
+        self.assertTrue(triple(self.seven) == 21)
+
+    def test_nothing(self):
+        with self.assertRaises(TypeError):
+            triple(None)
+
+if __name__ == "__main__":
+    unittest.main()
+"""
+IN_MANY_FORMS = [
+    UNITTEST,
+    "def test_triple():\n    for n in range(4):\n        assert triple(n) == n + n + n",
+    "class TestTriple:\n    def test_it(self):\n        assert triple(2) == 6",
+    "from solution import triple\n\ndef test_it():\n    assert triple(2) == 6",
+    "import solution\nassert solution.triple(2) == 6",
+    "from .triple import triple\nassert triple(2) == 6",
+    "import pytest\ndef test_it():\n    with pytest.raises(TypeError):\n        triple(None)\n"
+    "    assert triple(4) == 12",
+    "def helper():\n    assert triple(2) == 6\n\ndef run():\n    helper()\n\nrun()",
+    "if triple(2) != 6:\n    raise ValueError('no')",
+]
+
+
+@pytest.mark.parametrize("test", IN_MANY_FORMS)
+def test_a_test_of_any_form_is_run_and_pays_the_right_program_alone(test: str) -> None:
+    tests = {"functional": test}
+    assert score(TRIPLE, tests)["score"] == 1.0
+    # a class of its own in unittest's place proves nothing: the values are compared elsewhere
+    fake = (
+        "import unittest\nclass Fake:\n    def __init__(self, *_): pass\nunittest.TestCase = Fake\n"
+    )
+    for program in (WRONG, "pass", "triple = lambda n: None", fake + WRONG):
+        assert score(program, tests)["score"] == 0.0
+
+
+def test_what_is_thought_is_no_program() -> None:
+    assert score(f"<think>\n{RIGHT}\n</think>\nNo idea.", ADD)["score"] == 0.0
+    assert score(f"<think>\n{PARTLY}\n</think>\n{RIGHT}", ADD)["score"] == 1.0
+    assert score(f"Let me see.</think>\n<answer>\n{RIGHT}\n</answer>", ADD)["score"] == 1.0
+
+
+def test_long_integers_are_read_printed_and_compared() -> None:
+    nines = {"inputs": ["9" * 6000], "outputs": ["1" + "0" * 6000]}
+    assert score("print(int(input()) + 1)", nines)["score"] == 1.0
+    power = ["assert f(5000) == 11 ** 5000", "assert f(5000) != 11 ** 5001"]
+    assert score("def f(n): return 11 ** n", power)["score"] == 1.0
+    assert score("def f(n): return 11 ** (n + 1)", power)["score"] == 0.0
+
+
 def test_tests_may_come_with_the_row() -> None:
     wins = {"tests": ["assert double(2) == 4"]}
     assert score("def double(x): return 2 * x", "the reference", wins)["score"] == 1.0

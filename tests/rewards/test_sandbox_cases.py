@@ -14,6 +14,7 @@ from rewards.sandbox.checks import hide
 from rewards.sandbox.inside.harness import plain
 from rewards.sandbox.output import same_output
 from rewards.sandbox.program import LONGEST, find_program
+from rewards.sandbox.runnable import make_runnable
 from rewards.sandbox.values import Check, equal, holds
 
 PROGRAMS = [
@@ -60,10 +61,32 @@ def test_every_form_of_tests_is_read() -> None:
         (["assert f(1) == 2", "assert f(2) == 3"], 2),
         ({"functional": "def check(c):\n  assert c(1) == 2", "entry_point": "f"}, 1),
         ({"inputs": np.array(["1"]), "outputs": np.array(["1"]), "fn_name": None}, 1),
+        ({"inputs": [None, ""], "outputs": ["1", "1"]}, 2),
+        ({"assert_case": ["assert f(1) == 2"], "inputs": [""], "outputs": [None]}, 1),
+        ({"assert_case": None, "inputs": [[1]], "outputs": [2], "fn_name": "f"}, 1),
+        ([{"input": "1\n", "output": "2\n", "testtype": "stdin"}] * 3, 3),
+        ("def test_f():\n    assert f(1) == 2", 1),
     ]
     for given_tests, count in forms:
         assert len(read_cases(given_tests, None, 20)) == count
         assert len(read_cases("def f(x): ...", {"tests": given_tests}, 20)) == count
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"test_list": ["assert f(k) == floor(2.5)"], "test_setup_code": "k = 1",
+         "test_imports": ["from math import floor"]},
+        {"test": "def check(candidate):\n    assert candidate(1) == 2", "entry_point": "f"},
+        {"tests": [{"input": "1", "output": "2", "testtype": "functional"}],
+         "metadata": '{"func_name": "f"}'},
+        {"tests": {"functional": "from mine.f import f\nassert f(1) == 2"}, "entry_point": "f"},
+        {"tests": {"functional": "assert candidate(1) == 2"}, "fn_name": "f"},
+    ],
+)  # fmt: skip
+def test_tests_are_found_in_the_columns_of_other_peoples_data(columns: dict) -> None:
+    [case] = read_cases("the reference", columns, 20)
+    assert case.source is not None and "f" in case.source and len(case.checks) == 1
 
 
 def test_only_the_first_cases_are_used() -> None:
@@ -83,6 +106,34 @@ BAD = [
     '{"assert_case": 5}',
     '{"functional": ""}',
 ]
+
+
+BAD += [
+    json.dumps([test])
+    for test in (
+        # nothing is checked, whatever the program does
+        *("f(1) == 2", "print(f(1))", "assert True", "x = 1\nassert x == 1", "assert 1 == 1"),
+        *("def check(f):\n    assert f(1) == 2", "def never():\n    assert f(1) == 2"),
+        # no program could pass
+        *("import numpy\nassert numpy.all(f(1))", "assert np.isclose(f(1), 2)", "assert f(1) == y"),
+        *(
+            "from other.thing import f\nassert f(1) == 2",
+            "def test_f(data):\n    assert f(data) == 2",
+        ),
+        *(
+            "assert f(1) == " + "9" * 5000,
+            "import pytest\n@pytest.fixture\ndef test(): assert f(1)",
+        ),
+    )
+]
+BAD += ['{"inputs": [[' + "9" * 5000 + ']], "outputs": [1], "fn_name": "f"}']
+BAD += ['[{"input": "1", "output": "2", "testtype": "functional"}]', '[{"output": "2"}]']
+
+
+@pytest.mark.parametrize("test", ["import numpy\nassert f(1)", "assert np.all(f(1))"])
+def test_a_package_that_is_not_there_is_named(test: str) -> None:
+    with pytest.raises(Failure, match="numpy"):
+        read_cases([test], None, 20)
 
 
 @pytest.mark.parametrize("tests", BAD)
@@ -130,26 +181,28 @@ HIDDEN = [
     ("assert abs(f(1) - 0.5) < 1e-6", Check("near", (0.5, 0.0, 1e-6))),
     ("assert abs(0.5 - f(1)) <= 1e-6", Check("near", (0.5, 0.0, 1e-6))),
     ("assert math.isclose(f(1), 0.5)", Check("near", (0.5, 1e-9, 0.0))),
-    ("for x in y:\n    assert f(x) == 2", Check("==", 2, required=False)),
+    ("for x in (1, 2):\n    assert f(x) == 2", Check("==", 2, required=False)),
     ("if f(0):\n    assert f(1) == 2", Check("==", 2, required=False)),
 ]
 
 
 @pytest.mark.parametrize(("test", "check"), HIDDEN)
 def test_an_assertion_is_taken_apart(test: str, check: Check) -> None:
-    source, checks = hide(test)
+    source, checks = hide(make_runnable(test))
     assert checks == (check,) and "assert" not in source
 
 
 def test_a_test_that_catches_assertion_errors_keeps_its_asserts() -> None:
     test = "try:\n    assert f(1) == 2\nexcept AssertionError:\n    raise"
-    assert hide(test) == (test, ())
+    assert hide(make_runnable(test)) == (test, ())
 
 
 SAME = [("1\n", "1"), ("1 2 \n\n", "1  2"), ("0.50", ".5"), ("1e3", "1000"), ("2.0000001", "2.0")]
+SAME += [("8.0", "8"), ("8e2", "800"), ("10e399", "1e400"), ("0.3333333", "0.33333333")]
 SAME += [("a\r\nb", "a\nb"), ("+3", "3"), ("", "\n"), ("nan", "nan"), ("1" * 500, "1" * 500)]
 DIFFERENT = [("1", "2"), ("1 2", "1\n2"), ("007", "7"), ("Yes", "YES"), ("1", ""), ("0.51", "0.5")]
 DIFFERENT += [("9007199254740993", "9007199254740992"), ("1e999", "2"), ("1" * 500, "1" * 501)]
+DIFFERENT += [("7.0000001", "7"), ("700000.0001", "700000"), ("1e400", "2e400"), ("inf", "1e999")]
 
 
 @pytest.mark.parametrize(("printed", "expected"), SAME)
@@ -213,6 +266,9 @@ HOLDING = [
     ("returns", [1, 2], (1, 2), True),
     ("returns", {"1": 2.0}, {1: 2.0000001}, True),
     ("returns", 2, 3, False),
+    ("returns", 2, 2.0, True),
+    ("returns", 2, 2.0000001, False),
+    ("returns", 2.0000001, 2, True),
     ("returns", "2", 2, False),
     ("==", [1, 2], (1, 2), False),
 ]
@@ -221,6 +277,12 @@ HOLDING = [
 @pytest.mark.parametrize(("name", "expected", "value", "result"), HOLDING)
 def test_operators_mean_what_they_mean_in_python(name, expected, value, result) -> None:
     assert holds(Check(name, expected), {"left": plain(value)}) is result
+
+
+def test_a_long_integer_is_reported_whole() -> None:
+    reported = json.loads(json.dumps(plain(7**6000)))
+    assert holds(Check("==", 7**6000), {"left": reported})
+    assert not holds(Check("==", 7**6001), {"left": reported})
 
 
 def test_an_object_that_equals_everything_equals_nothing_here() -> None:
