@@ -127,17 +127,17 @@ def _refuse_unknown(word: str, flags: Sequence[str]) -> None:
 
 def _main(words: list[str]) -> int:
     from verlaunch.cluster import schedulers
-    from verlaunch.config.flags import load_table, parse
+    from verlaunch.config.flags import load_table, request, split
 
     table = load_table()
     _refuse_unknown("".join(words[:1]), [flag.name for flag in table])
-    request = parse(words, os.environ, table)
-    if request.action == "version":
+    typed = split(words, table)
+    if typed.asks("version"):
         from verlaunch import __version__
 
         print(f"verlaunch {__version__}")
         return 0
-    if request.action == "help":
+    if typed.asks("help"):
         from verlaunch.config.help import help_text
 
         print(as_typed(help_text(table, {command.name: command.about for command in COMMANDS})))
@@ -145,31 +145,31 @@ def _main(words: list[str]) -> int:
     env, notes = schedulers.mapped(os.environ, words)
     for name in os.environ.keys() - env.keys():
         del os.environ[name]  # what torchrun meant for one of its own would hang a process of ours
-    return _start(parse(words, env, table), words, notes)
+    return _start(request(typed, env, table), words, notes)
 
 
-def _start(request: "Request", words: list[str], notes: tuple[str, ...]) -> int:
+def _start(wanted: "Request", words: list[str], notes: tuple[str, ...]) -> int:
     # Hydra and pyarrow take most of a second, which --help need not wait for.
     from verlaunch.config.compose import compose
     from verlaunch.inputs.choice import tell_demo, with_demo
+    from verlaunch.launch import member, shown, start
     from verlaunch.launch.folder import command_line
-    from verlaunch.launch.member import Member
-    from verlaunch.launch.start import Start
     from verlaunch.machine import hardware
+    from verlaunch.plan.asked import Asked
 
-    seen = hardware.look()
-    profile = "gpu" if seen.gpus else "cpu"
-    values = with_demo(request.values, request.overrides, profile)
-    config = tell_demo(compose(replace(request, values=values), profile))
+    machine = hardware.look()
+    profile = "gpu" if machine.gpus else "cpu"
+    values = with_demo(wanted.values, wanted.overrides, profile)
+    config = tell_demo(compose(replace(wanted, values=values), profile))
     config = replace(config, notes=(*notes, *config.notes))
     # Those of a scheduler are left out: another day it gives other machines.
-    variables = {v: os.environ[v] for v in request.sources.values() if v in os.environ}
-    if request.action == "run" and config.launch["node_rank"] > 0:
-        return Member(config, seen, "").run()
-    start = Start(config, seen, command_line(variables, [start_command(), *words]))
-    if request.action == "print_config":
-        return start.print_config()
-    return start.dry_run(request.form) if request.action == "dry_run" else start.run()
+    variables = {v: os.environ[v] for v in wanted.sources.values() if v in os.environ}
+    asked = Asked(config, machine, command_line(variables, [start_command(), *words]))
+    if wanted.action == "print_config":
+        return shown.print_config(asked)
+    if wanted.action == "dry_run":
+        return shown.dry_run(asked, wanted.form)
+    return member.take_part(asked) if config.launch["node_rank"] > 0 else start.start(asked)
 
 
 if __name__ == "__main__":

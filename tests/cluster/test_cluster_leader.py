@@ -61,7 +61,7 @@ class Bench:
             (folder / "logs").mkdir(parents=True, exist_ok=True)
             (folder / tokens.FILE).write_text(token)
         place = replace(self.place, rank=me.rank)
-        self.peers.append(joining.join(place, me, LAUNCH, folder, time.monotonic() + 20))
+        self.peers.append(joining.join(place, me, None, LAUNCH, folder, time.monotonic() + 20))
         with self.leader.changed:  # until the leader has written it down
             return self.peers[-1]
 
@@ -481,7 +481,7 @@ def test_the_port_is_free_when_the_run_is_over(make: Callable[..., Bench]) -> No
 def test_a_node_without_a_leader_gives_up_and_says_where_it_looked(tmp_path: Path) -> None:
     place = Place(1, 2, HERE, free_port(), HERE, "lo")
     with pytest.raises(UserError) as caught:
-        joining.join(place, node(1), LAUNCH, tmp_path, time.monotonic() + 0.2)
+        joining.join(place, node(1), None, LAUNCH, tmp_path, time.monotonic() + 0.2)
     assert str(caught.value) == (
         f"Node 0 did not answer at 127.0.0.1:{place.port} within 0.5 min (Connection refused). "
         "Start the same command there with NODE_RANK=0; a firewall must let this machine reach "

@@ -19,10 +19,11 @@ from verlaunch.errors import UserError, stopping, warnings
 from verlaunch.inputs import choice
 from verlaunch.inputs.choice import Inputs, with_demo
 from verlaunch.inputs.data import sources
-from verlaunch.launch import head_start, start
+from verlaunch.launch import head_start, shown, start
 from verlaunch.launch.run import Launch, run
 from verlaunch.machine.hardware import Machine
 from verlaunch.plan import foresight
+from verlaunch.plan.asked import Asked
 from verlaunch.plan.reward.trial import served
 from verlaunch.plan.reward.trial.rows import first_rows
 from verlaunch.plan.reward.trial.trial import Trial, try_reward
@@ -59,14 +60,17 @@ class Bench:
         self.folder, self.model, self.out = folder, model, folder / "out"
         (folder / "data.json").write_text(json.dumps(ROWS))
 
-    def start(self, *words: str, model: Path | None = None) -> start.Start:
+    def asked(self, *words: str, model: Path | None = None) -> Asked:
         words = ("--model", str(model or self.model), "--data", str(self.folder / "data.json"),
                  "--output_dir", str(self.out), *words)  # fmt: skip
         config = compose(parse(words, {}), "cpu")
-        return start.Start(config, Machine(2, 24.0), f"verlaunch {' '.join(words)}")
+        return Asked(config, Machine(2, 24.0), f"verlaunch {' '.join(words)}")
 
     def run(self, *words: str, model: Path | None = None) -> int:
-        return self.start(*words, model=model).run()
+        return start.start(self.asked(*words, model=model))
+
+    def dry_run(self, *words: str) -> int:
+        return shown.dry_run(self.asked(*words))
 
     def refusal(self, *words: str, model: Path | None = None) -> str:
         with pytest.raises(UserError) as caught:
@@ -188,14 +192,14 @@ def test_a_dry_run_shows_where_a_run_would_continue(
     bench: Bench, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bench.run("--steps", "3")
-    bench.start("--steps", "9").dry_run()
+    bench.dry_run("--steps", "9")
     assert "continuing from step 3" in capsys.readouterr().out
 
 
 def test_a_dry_run_tries_the_reward_and_ends_with_what_to_type(
     bench: Bench, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert bench.start("--steps", "9", "--dry_run").dry_run() == 0
+    assert bench.dry_run("--steps", "9", "--dry_run") == 0
     screen = " ".join(capsys.readouterr().out.split())
     assert "the reference answer ('1') scores 1.00, junk 0.00, an empty response 0.00" in screen
     assert "main memory" in screen and "Roles: actor 1 FSDP shard: rank 0" in screen
@@ -206,9 +210,9 @@ def test_a_dry_run_tries_the_reward_and_ends_with_what_to_type(
 def test_a_verbose_dry_run_shows_the_settings_as_a_command_of_verl(
     bench: Bench, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    bench.start("--steps", "9").dry_run()
+    bench.dry_run("--steps", "9")
     assert "verl.trainer.main_ppo" not in capsys.readouterr().out
-    bench.start("--steps", "9", "--verbose").dry_run()
+    bench.dry_run("--steps", "9", "--verbose")
     screen = capsys.readouterr().out
     _, shown = screen.split("python -m verl.trainer.main_ppo")
     assert "    trainer.total_training_steps=9 \\\n" in shown
@@ -238,15 +242,15 @@ def test_mistakes_of_every_kind_are_told_together(bench: Bench) -> None:
     (bench.folder / "bad.json").write_text('[{"question": 1}')
     words = ("--model", "no/such/model", "--data", str(bench.folder / "bad.json"),
              "--reward_fn", "nowhere.py:score", "--tp_size", "3")  # fmt: skip
-    starting = start.Start(compose(parse(words, {}), "cpu"), Machine(2, 24.0), "./train.sh")
-    found = "\n".join(starting.foresee(rehearsed=True).problems)
+    asked = Asked(compose(parse(words, {}), "cpu"), Machine(2, 24.0))
+    found = "\n".join(foresight.foresee(asked, rehearsed=True).problems)
     for part in ("no/such/model", "bad.json", "nowhere.py", "--tp_size 3 must divide"):
         assert part in found
 
 
 def test_a_size_that_is_none_does_not_hide_the_other_mistakes(bench: Bench) -> None:
-    found = bench.start("data.train_batch_size=0", "--reward_fn", "nowhere.py:f").foresee().problems
-    assert len(found) == 2
+    asked = bench.asked("data.train_batch_size=0", "--reward_fn", "nowhere.py:f")
+    assert len(foresight.foresee(asked).problems) == 2
 
 
 # ---- rewards in a dry run -----------------------------------------------------------------------
@@ -321,7 +325,7 @@ def test_a_reward_server_that_is_not_there_yet_is_a_warning() -> None:
 def test_a_function_that_fails_on_reference_answers_stops_a_dry_run(bench: Bench) -> None:
     (bench.folder / "bad.py").write_text("def score(**row): raise KeyError('x')\n")
     with pytest.raises(UserError, match="failed on a reference answer"):
-        bench.start("--reward_fn", f"{bench.folder / 'bad.py'}:score").dry_run()
+        bench.dry_run("--reward_fn", f"{bench.folder / 'bad.py'}:score")
 
 
 def test_each_data_source_is_tried_wherever_its_rows_begin(tmp_path: Path) -> None:
@@ -405,7 +409,7 @@ def test_a_checkpoint_of_other_ranks_is_cut_anew_or_refused(
     bench: Bench, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bench.run("--steps", "3")
-    assert bench.start("--steps", "6", "--n_gpus", "2").dry_run() == 0
+    assert bench.dry_run("--steps", "6", "--n_gpus", "2") == 0
     assert "saved by 1 rank: its shards are cut anew for 2" in capsys.readouterr().out
     # What stands for the trainer here saves no shards.
     text = bench.refusal("--steps", "6", "--n_gpus", "2")

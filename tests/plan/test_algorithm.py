@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.plan.test_plan import planned, refused
+from tests.plan.test_plan import outlook, refused
+from verlaunch.plan.rows import rows
 
 ACTOR = "actor_rollout_ref.actor"
 
@@ -30,20 +31,20 @@ def test_settings_that_do_not_go_together_give_one_sentence(
     assert all(word in problems[0] for word in words), problems
 
 
+def said(*argv: str) -> str:
+    """The algorithm of settings that go together."""
+    assert refused(*argv) == []
+    return dict(rows(outlook(*argv)))["algorithm"]
+
+
 def test_an_adaptive_coefficient_needs_no_more_than_a_target() -> None:
-    words = ("--target_kl", "6", "--kl_coef", "0.05")
-    assert refused(*words) == []
-    plan = planned(*words)
-    text = " ".join(plan.text().split())
-    assert "KL 0.05 in the reward at first, towards 6.0 nats per response" in text
+    found = said("--target_kl", "6", "--kl_coef", "0.05")
+    assert "KL 0.05 in the reward at first, towards 6.0 nats per response" in found
 
 
 def test_the_plan_names_what_verl_has_no_key_for() -> None:
-    words = ("--stop_kl", "0.01", "--whiten_advantages", "off")
-    assert refused(*words) == []
-    plan = planned(*words)
-    text = " ".join(plan.text().split())
-    assert "advantages as they are" in text and "updates stop above a KL of 0.01 per token" in text
-    assert "advantages" not in planned().text() and "updates stop" not in planned().text()
-    in_loss = " ".join(planned(f"{ACTOR}.use_kl_loss=true").text().split())
-    assert "KL 0.001 in the loss" in in_loss
+    found = said("--stop_kl", "0.01", "--whiten_advantages", "off")
+    assert "advantages as they are" in found
+    assert "updates stop above a KL of 0.01 per token" in found
+    assert "advantages" not in said() and "updates stop" not in said()
+    assert "KL 0.001 in the loss" in said(f"{ACTOR}.use_kl_loss=true")

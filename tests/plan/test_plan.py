@@ -6,21 +6,27 @@ from typing import Any
 
 import pytest
 
-from rewards.spec import ModelSpec, PartSpec, RewardSpec
+from rewards.spec import RULES, ModelSpec, PartSpec, RewardSpec
 from tests.guard_scenes import scene
 from verlaunch.config.compose import compose, fill
 from verlaunch.config.derive import Facts, derive
 from verlaunch.config.flags import parse
 from verlaunch.config.tree import Config, uses_critic, uses_reference
+from verlaunch.inputs.data import Look
 from verlaunch.inputs.models import Model
 from verlaunch.machine.hardware import Gpu, Machine
 from verlaunch.plan import guards
+from verlaunch.plan.asked import Asked
 from verlaunch.plan.memory.estimate import Disk, Estimate, Part, Phase
 from verlaunch.plan.memory.expected import Memory, Room
-from verlaunch.plan.memory.rows import rows
+from verlaunch.plan.memory.rows import line
+from verlaunch.plan.memory.rows import rows as memory_rows
 from verlaunch.plan.memory.use import Use
-from verlaunch.plan.plan import Plan, differing, make_plan
+from verlaunch.plan.outlook import Outlook
+from verlaunch.plan.page import differing
+from verlaunch.plan.plan import Plan, make_plan
 from verlaunch.plan.roles import in_one_line, roles
+from verlaunch.plan.rows import rows, text
 from verlaunch.plan.sizes import processes, steps_of
 from verlaunch.text import GIB, row
 
@@ -37,14 +43,21 @@ def filled(*argv: str, hardware: str = "cpu", rows: int = 4096) -> tuple[Config,
     return fill(config, derive(config.verl, facts)), facts
 
 
-def planned(
-    *argv: str, hardware: str = "cpu", gpus: int = 0, rows: int = 4096, model: Model = MODEL
-) -> Plan:
-    config = composed(*argv, hardware=hardware)
-    facts = Facts(hardware, 2, 24.0, rows, model.vocab_size, model.name, "run", "/c")
-    config = fill(config, derive(config.verl, facts))
-    data = (("data", f"{rows} training prompts"),)
-    return make_plan(config, model, facts, data, gpus, "/out")
+def planned(*argv: str, hardware: str = "cpu") -> Plan:
+    return make_plan(*filled(*argv, hardware=hardware))
+
+
+def outlook(*argv: str, hardware: str = "cpu", gpus: int = 0) -> Outlook:
+    config, facts = filled("--output_dir", "/out", *argv, hardware=hardware)
+    return Outlook(
+        Asked(config, Machine(2, 24.0, (Gpu("NVIDIA Test", 80.0),) * gpus)),
+        config,
+        model=MODEL,
+        look=Look(4096, True, 4096, (), {"math_reasoning": 4096}, {}, (), ()),
+        facts=facts,
+        spec=RULES,
+        plan=make_plan(config, facts),
+    )
 
 
 def refused(
@@ -64,15 +77,17 @@ def early(config: Config) -> list[str]:
 
 
 def test_the_text_says_what_will_run() -> None:
-    assert planned().text().splitlines() == [
+    assert text(outlook()).splitlines() == [
         "  model        tiny (Qwen2ForCausalLM, vocabulary 260)",
         "  hardware     CPU; 1 FSDP rank, 1 rollout replica",
-        "  data         4096 training prompts",
+        "  data         4096 training prompts (math_reasoning 4096)",
+        "  reward       the rule of its data_source: math_reasoning by math_reasoning",
         "  batch        128 prompts x 1 response; 2 mini batches of 64 prompts, packed by tokens;",
         "               1 PPO epoch: 2 optimizer steps per step",
         "  length       32 steps, 32 per epoch; validation every 4 steps, checkpoint every 8",
         "  algorithm    gae, gamma 1.0, lambda 0.95, critic lr 1e-05, actor lr 1e-06, KL 0.001 in",
         "               the reward",
+        "  roles        actor, critic and reference on rank 0, rollouts by 1 vLLM replica",
         "  output       /out",
     ]  # fmt: skip
 
@@ -147,7 +162,7 @@ def test_more_gpus_than_there_are_is_a_problem() -> None:
 def test_a_reward_model_with_a_card_of_its_own_needs_one_more() -> None:
     words = ("--reward_model", "a/b", "--rm_gpus", "1")
     assert refused(*words, hardware="gpu", gpus=2) == []
-    assert planned(*words, hardware="gpu", gpus=2).ray_gpus == 2
+    assert planned(*words, hardware="gpu").ray_gpus == 2
     (problem,) = refused(*words, hardware="gpu", gpus=1)
     assert "--n_gpus 1 and --rm_gpus 1 add up, but" in problem and "Use --rm_gpus 0." in problem
     (problem,) = refused(*words, "--n_gpus", "4", hardware="gpu", gpus=4)
@@ -226,7 +241,7 @@ def test_open_sizes_are_no_problem() -> None:
 def test_a_plan_is_plain_data() -> None:
     plan: Any = planned()
     with pytest.raises(AttributeError):
-        plan.total_steps = 3
+        plan.ray_cpus = 3
 
 
 # ---- roles --------------------------------------------------------------------------------------
@@ -267,11 +282,11 @@ def test_processes_of_several_machines_are_those_of_each() -> None:
 
 def test_the_hardware_is_told_of_each_machine() -> None:
     flags = ("--n_gpus", "8", "--tp_size", "2", "--nnodes", "2")
-    hardware = dict(planned(*flags, hardware="gpu", gpus=8).rows)["hardware"]
+    hardware = dict(rows(outlook(*flags, hardware="gpu", gpus=8)))["hardware"]
     assert hardware == (
         "8 of 8 GPUs on each of 2 nodes; 16 FSDP ranks, 8 rollout replicas of 2 ranks"
     )
-    hardware = dict(planned("--nnodes", "2").rows)["hardware"]
+    hardware = dict(rows(outlook("--nnodes", "2")))["hardware"]
     assert hardware == "CPU of each of 2 nodes; 2 FSDP ranks, 2 rollout replicas"
 
 
@@ -279,10 +294,10 @@ def test_the_reward_models_own_gpus_are_asked_of_node_0_alone() -> None:
     flags = ("--n_gpus", "8", "--nnodes", "2", "--reward_model", "a/b", "--rm_gpus", "2")
     (problem,) = refused(*flags, hardware="gpu", gpus=8)
     assert problem.startswith("--n_gpus 8 and --rm_gpus 2 add up")
-    assert planned(*flags, hardware="gpu", gpus=10).ray_gpus == 10
+    assert planned(*flags, hardware="gpu").ray_gpus == 10
     second = (*flags, "--node_rank", "1")
     assert refused(*second, hardware="gpu", gpus=8) == []
-    assert planned(*second, hardware="gpu", gpus=8).ray_gpus == 8
+    assert planned(*second, hardware="gpu").ray_gpus == 8
 
 
 def test_a_replica_has_gpus_of_one_machine_or_all_gpus_of_several() -> None:
@@ -353,17 +368,17 @@ ROOM = Room(24 * GIB, 128 * GIB, 300 * 10**9, 12 * 10**9)
 
 
 def test_memory_in_one_line_names_the_peak() -> None:
-    assert Memory(ROOM, ESTIMATE).line() == (
+    assert line(Memory(ROOM, ESTIMATE)) == (
         "about 18.0 GiB of 24.0 GiB per GPU (actor update), 30.0 GiB of 128.0 GiB of main "
         "memory, checkpoints 25.0 GB of 300.0 GB free"
     )
-    assert Memory(ROOM, note="no such model").line() == ""
+    assert line(Memory(ROOM, note="no such model")) == ""
 
 
 def test_memory_in_rows_has_the_parts_of_the_peak_and_the_other_phases() -> None:
     config, _ = filled()  # 512 tokens of prompt, 512 of response
     use = Use.of(config.verl, config.launch, "cpu")
-    assert rows(Memory(ROOM, ESTIMATE, use)) == [
+    assert memory_rows(Memory(ROOM, ESTIMATE, use)) == [
         ("per GPU", "actor update 18.0 GiB of 24.0 GiB: optimizer 12.0 GiB, logits 6.0 GiB"),
         ("", "generation 12.0 GiB"),
         ("main memory", "start 30.0 GiB of 128.0 GiB: reference 30.0 GiB"),
@@ -376,7 +391,7 @@ def test_memory_in_rows_has_the_parts_of_the_peak_and_the_other_phases() -> None
 
 
 def test_memory_that_is_not_known_is_a_note() -> None:
-    assert rows(Memory(ROOM, note="no such model")) == [("note", "no such model")]
+    assert memory_rows(Memory(ROOM, note="no such model")) == [("note", "no such model")]
 
 
 def test_the_room_of_a_machine_is_its_smallest_card(tmp_path: Path) -> None:

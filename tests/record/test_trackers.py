@@ -13,8 +13,10 @@ import pytest
 from verlaunch.config.compose import compose
 from verlaunch.config.flags import parse
 from verlaunch.errors import UserError
-from verlaunch.launch.start import Start
+from verlaunch.launch import start as launch
 from verlaunch.machine.hardware import Machine
+from verlaunch.plan.asked import Asked
+from verlaunch.plan.foresight import foresee
 from verlaunch.plan.guards.loggers import refused
 from verlaunch.record import trackers
 from verlaunch.record.trackers import environment, notes, run_id
@@ -191,9 +193,9 @@ def test_a_tracker_that_cannot_work_is_refused_before_the_run(
     (tmp_path / "data.json").write_text(json.dumps(rows))
     words = ("--model", str(tiny_qwen2), "--data", str(tmp_path / "data.json"),
              "--output_dir", str(tmp_path / "out"), "--logger", "file,rl_insight")  # fmt: skip
-    starting = Start(compose(parse(words, {}), "cpu"), Machine(2, 24.0), "./train.sh")
-    first, second = starting.preview().problems
+    asked = Asked(compose(parse(words, {}), "cpu"), Machine(2, 24.0))
+    first, second = foresee(asked).problems
     assert first.startswith("--logger file: ") and second.startswith("--logger rl_insight: ")
     with pytest.raises(UserError, match="--logger file"):
-        starting.run()
+        launch.start(asked)
     assert not (tmp_path / "out").exists()

@@ -26,8 +26,9 @@ from gpu_check.table import all_passed, table, write_json  # noqa: E402
 from verlaunch.config.compose import compose  # noqa: E402
 from verlaunch.config.flags import parse  # noqa: E402
 from verlaunch.config.keys import flatten  # noqa: E402
-from verlaunch.launch.start import Start  # noqa: E402
 from verlaunch.machine import hardware  # noqa: E402
+from verlaunch.plan.asked import Asked  # noqa: E402
+from verlaunch.plan.foresight import foresee  # noqa: E402
 from verlaunch.text import MIB  # noqa: E402
 
 SMI = """#!/bin/sh
@@ -145,7 +146,7 @@ def test_a_gpu_run_has_nothing_against_it_but_the_packages_here(
     words.model_folder(check, "0.5B").symlink_to(tiny_qwen2)
     models.write_rows(words.rows_file(check, GPU.prompt), GPU.prompt, 4 * GPU.prompts)
     config = compose(parse(words.timed(check, "0.5B", tmp_path / "out"), {}), "cpu")
-    outlook = Start(config, hardware.look(), "check").foresee()
+    outlook = foresee(Asked(config, hardware.look()))
     assert [p for p in outlook.problems if not p.startswith(FOR_THE_CPU)] == []
     assert outlook.memory and outlook.memory.estimate and outlook.memory.estimate.gpu_peak
 

@@ -1,7 +1,7 @@
 """How a node comes to node 0: waits until it answers, proves the token, and says who it is.
 
     place = find(config, until)
-    peer = join(place, me, launch, folder, until)
+    peer = join(place, me, token, launch, folder, until)
 
 Nodes start in any order, so that nothing is amiss while node 0 is not there: only the deadline ends
 the wait. A refusal ends it at once, with what to do about it.
@@ -43,22 +43,31 @@ def find(config: Config, until: float) -> Place:
             time.sleep(RETRY_S)
 
 
-def join(place: Place, me: Node, launch: Mapping[str, Any], folder: Path, until: float) -> Peer:
-    """Raises UserError where node 0 does not come in time, or refuses us."""
+def join(
+    place: Place,
+    me: Node,
+    given: str | None,
+    launch: Mapping[str, Any],
+    folder: Path,
+    until: float,
+) -> Peer:
+    """`given`: the token, where the user has one; else node 0 shares it in `folder`.
+
+    Raises UserError where node 0 does not come in time, or refuses us.
+    """
     minutes = launch["join_timeout"]
     print(f"Waiting for node 0 at {place.meeting}, for {minutes:g} min at most.", flush=True)
     while True:
         try:
-            return _introduce(_call(place, launch, folder), me)
+            return _introduce(_call(place, given, launch, folder), me)
         except (OSError, wire.Broken) as error:
             if time.monotonic() > until:
                 raise UserError(_no_leader(place, minutes, error)) from None
             time.sleep(RETRY_S)
 
 
-def _call(place: Place, launch: Mapping[str, Any], folder: Path) -> wire.Line:
+def _call(place: Place, given: str | None, launch: Mapping[str, Any], folder: Path) -> wire.Line:
     """Raises OSError and Broken while node 0 is not there, UserError where it refuses us."""
-    given = tokens.given(launch, os.environ)
     until = time.monotonic() + TOKEN_S
     while True:
         try:

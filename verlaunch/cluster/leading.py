@@ -1,6 +1,6 @@
 """Node 0's side of a running run: what the leader is to the launcher's loop.
 
-    with leading(config, machine, folder, say) as nodes:      # None where there is one machine
+    with leading(place, token, config, machine, folder, say) as nodes:   # None of one machine
         nodes.gather({"model": model_folder})
         run(launch, screen, nodes=nodes)
 
@@ -110,13 +110,20 @@ def _stopped_like_ctrl_c() -> Iterator[None]:
 
 @contextmanager
 def leading(
-    where: Place | None, config: Config, machine: Machine, folder: Path, say: Callable[[str], None]
+    where: Place | None,
+    given: str | None,
+    config: Config,
+    machine: Machine,
+    folder: Path,
+    say: Callable[[str], None],
 ) -> Iterator[Leading | None]:
-    """Waits for the other machines from here on. `where`: None for a run of one machine."""
+    """Waits for the other machines from here on.
+
+    `where`: None for a run of one machine. `given`: the token, where the user has one.
+    """
     if where is None:
         yield None
         return
-    given = tokens.given(config.launch, os.environ)
     token = given or tokens.made(folder)
     file = folder / tokens.FILE
     hint = (

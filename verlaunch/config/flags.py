@@ -40,6 +40,19 @@ class Request:
     form: str = ""
 
 
+@dataclass(frozen=True)
+class Typed:
+    """Flags with their texts, and verl's overrides. problems: of words that are neither."""
+
+    given: tuple[Given, ...]
+    overrides: tuple[str, ...]
+    problems: tuple[str, ...]
+
+    def asks(self, action: str) -> bool:
+        """Whether a flag such as --help is among them."""
+        return any(flag.action == action and WORDS.get(text, True) for flag, _, text in self.given)
+
+
 def load_table() -> tuple[Flag, ...]:
     """The rows of configs/flags.yaml, in order."""
     groups = yaml.load((CONFIGS / "flags.yaml").read_text(encoding="utf-8"), LOADER)
@@ -122,8 +135,8 @@ def _take_override(
     return None
 
 
-def _split(argv: Sequence[str], table: Sequence[Flag]) -> tuple[list[Given], list[str], list[str]]:
-    """The flags given, verl's overrides, and the problems met."""
+def split(argv: Sequence[str], table: Sequence[Flag]) -> Typed:
+    """Never raises: what --help or --version stands among need not be right."""
     flags = {flag.name: flag for flag in table}
     given: list[Given] = []
     overrides: list[str] = []
@@ -136,10 +149,10 @@ def _split(argv: Sequence[str], table: Sequence[Flag]) -> tuple[list[Given], lis
         else:
             last = given[-1][0] if given else None
             problems.append(_take_override(word, rest, last, flags, overrides))
-    return given, overrides, [problem for problem in problems if problem]
+    return Typed(tuple(given), tuple(overrides), tuple(filter(None, problems)))
 
 
-def _from_env(env: Mapping[str, str], table: Sequence[Flag], given: list[Given]) -> list[Given]:
+def _from_env(env: Mapping[str, str], table: Sequence[Flag], given: Sequence[Given]) -> list[Given]:
     typed = {flag.name for flag, _, _ in given}
     named = [(flag, flag.env) for flag in table if flag.env and flag.name not in typed]
     return [(flag, name, env[name]) for flag, name in named if env.get(name, "").strip()]
@@ -183,11 +196,15 @@ def parse(
 ) -> Request:
     """Reads flags over variables. Raises UserError with every problem, unless --help is asked."""
     table = load_table() if table is None else table
-    given, overrides, problems = _split(argv, table)
-    if any(flag.action == "help" for flag, _, _ in given):
-        return Request("help", {}, {}, ())
-    given = _without_idle(_from_env(env, table, given) + given, overrides, table)
-    values, sources = _values(given, problems)
+    typed = split(argv, table)
+    return Request("help", {}, {}, ()) if typed.asks("help") else request(typed, env, table)
+
+
+def request(typed: Typed, env: Mapping[str, str], table: Sequence[Flag]) -> Request:
+    """The typed words over the variables. Raises UserError with every problem."""
+    problems = list(typed.problems)
+    given = [*_from_env(env, table, typed.given), *typed.given]
+    values, sources = _values(_without_idle(given, typed.overrides, table), problems)
     raise_all(problems)
     actions = [flag.action or "" for flag in table if flag.action and values.get(flag.name)]
     forms = [str(values[flag.name]) for flag in table if flag.bare and values.get(flag.name)]
@@ -196,4 +213,4 @@ def parse(
     }
     sources = {name: source for name, source in sources.items() if name in values}
     action, form = (*actions, "run")[0], (*forms, "")[0]
-    return Request(action, values, sources, tuple(overrides), form)
+    return Request(action, values, sources, typed.overrides, form)

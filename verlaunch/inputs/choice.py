@@ -2,8 +2,9 @@
 
     with_demo({"recipe": "ppo_qwen"}, (), "cpu")   ->  {"recipe": "cpu_ppo_qwen"}
     inputs = Inputs(config)
-    inputs.model().vocab_size, inputs.sources()    # looked at: small files only
-    inputs.prepare(inputs.model_folder())          # made or downloaded, tokenized, cached
+    inputs.models().policy.vocab_size               # looked at: small files only
+    found = inputs.sources()
+    inputs.prepare(inputs.model_folder(), found)    # made or downloaded, tokenized, cached
 
 Left out on purpose: rewards (plan/reward/), and anything that depends on the output folder.
 """
@@ -58,6 +59,22 @@ def tell_demo(config: Config) -> Config:
 
 
 @dataclass(frozen=True)
+class Models:
+    """critic: None when it starts from the policy's model, or there is none."""
+
+    policy: Model
+    critic: Model | None = None
+
+
+@dataclass(frozen=True)
+class Sources:
+    """val: empty when rows are to be split off."""
+
+    train: tuple[Source, ...]
+    val: tuple[Source, ...]
+
+
+@dataclass(frozen=True)
 class Inputs:
     config: Config
 
@@ -75,36 +92,31 @@ class Inputs:
         wanted = uses_critic(self.config.verl) and critic != self._name(MODEL)
         return critic if wanted else None
 
-    def model(self) -> Model:
+    def models(self) -> Models:
         """Raises UserError when the policy's or the critic's model cannot be."""
-        if critic := self._critic():
-            models.look(critic, "--critic_model")
+        name, own = self._name(MODEL), self._critic()
+        critic = models.look(own, "--critic_model") if own else None
         if self.is_demo:
-            return DEMO
-        if name := self._name(MODEL):
-            return models.look(name)
-        raise UserError(
-            "Which model? Without a GPU there is no default for your own data: "
-            "--model FOLDER_OR_HUB_ID."
-        )
+            return Models(DEMO, critic)
+        if not name:
+            raise UserError(
+                "Which model? Without a GPU there is no default for your own data: "
+                "--model FOLDER_OR_HUB_ID."
+            )
+        return Models(models.look(name), critic)
 
-    def critic_model(self) -> Model | None:
-        """The critic's own model, None when it starts from the policy's or there is none."""
-        critic = self._critic()
-        return models.look(critic, "--critic_model") if critic else None
-
-    def sources(self) -> tuple[tuple[Source, ...], tuple[Source, ...]]:
-        """Training and validation data; validation is empty when rows are to be split off."""
+    def sources(self) -> Sources:
+        """Raises UserError where they are no sources of data."""
         launch = self.config.launch
         if self.is_demo:
             with _cache_errors():
                 files = _demo_files()
-            return sources(str(files[0])), sources(str(files[1]))
+            return Sources(sources(str(files[0])), sources(str(files[1])))
         columns = {key: launch[key] for key in ("prompt_key", "answer_key", "data_source")}
         train, val = launch["data"], launch["val_data"]
         if not train:
             train, val = str(SAMPLES / TRAIN_SAMPLE), val or str(SAMPLES / VAL_SAMPLE)
-        return sources(train, **columns), sources(val, **columns) if val else ()
+        return Sources(sources(train, **columns), sources(val, **columns) if val else ())
 
     def model_folder(self) -> Path:
         """The policy's files on this machine; made (the demo) or downloaded when not there."""
@@ -126,11 +138,10 @@ class Inputs:
             return wanted
         return DEFAULT_CHAT_TEMPLATE
 
-    def prepare(self, model_folder: Path) -> Prepared:
-        train, val = self.sources()
+    def prepare(self, model_folder: Path, data: Sources) -> Prepared:
         settings = Settings(
-            train,
-            val,
+            data.train,
+            data.val,
             str(model_folder),
             get(self.config.verl, "data.max_prompt_length"),
             self.config.launch["val_size"],
@@ -140,22 +151,21 @@ class Inputs:
         )
         return prepare(settings, cache_dir(), _progress)
 
-    def identity(self, prepared: Prepared | None = None) -> dict[str, Any]:
-        """What makes two runs the same run, but for the reward; a change is another run.
-
-        Without prepared data it says nothing of data.
-        """
+    def identity(self) -> dict[str, Any]:
+        """What makes two runs the same run, but for data and reward; a change is another run."""
         verl = self.config.verl
         model, critic = self._name(MODEL), self._critic()
-        facts = {
+        return {
             "model": "demo" if self.is_demo else _one_name(model or ""),
             "critic": _one_name(critic) if critic else uses_critic(verl),
             "lora_rank": get(verl, "actor_rollout_ref.model.lora_rank"),
         }
-        if prepared is None:
-            return facts
-        files = ", ".join(Path(source.path).name for source in self.sources()[0])
-        return {**facts, "data": f"{files} [{prepared.train_file.parent.name[:8]}]"}
+
+
+def data_identity(data: Sources, prepared: Prepared) -> str:
+    """`my.json [1f6e0a2b]`"""
+    files = ", ".join(Path(source.path).name for source in data.train)
+    return f"{files} [{prepared.train_file.parent.name[:8]}]"
 
 
 def _one_name(model: str) -> str:

@@ -19,7 +19,6 @@ from verlaunch.plan.outlook import Outlook
 from verlaunch.plan.page import to_start
 from verlaunch.plan.reward.rows import Work, dollars, weighted
 from verlaunch.plan.roles import facts, roles
-from verlaunch.plan.sizes import processes, steps_of
 from verlaunch.text import GIB
 
 VERSION = 1
@@ -41,9 +40,9 @@ def document(outlook: Outlook) -> str:
         {
             "problems": list(outlook.problems),
             "warnings": list(outlook.warnings),
-            "notes": list(outlook.plan.notes if outlook.plan else outlook.config.notes),
-            "command": list(to_start(outlook.words)),
-            "output": str(outlook.folder),
+            "notes": list(outlook.config.notes),
+            "command": list(to_start(outlook.asked.words)),
+            "output": str(outlook.asked.folder),
             "model": _model(outlook),
             "hardware": _hardware(outlook),
             "data": _data(outlook),
@@ -72,7 +71,7 @@ def _model(outlook: Outlook) -> dict[str, Any] | None:
 
 
 def _hardware(outlook: Outlook) -> dict[str, Any]:
-    machine, verl = outlook.machine, outlook.config.verl
+    machine, verl = outlook.asked.machine, outlook.config.verl
     cards = [{"name": gpu.name, "memory": int(gpu.memory_gib * GIB)} for gpu in machine.gpus]
     return {
         "profile": outlook.config.hardware,
@@ -81,7 +80,7 @@ def _hardware(outlook: Outlook) -> dict[str, Any]:
         "gpus": cards,
         "nodes": get(verl, "trainer.nnodes"),
         "ranks": ranks(verl) if outlook.plan else None,
-        "processes": processes(verl) if outlook.plan else None,
+        "processes": outlook.plan.processes if outlook.plan else None,
     }
 
 
@@ -100,10 +99,10 @@ def _data(outlook: Outlook) -> dict[str, Any] | None:
 
 def _planned(outlook: Outlook) -> dict[str, Any]:
     """Of an outlook with a plan."""
-    assert outlook.plan and outlook.facts and outlook.spec and outlook.look
+    assert outlook.plan and outlook.spec
     batch, verl = outlook.plan.batch, outlook.config.verl
     sizes = {**asdict(batch), "micro": dict(batch.micro), "sequences": batch.sequences}
-    work = Work.of(verl, outlook.look.data_sources)
+    work = Work.of(verl, outlook.data_sources)
     return {
         "roles": [facts(role) for role in roles(outlook.config, outlook.spec)],
         "nodes": [
@@ -111,7 +110,7 @@ def _planned(outlook: Outlook) -> dict[str, Any]:
             for node in nodes.nodes(outlook.config, outlook.spec, outlook.addresses)
         ],
         "batch": {**sizes, "updates": batch.updates},
-        "steps": asdict(steps_of(verl, outlook.facts)),
+        "steps": asdict(outlook.plan.steps),
         "reward": {**_reward(outlook.spec, work), **_tried(outlook)},
         "memory": memory_rows.facts(outlook.memory) if outlook.memory else None,
         "fit": _fit(outlook),

@@ -1,23 +1,23 @@
 """All that is known of a run before it starts; None for what a mistake hides.
 
-    outlook = Start(config, machine, command).foresee()
+    outlook = foresee(Asked(config, machine, command))
     outlook.problems   ->  ("--tp_size 3 must divide --n_gpus 8 ...",)
 
-Plain data, for the page of a dry run (page.py) and its JSON (document.py).
+Plain data: what a start takes (launch/start.py), and what rows.py, page.py and document.py show.
 """
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from rewards.spec import RewardSpec
 from verlaunch.cluster.place import Place
 from verlaunch.config.derive import Facts
 from verlaunch.config.tree import Config
 from verlaunch.errors import Finding, stopping, warnings
-from verlaunch.inputs.data import Look
+from verlaunch.inputs.choice import Sources
+from verlaunch.inputs.data import Look, Prepared
 from verlaunch.inputs.models import Model
-from verlaunch.machine.hardware import Machine
-from verlaunch.plan.memory.expected import Memory
+from verlaunch.plan.asked import Asked
+from verlaunch.plan.memory.expected import Memory, Sizes
 from verlaunch.plan.plan import Plan
 from verlaunch.plan.reward.trial.trial import Trial
 from verlaunch.record.checkpoints import Resume
@@ -25,19 +25,20 @@ from verlaunch.record.checkpoints import Resume
 
 @dataclass(frozen=True)
 class Outlook:
-    """findings: the run starts when none of them stops it. words: as typed.
+    """findings: the run starts when none of them stops it.
 
-    trial: of a dry run. place: of this machine among several. config: with no number left
-    open where there is a plan.
+    config: with no number left open where there is a plan. prepared: the data of a start, which has
+    counted every row. trial: of a dry run. place: of this machine among several.
     """
 
+    asked: Asked
     config: Config
-    machine: Machine
-    folder: Path
-    words: tuple[str, ...]
     findings: tuple[Finding, ...] = ()
     model: Model | None = None
+    sources: Sources | None = None
     look: Look | None = None
+    prepared: Prepared | None = None
+    sizes: Sizes = field(default_factory=lambda: Sizes(None))
     facts: Facts | None = None
     spec: RewardSpec | None = None
     plan: Plan | None = None
@@ -59,3 +60,9 @@ class Outlook:
     def addresses(self) -> dict[int, str]:
         """Of the machines of the run that are known, by rank."""
         return {self.place.rank: self.place.address} if self.place else {}
+
+    @property
+    def data_sources(self) -> dict[str, int]:
+        """Rows by label, as far as they have been read."""
+        read = self.prepared or self.look
+        return read.data_sources if read else {}

@@ -9,15 +9,17 @@ JSON (document.py). Left out on purpose: problems, which stand alone where there
 import shlex
 from collections.abc import Iterator, Sequence
 
-from verlaunch.config.tree import ranks
+from verlaunch.config.compose import differences
+from verlaunch.config.keys import yaml_word
+from verlaunch.config.tree import Config, ranks
 from verlaunch.machine.scrub import without_logins
 from verlaunch.plan import nodes, sentences
-from verlaunch.plan.memory.rows import rows
+from verlaunch.plan import rows as brief
+from verlaunch.plan.memory.rows import rows as memory_rows
 from verlaunch.plan.outlook import Outlook
-from verlaunch.plan.plan import differing
 from verlaunch.plan.reward.trial.trial import Trial
 from verlaunch.plan.roles import roles
-from verlaunch.plan.sizes import Steps, processes, steps_of
+from verlaunch.plan.sizes import Steps
 from verlaunch.text import Rows, plural, row
 
 ACTION = "--dry_run"
@@ -43,16 +45,14 @@ def to_start(typed: Sequence[str]) -> tuple[str, ...]:
 
 def page(outlook: Outlook, verbose: bool = False) -> str:
     """`outlook`: with a plan. `verbose`: with the settings of verl that differ, as its command."""
-    assert outlook.plan is not None
-    plan = outlook.plan
-    brief = [pair for pair in plan.rows if pair[0] not in DETAILED]
+    shown = tuple(pair for pair in brief.rows(outlook) if pair[0] not in DETAILED)
     sections = [
-        ("This would run:", tuple(brief)),
+        ("This would run:", shown),
         ("Roles:", _roles(outlook)),
         ("Nodes:", nodes.rows(outlook.config, outlook.spec, outlook.addresses)),
         ("Work:", _work(outlook)),
         ("Rewards, tried:", _tried(outlook.trial)),
-        (_memory_title(outlook), rows(outlook.memory) if outlook.memory else ()),
+        (_memory_title(outlook), memory_rows(outlook.memory) if outlook.memory else ()),
     ]
     lines = [
         line
@@ -73,13 +73,12 @@ def _memory_title(outlook: Outlook) -> str:
 
 
 def _work(outlook: Outlook) -> Rows:
-    assert outlook.plan is not None and outlook.facts is not None
-    verl = outlook.config.verl
-    steps = steps_of(verl, outlook.facts)
+    assert outlook.plan is not None
+    plan = outlook.plan
     return (
-        ("steps", _steps(steps)),
-        ("responses", f"{steps.total * outlook.plan.batch.sequences:,} to train on"),
-        ("processes", f"{processes(verl)} beside Ray's own"),
+        ("steps", _steps(plan.steps)),
+        ("responses", f"{plan.steps.total * plan.batch.sequences:,} to train on"),
+        ("processes", f"{plan.processes} beside Ray's own"),
     )
 
 
@@ -98,12 +97,16 @@ def _tried(found: Trial | None) -> Rows:
     return (*sentences.tried(found), *asked, *(("later", said) for said in found.later))
 
 
+def differing(config: Config) -> list[str]:
+    """verl's keys that this run sets otherwise than verl itself, as `key=value` lines."""
+    return [f"{key}={yaml_word(ours)}" for key, (_, ours) in differences(config).items()]
+
+
 def _ending(outlook: Outlook, verbose: bool) -> Iterator[str]:
     """What deserves a look, and what to type: last, where it is seen."""
-    assert outlook.plan is not None
     for warning in outlook.warnings:
         yield row("warning", warning)
-    for note in outlook.plan.notes:
+    for note in outlook.config.notes:
         yield row("note", note)
     yield from sentences.resuming(outlook.resume, ranks(outlook.config.verl))
     settings = differing(outlook.config)
@@ -114,4 +117,4 @@ def _ending(outlook: Outlook, verbose: bool) -> Iterator[str]:
     else:
         said = f"{len(settings)} settings differ from verl's own: add --verbose to see them."
         yield row("verl", said)
-    yield row("start it", shlex.join(to_start(outlook.words)))
+    yield row("start it", shlex.join(to_start(outlook.asked.words)))

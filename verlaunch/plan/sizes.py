@@ -54,17 +54,17 @@ def processes(verl: dict[str, Any]) -> int:
     """Python processes of ours and verl's beside Ray's own: what memory goes to."""
     replicas = ranks(verl) // get(verl, f"{ROLLOUT}.tensor_model_parallel_size")
     fixed = 3 + 1  # launcher, guardian, driver; trainer
-    return fixed + ranks(verl) + 2 * replicas + _rollout_workers(verl)
+    return fixed + ranks(verl) + 2 * replicas + rollout_workers(verl)
 
 
-def _rollout_workers(verl: dict[str, Any]) -> int:
+def rollout_workers(verl: dict[str, Any]) -> int:
     return get(verl, f"{ROLLOUT}.agent.num_workers")
 
 
-def _ray_cpus(verl: dict[str, Any]) -> int:
+def ray_cpus(verl: dict[str, Any]) -> int:
     """Logical CPUs of each machine: verl asks for 3 per rank, and waits for ever with fewer; the
     trainer and each rollout worker have 1, and so has a vLLM server until it is placed."""
-    return 3 * ranks_here(verl) + _rollout_workers(verl) + 1 + SERVERS_AT_ONCE
+    return 3 * ranks_here(verl) + rollout_workers(verl) + 1 + SERVERS_AT_ONCE
 
 
 def object_store_bytes(batch: Batch, length: int, memory_gib: float) -> int:

@@ -2,11 +2,11 @@
 
     sizes = sizes_of(model, critic)                  # asks a child process, once per model
     config, chosen = fitted(config, sizes, room)     # --fit auto
-    memory = expected(config, sizes, room)
-    memory.line()   ->  "peak 18.2 of 24.0 GiB per GPU (actor update); ..."
+    memory = expected(config, sizes, room, chosen)
+    memory.estimate.gpu_peak    ->  Phase("actor update", ...)
 
-Left out on purpose: how much each part takes (gpu.py, cpu.py), and what to do then
-(guards/memory_needed.py).
+Numbers only, which rows.py puts into words and JSON. Left out on purpose: how much each part takes
+(gpu.py, cpu.py), and what to do then (guards/memory_needed.py).
 """
 
 from dataclasses import dataclass
@@ -23,11 +23,8 @@ from verlaunch.plan.memory.fit import Fit, fit
 from verlaunch.plan.memory.knobs import Values
 from verlaunch.plan.memory.shape import Shape, shape_of
 from verlaunch.plan.memory.use import Use
-from verlaunch.text import GIB, gib
+from verlaunch.text import GIB
 
-Rows = list[tuple[str, str]]
-PARTS_SHOWN = 4  # of a phase, the largest first
-LEAST = 0.05  # GiB
 NOTHING = Fit({}, ())
 
 
@@ -75,18 +72,6 @@ class Memory:
     def values(self) -> Values:
         return self.fit.values
 
-    def line(self) -> str:
-        """For the start of a run; empty where nothing is known."""
-        if self.estimate is None:
-            return ""
-        found, room = self.estimate, self.room
-        peak = found.gpu_peak
-        said = [f"{_of(peak.bytes, room.gpu)} per GPU ({peak.name})"] if peak else []
-        said.append(f"{_of(found.host_peak.bytes, room.host)} of main memory"
-                    + ("" if peak else f" ({found.host_peak.name})"))  # fmt: skip
-        said.append(f"checkpoints {disk.amount(found.disk.bytes)} of {disk.amount(room.disk)} free")
-        return f"about {', '.join(said)}"
-
 
 def sizes_of(model: Model, critic: Model | None) -> Sizes:
     """Never raises for a model that transformers does not know: then memory is not estimated."""
@@ -130,15 +115,3 @@ def expected(config: Config, sizes: Sizes, room: Room, chosen: Fit) -> Memory:
         return Memory(room, note="memory is not estimated with these settings")
     use, found = known
     return Memory(room, found, use, chosen)
-
-
-# ---- as rows --------------------------------------------------------------------------------
-
-
-def _size(size: float) -> str:
-    """Memory in GiB, as nvidia-smi and free count it; small parts as they are."""
-    return gib(size) if size >= LEAST * GIB else disk.amount(size)
-
-
-def _of(size: int, there: int | None) -> str:
-    return _size(size) if there is None else f"{_size(size)} of {_size(there)}"

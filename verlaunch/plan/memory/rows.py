@@ -1,5 +1,6 @@
-"""The expected memory as rows of the plan and as JSON.
+"""The expected memory in one line, as rows of the plan and as JSON.
 
+line(memory)   ->  "about 18.2 GiB of 24.0 GiB per GPU (actor update), ..."
 rows(memory)   ->  [("main memory", "update 3.1 GB of 24 GB: ..."), ("disk", "...")]
 """
 
@@ -8,7 +9,34 @@ from typing import Any
 
 from verlaunch.machine import disk
 from verlaunch.plan.memory.estimate import Estimate, Phase
-from verlaunch.plan.memory.expected import PARTS_SHOWN, Memory, Room, Rows, _of, _size
+from verlaunch.plan.memory.expected import Memory, Room
+from verlaunch.text import GIB, gib
+
+Rows = list[tuple[str, str]]
+PARTS_SHOWN = 4  # of a phase, the largest first
+LEAST = 0.05  # GiB
+
+
+def _size(size: float) -> str:
+    """Memory in GiB, as nvidia-smi and free count it; small parts as they are."""
+    return gib(size) if size >= LEAST * GIB else disk.amount(size)
+
+
+def _of(size: int, there: int | None) -> str:
+    return _size(size) if there is None else f"{_size(size)} of {_size(there)}"
+
+
+def line(memory: Memory) -> str:
+    """For the start of a run; empty where nothing is known."""
+    if memory.estimate is None:
+        return ""
+    found, room = memory.estimate, memory.room
+    peak = found.gpu_peak
+    said = [f"{_of(peak.bytes, room.gpu)} per GPU ({peak.name})"] if peak else []
+    said.append(f"{_of(found.host_peak.bytes, room.host)} of main memory"
+                + ("" if peak else f" ({found.host_peak.name})"))  # fmt: skip
+    said.append(f"checkpoints {disk.amount(found.disk.bytes)} of {disk.amount(room.disk)} free")
+    return f"about {', '.join(said)}"
 
 
 def _phases(phases: tuple[Phase, ...], there: int | None) -> list[str]:

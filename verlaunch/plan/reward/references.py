@@ -1,6 +1,6 @@
 """Rows for an affine scale: prompts with their reference answers as the responses.
 
-    spec, references = settle(config, Path("outputs"), rows)
+    spec, references = settle(spec, config, Path("outputs"), rows)
 
 A reward model's numbers are centred anywhere and of any spread; those of known good answers say
 where and how wide. Where the data has too few of them, a model whose scale nobody named takes the
@@ -38,12 +38,14 @@ def _answered(spec: RewardSpec, rows: Iterable[Row]) -> list[Row]:
     return few(good, MOST)
 
 
-def settle(config: Config, folder: Path, rows: Sequence[Row]) -> tuple[RewardSpec, list[Row]]:
+def settle(
+    spec: RewardSpec, config: Config, folder: Path, rows: Sequence[Row]
+) -> tuple[RewardSpec, list[Row]]:
     """The run's reward, with every scale decided, and the references that it needs.
 
+    Where they are too few, flags and files are asked again: which scales they have left open.
     Raises UserError when affine was asked for and there is too little to take it from.
     """
-    spec = reward_spec(config, folder)
     if all(part.scale != "affine" for part in spec.parts):
         return spec, []
     references = _answered(spec, rows)

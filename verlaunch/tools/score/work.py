@@ -18,6 +18,7 @@ from verlaunch.errors import raise_all, stopping
 from verlaunch.inputs.choice import Inputs
 from verlaunch.plan import guards
 from verlaunch.plan.reward.references import settle
+from verlaunch.plan.reward.spec import reward_spec
 from verlaunch.plan.reward.trial.answers import Answer, answers_to
 from verlaunch.plan.reward.trial.rows import rows_of
 from verlaunch.tools.score.responses import read_responses
@@ -61,14 +62,15 @@ def _rows(config: Config, asked: Asked) -> tuple[list[Row], list[float | None] |
         label = config.launch["data_source"]
         rows, told = read_responses(asked.responses, label, asked.rows, seed)
         return rows, told, rows
-    data = Inputs(config).sources()[0]
+    data = Inputs(config).sources().train
     return rows_of(data, asked.rows, seed), None, rows_of(data, REFERENCES, seed)
 
 
 def prepare(config: Config, asked: Asked) -> Work:
     """Raises UserError."""
     rows, told, known = _rows(config, asked)
-    spec, references = settle(config, run_folder(config), known)
+    folder = run_folder(config)
+    spec, references = settle(reward_spec(config, folder), config, folder, known)
     found = guards.findings(guards.REWARD, spec, [row.data_source for row in rows])
     raise_all(stopping(found))
     spec = replace(spec, parts=tuple(_in_this_process(part) for part in spec.parts))

@@ -1,7 +1,7 @@
 """A few rows of the run's data as its reward will see them, before or after they are prepared.
 
-    rows = rows_of(Inputs(config).sources()[0], count=50, seed=1)
-    rows = first_rows(Inputs(config).sources()[0], look.data_sources)
+    rows = rows_of(Inputs(config).sources().train, count=50, seed=1)
+    rows = first_rows(Inputs(config).sources().train, look.data_sources)
     rows = prepared_rows(prepared.train_file)
 
 Raw ones pass through the same readers and the same Arrow layout as in a run, so that `extra_info`

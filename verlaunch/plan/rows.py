@@ -1,0 +1,116 @@
+"""The plan as every start shows it: a label and a sentence for each thing that a run will do.
+
+    print(text(outlook))
+    #   model        Qwen/Qwen2.5-0.5B (Qwen2ForCausalLM, vocabulary 151936)
+    #   batch        128 prompts x 1 response; ...
+
+Words for numbers that plan.py and memory/expected.py have worked out. Left out on purpose: the
+longer page of a dry run (page.py) and its JSON (document.py).
+"""
+
+from typing import Any
+
+from verlaunch.config.tree import (
+    ACTOR,
+    ROLLOUT,
+    Config,
+    get,
+    ranks,
+    ranks_here,
+    uses_critic,
+    uses_reference,
+)
+from verlaunch.plan import sentences
+from verlaunch.plan.memory.rows import line
+from verlaunch.plan.outlook import Outlook
+from verlaunch.plan.reward.rows import Work, route
+from verlaunch.plan.roles import in_one_line, roles
+from verlaunch.plan.sizes import Steps
+from verlaunch.text import Rows, plural, row
+
+
+def text(outlook: Outlook) -> str:
+    """The rows, then what deserves a look."""
+    more = [("warning", warning) for warning in outlook.warnings]
+    more += [("note", note) for note in outlook.config.notes]
+    return "\n".join(row(*pair) for pair in (*rows(outlook), *more))
+
+
+def rows(outlook: Outlook) -> Rows:
+    """`outlook`: with a plan."""
+    plan, model, config = outlook.plan, outlook.model, outlook.config
+    assert plan is not None and model is not None and outlook.spec is not None
+    return (
+        ("model", f"{model.name} ({model.architecture}, vocabulary {model.vocab_size})"),
+        ("hardware", _hardware(config, len(outlook.asked.machine.gpus))),
+        ("data", _data(outlook)),
+        *route(outlook.spec, Work.of(config.verl, outlook.data_sources)),
+        ("batch", str(plan.batch)),
+        ("length", _length(plan.steps)),
+        ("algorithm", _algorithm(config.verl, config.launch)),
+        *((("nodes", str(outlook.place)),) if outlook.place else ()),
+        ("roles", in_one_line(roles(config, outlook.spec))),
+        *_memory(outlook),
+        ("output", str(outlook.asked.folder)),
+    )
+
+
+def _data(outlook: Outlook) -> str:
+    if outlook.prepared:
+        return sentences.prepared_data(outlook.prepared)
+    assert outlook.look is not None and outlook.facts is not None
+    return sentences.looked_data(outlook.look, outlook.facts.train_rows)
+
+
+def _memory(outlook: Outlook) -> Rows:
+    """In one line, where it is known; then what --fit auto has done."""
+    if (memory := outlook.memory) is None:
+        return ()
+    said = line(memory)
+    return (*((("memory", said),) if said else ()), *(("fit", told) for told in memory.said))
+
+
+def _length(steps: Steps) -> str:
+    least = "" if steps.exact else "at least "
+    often = f"every {plural(steps.validate_every, 'step')}"
+    validation = f"validation {often}" if steps.validate_every else "no validation"
+    return (
+        f"{plural(steps.total, 'step')}, {least}{steps.per_epoch} per epoch; {validation}, "
+        f"checkpoint every {steps.save_every}"
+    )
+
+
+def _hardware(config: Config, gpus: int) -> str:
+    world = ranks(config.verl)
+    tp = get(config.verl, f"{ROLLOUT}.tensor_model_parallel_size")
+    nodes = get(config.verl, "trainer.nnodes")
+    used = f"{ranks_here(config.verl)} of {plural(gpus, 'GPU')}"
+    what = used if config.hardware == "gpu" else "CPU"
+    what += f" {'on' if config.hardware == 'gpu' else 'of'} each of {nodes} nodes" * (nodes > 1)
+    copies = plural(max(1, world // tp), "rollout replica")
+    return f"{what}; {plural(world, 'FSDP rank')}, {copies}" + (f" of {tp} ranks" * (tp > 1))
+
+
+def _algorithm(verl: dict[str, Any], launch: dict[str, Any]) -> str:
+    parts = [f"{get(verl, 'algorithm.adv_estimator')}"]
+    if uses_critic(verl):
+        parts.append(f"gamma {get(verl, 'algorithm.gamma')}, lambda {get(verl, 'algorithm.lam')}")
+        parts += [] if launch["whiten_advantages"] else ["advantages as they are"]
+        parts.append(f"critic lr {get(verl, 'critic.optim.lr')}")
+    parts.append(f"actor lr {get(verl, f'{ACTOR}.optim.lr')}")
+    if uses_reference(verl):
+        parts.append(_kl(verl))
+    if launch["stop_kl"]:
+        parts.append(f"updates stop above a KL of {launch['stop_kl']} per token")
+    if get(verl, "actor_rollout_ref.model.lora_rank"):
+        parts.append(f"LoRA rank {get(verl, 'actor_rollout_ref.model.lora_rank')}")
+    return ", ".join(parts)
+
+
+def _kl(verl: dict[str, Any]) -> str:
+    if not get(verl, "algorithm.use_kl_in_reward"):
+        return f"KL {get(verl, f'{ACTOR}.kl_loss_coef')} in the loss"
+    control = get(verl, "algorithm.kl_ctrl")
+    target = f" at first, towards {control['target_kl']} nats per response"
+    adaptive = control["type"] == "adaptive"
+    return f"KL {control['kl_coef']} in the reward" + target * adaptive
