@@ -120,13 +120,13 @@ def _refuse_unknown(word: str, flags: Sequence[str]) -> None:
     """Raises UserError for the first word where it looks like one of COMMANDS, and is none."""
     from verlaunch.config.values import closest
 
-    meant = closest(word, [command.name for command in COMMANDS])
-    if meant and re.fullmatch(r"[a-z]+", word) and word not in flags:
+    if not re.fullmatch(r"[a-z]+", word) or word in flags:
+        return
+    if meant := closest(word, [command.name for command in COMMANDS]):
         raise UserError(f"{word} is not a command.{meant} ./train.sh --help lists them.")
 
 
 def _main(words: list[str]) -> int:
-    from verlaunch.cluster import schedulers
     from verlaunch.config.flags import load_table, request, split
 
     table = load_table()
@@ -142,6 +142,8 @@ def _main(words: list[str]) -> int:
 
         print(as_typed(help_text(table, {command.name: command.about for command in COMMANDS})))
         return 0
+    from verlaunch.cluster import schedulers  # not what --help waits for
+
     env, notes = schedulers.mapped(os.environ, words)
     for name in os.environ.keys() - env.keys():
         del os.environ[name]  # what torchrun meant for one of its own would hang a process of ours

@@ -8,7 +8,6 @@ Left out on purpose: the output folder of a run, which is the user's to name (se
 import importlib.util
 import os
 import shlex
-import tempfile
 from pathlib import Path
 
 from verlaunch.errors import UserError
@@ -42,6 +41,8 @@ def temp_dir() -> Path:
 
     Raises UserError.
     """
+    import tempfile  # half of what this module takes to import, and not for --help
+
     wanted = os.environ.get("TMPDIR")
     folder = Path(wanted or "/tmp").absolute()
     try:

@@ -7,7 +7,6 @@
 Left out on purpose: whether a file or model exists. That is asked later, by those who open it.
 """
 
-import difflib
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -59,6 +58,8 @@ def said(source: str, text: str) -> str:
 
 def closest(word: str, known: Iterable[str], what: str = "") -> str:
     """ " Did you mean X?" with a leading space, or nothing when no known word is near."""
+    import difflib  # only a mistake needs it
+
     lower = {name.lower(): name for name in known}
     near = difflib.get_close_matches(word.lower(), list(lower), n=1, cutoff=0.6)
     begun = [name for name in lower if name.startswith(f"{word.lower()}_")]  # rlhf: rlhf_align
