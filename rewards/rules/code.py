@@ -61,10 +61,7 @@ async def _remotely(url: str, job: Job) -> list[Ran]:
     """In waves: a program that is wrong for every test is found out on the first ones."""
     ran: list[Ran] = []
     for first, last in WAVES:
-        wave = [
-            in_thread(_requests, run_remote, url, job.program, task, job.timeout_s, job.memory_mib)
-            for task in job.tasks[first:last]
-        ]
+        wave = [in_thread(_requests, run_remote, url, job, task) for task in job.tasks[first:last]]
         ran += await asyncio.gather(*wave)
         if not ran[0].compiled and ran[0].ended == "exit":
             break

@@ -1,6 +1,6 @@
 """Runs a program's cases in SandboxFusion, a code sandbox behind HTTP: one request per case.
 
-    run_remote("http://sandbox:8080", program, case.task(), 10.0, 1024, threading.Event())
+    run_remote("http://sandbox:8080", Job(program, tasks), tasks[0], threading.Event())
 
 Made again after 429, a 5xx, a lost connection or the sandbox's own error; then it is a Failure of
 the kind "sandbox". How well programs are isolated there is that server's configuration.
@@ -16,6 +16,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from rewards.part import Failure
 from rewards.sandbox import inside
+from rewards.sandbox.local import Job
 from rewards.sandbox.outcome import Ran, has_finished, read_reports
 
 TRIES = 6
@@ -84,27 +85,21 @@ def _ran(answer: Any, mark: str) -> Ran:
 
 
 def run_remote(
-    url: str,
-    program: str,
-    task: dict[str, Any],
-    timeout_s: float,
-    memory_mib: int,
-    stop: threading.Event,
-    tries: int = TRIES,
+    url: str, job: Job, task: dict[str, Any], stop: threading.Event, tries: int = TRIES
 ) -> Ran:
-    """Raises Failure("sandbox", ...)."""
+    """`task`: one of the job's. Raises Failure("sandbox", ...)."""
     mark = secrets.token_hex(8)
     body = {
-        "code": _script(mark, program, task),
+        "code": _script(mark, job.program, task),
         "language": "python",
         "stdin": task["stdin"],
-        "run_timeout": timeout_s,
-        "memory_limit_MB": memory_mib,
+        "run_timeout": job.timeout_s,
+        "memory_limit_MB": job.memory_mib,
     }
     why = ""
     for again in range(tries):
         try:
-            return _ran(_post(url, body, timeout_s + SLACK_S), mark)
+            return _ran(_post(url, body, job.timeout_s + SLACK_S), mark)
         except Again as error:
             why = str(error)
         wait = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2**again)

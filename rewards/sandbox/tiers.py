@@ -85,9 +85,8 @@ def _remote(url: str) -> Tier:
     if not url.startswith(("http://", "https://")):
         raise CannotStart(f"--sandbox_url {shown(url)!r} is no URL; type http://HOST:PORT")
     try:
-        ran = run_remote(
-            url, PROBE, {"source": None, "stdin": _IN}, 10.0, 1024, threading.Event(), tries=3
-        )
+        task = {"source": None, "stdin": _IN}
+        ran = run_remote(url, Job(PROBE, (task,)), task, threading.Event(), tries=3)
     except Failure as error:
         raise CannotStart(f"the sandbox does not answer: {error.reason}") from None
     if ran.ended != "exit" or ran.stdout.strip() != _OUT.strip():

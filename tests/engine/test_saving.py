@@ -62,7 +62,8 @@ class Bench:
         trainer.algorithm_state = lambda: {"kl_coef": 0.2}
         self.trainer, self.events = trainer, Tail(trainer.channel.events)
         monkeypatch.setattr(PPOTrainerSync, "_save_checkpoint", self._verl)
-        waiting = partial(disk.wait_for_room, room=self._free, sleep=self._sleep)
+        waiting = partial(disk.wait_for_room, room=self._free)
+        monkeypatch.setattr(disk, "time", SimpleNamespace(sleep=self._sleep))
         monkeypatch.setattr(disk, "wait_for_room", waiting)
 
     def _verl(self) -> None:
@@ -224,11 +225,14 @@ def test_the_first_checkpoints_size_is_known_from_the_models_headers(tmp_path: P
     assert first_size(config, with_critic=False) == 38 * 4
 
 
-def test_a_quota_that_no_number_shows_is_tried_again_after_a_while(tmp_path: Path) -> None:
+def test_a_quota_that_no_number_shows_is_tried_again_after_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     told: list[str] = []
     slept: list[float] = []
-    assert disk.wait_for_room(tmp_path, 10, told.append, lambda: False, True,
-                              lambda folder: 10**12, slept.append)  # fmt: skip
+    monkeypatch.setattr(disk, "time", SimpleNamespace(sleep=slept.append))
+    room = 10**12
+    assert disk.wait_for_room(tmp_path, 10, told.append, lambda: False, True, lambda _: room)
     assert sum(slept) == disk.RETRY_S and len(told) == 2
 
 

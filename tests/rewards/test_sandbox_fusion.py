@@ -18,6 +18,7 @@ from rewards.part import CannotStart, Failure
 from rewards.rules.code import compute_score
 from rewards.sandbox import fusion, require_sandbox
 from rewards.sandbox.fusion import run_remote
+from rewards.sandbox.local import Job
 
 FIELDS = {
     *("code", "language", "stdin", "run_timeout", "compile_timeout", "memory_limit_MB"),
@@ -226,7 +227,7 @@ def test_a_sandbox_that_hangs_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> N
     task = {"source": None, "stdin": ""}
     with serving(hang, hang) as server:
         with pytest.raises(Failure, match="Timeout"):
-            run_remote(server.url, "print(1)", task, 0.1, 64, threading.Event(), tries=2)
+            run_remote(server.url, Job("print(1)", (task,), 0.1), task, threading.Event(), tries=2)
         over.set()
         assert len(server.requests) == 2
 

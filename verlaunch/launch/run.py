@@ -90,7 +90,8 @@ def run(
                 else run_guarded.run(command, log, Path(launch.record), env)
             ) as guardian:
                 watchdog = Watchdog(launch.hang_timeout_s)
-                _follow(view, recorder, guardian, asked, stop, watchdog, launch.grace_s, nodes)
+                watched = _Watched(guardian, view, recorder, watchdog, nodes)
+                _follow(watched, asked, stop, launch.grace_s)
         finally:
             stop.unlink(missing_ok=True)
             full.unlink(missing_ok=True)
@@ -113,32 +114,41 @@ def stop_signals() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-def _follow(
-    view: View,
-    recorder: Recorder,
-    guardian: subprocess.Popen,
-    asked: list[int],
-    stop: Path,
-    watchdog: Watchdog,
-    grace_s: float,
-    nodes: Leading | None,
-) -> None:
+@dataclass(frozen=True)
+class _Watched:
+    """A run that goes on, and who looks at it. nodes: its other machines."""
+
+    guardian: subprocess.Popen
+    view: View
+    recorder: Recorder
+    watchdog: Watchdog
+    nodes: Leading | None
+
+    def update(self) -> None:
+        self.view.update()
+        self.recorder.update()
+        self.watchdog.look(self.view.signs())
+
+    def trouble(self) -> bool:
+        """Whether the run has to be ended, which the view has heard then."""
+        if self.nodes and (trouble := self.nodes.trouble()) and not self.view.is_finished:
+            self.view.lost(trouble)
+            return True
+        if self.watchdog.is_hung:
+            who = stuck(processes.descendants(self.guardian.pid))
+            self.view.hung(self.watchdog.limit_s, who)
+        return self.watchdog.is_hung
+
+
+def _follow(run: _Watched, asked: list[int], stop: Path, grace_s: float) -> None:
     """Until the guardian has ended, or should be."""
-    until = float("inf")
-    told = 0
-    while guardian.poll() is None:
+    view, until, told = run.view, float("inf"), 0
+    while run.guardian.poll() is None:
         due = len(asked) > told
-        view.update()  # after the signal, so that it is known how far the run was
-        recorder.update()
-        if nodes is not None:
-            passed_on = nodes.look()
-            asked += [] if asked else passed_on  # a scheduler tells every machine at once
-            if (trouble := nodes.trouble()) and not view.is_finished:
-                view.lost(trouble)
-                return
-        watchdog.look(view.signs())
-        if watchdog.is_hung:
-            view.hung(watchdog.limit_s, stuck(processes.descendants(guardian.pid)))
+        run.update()  # after the signal, so that it is known how far the run was
+        passed_on = run.nodes.look() if run.nodes else []
+        asked += [] if asked else passed_on  # a scheduler tells every machine at once
+        if run.trouble():
             return
         if due:
             told += 1

@@ -88,7 +88,6 @@ def wait_for_room(
     stopped: Callable[[], bool],
     failed: bool = False,
     room: Callable[[Path], int] = free,
-    sleep: Callable[[float], None] = time.sleep,
 ) -> bool:
     """True when a save may be tried, mostly at once; False when asked to stop while waiting.
 
@@ -104,7 +103,7 @@ def wait_for_room(
             tell(shortage(folder, needed, available))
         if stopped():
             return False
-        sleep(POLL_S)
+        time.sleep(POLL_S)
         waited += POLL_S
         available = room(folder)
     if waited:

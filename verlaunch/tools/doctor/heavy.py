@@ -5,6 +5,7 @@ look_at_generation(patient, say, limit_s=120)
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from verlaunch.tools.doctor import child
@@ -27,19 +28,22 @@ NO_TALK = {
 Read = Callable[[dict[str, Any]], list[Part]]
 
 
-def asked(
-    name: str,
-    patient: Patient,
-    say: Say,
-    limit_s: float,
-    given: dict[str, Any],
-    read: Read,
-    usual: tuple[str, ...],
-) -> Line:
+@dataclass(frozen=True)
+class Question:
+    """name: of the check. given: to its child. read: its facts. usual: what helps when it dies."""
+
+    name: str
+    given: dict[str, Any]
+    read: Read
+    usual: tuple[str, ...]
+
+
+def asked(patient: Patient, say: Say, limit_s: float, question: Question) -> Line:
     """The child's facts as one line; its death as a BAD one."""
+    name = question.name
     module = {"ray": "cluster"}.get(name, name)
-    outcome = child.ask(module, given, limit_s, patient.env, say)
-    return judged(name, outcome, read, usual)
+    outcome = child.ask(module, question.given, limit_s, patient.env, say)
+    return judged(name, outcome, question.read, question.usual)
 
 
 def judged(name: str, outcome: child.Outcome, read: Read, usual: tuple[str, ...]) -> Line:
@@ -95,7 +99,7 @@ def look_at_imports(patient: Patient, say: Say, limit_s: float) -> Line:
         return parts + _plugin(facts, patient.on_gpus) + (_cuda(facts, gpus) * patient.on_gpus)
 
     given = {"modules": MODULES}
-    return asked("imports", patient, say, limit_s, given, read, (REINSTALL,))
+    return asked(patient, say, limit_s, Question("imports", given, read, (REINSTALL,)))
 
 
 # ---- ranks ---------------------------------------------------------------------------------
@@ -116,7 +120,7 @@ def look_at_collectives(patient: Patient, say: Say, limit_s: float) -> Line:
             return [Part(f"{_ranks(patient)}: the sum is wrong", BAD, remedy)]
         return [Part(said, LOOK, remedy) if speed < SLOW_GB_S[hardware] else Part(said)]
 
-    return asked("collectives", patient, say, limit_s, given, read, (remedy,))
+    return asked(patient, say, limit_s, Question("collectives", given, read, (remedy,)))
 
 
 def learned(losses: list[float]) -> bool:
@@ -131,7 +135,9 @@ def look_at_fsdp(patient: Patient, say: Say, limit_s: float) -> Line:
         said = f"{_ranks(patient)}: loss {losses[0]:.3f} to {losses[-1]:.3f} in {len(losses)} steps"
         return [Part(said) if learned(losses) else Part(said + ", which is no learning", BAD, BUG)]
 
-    return asked("fsdp", patient, say, limit_s, given, read, (NO_TALK[patient.hardware], LOG))
+    return asked(
+        patient, say, limit_s, Question("fsdp", given, read, (NO_TALK[patient.hardware], LOG))
+    )
 
 
 # ---- vLLM and Ray --------------------------------------------------------------------------
@@ -145,7 +151,7 @@ def look_at_generation(patient: Patient, say: Say, limit_s: float) -> Line:
         return [Part(said, OK if facts["tokens"] else BAD, "" if facts["tokens"] else BUG)]
 
     given = {"on_gpus": patient.on_gpus}
-    return asked("generation", patient, say, limit_s, given, read, (REINSTALL, LOG))
+    return asked(patient, say, limit_s, Question("generation", given, read, (REINSTALL, LOG)))
 
 
 def _rest(left: list[str]) -> list[Part]:
@@ -170,4 +176,4 @@ def look_at_ray(patient: Patient, say: Say, limit_s: float) -> Line:
 
     usual = ("Ray's ports are on 127.0.0.1: see that loopback is up (ip link show lo)", LOG)
     given = {"gpus": gpus, "cpus": max(2, patient.machine.cores)}
-    return asked("ray", patient, say, limit_s, given, read, usual)
+    return asked(patient, say, limit_s, Question("ray", given, read, usual))
