@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
-from verlaunch import cli, paths
+from verlaunch import cli
 from verlaunch.cluster import place, tokens
 from verlaunch.config import compose, flags
 from verlaunch.inputs import choice, models
 from verlaunch.launch import start
 from verlaunch.machine import hardware, host
 from verlaunch.plan import foresight
+from verlaunch.plan.guards import batch_sizes, reward_parts, versions
 from verlaunch.plan.reward import spec
 from verlaunch.record import checkpoints
 from verlaunch.record.report.recorder import Recorder
@@ -32,18 +33,18 @@ QUESTIONS: tuple[tuple[Any, str], ...] = (
     (place, "of"),
     (tokens, "given"),
     (foresight, "check_writable"),
-    (paths, "temp_dir"),
     (models, "look"),
     (choice.Inputs, "sources"),
     (foresight, "quick_look"),
     (spec, "standard_part"),  # the reward has one
-    (foresight, "start_problems"),
+    (reward_parts, "check"),
     (foresight, "sizes_of"),
-    (foresight.guards, "findings"),
+    (versions, "check"),  # one of the guards
 )
 # Anew when data is prepared, and when the folder is ours: rows may be more, bytes may be damaged.
 TWICE: tuple[tuple[Any, str], ...] = (
     (foresight, "make_plan"),
+    (batch_sizes, "check"),  # one of the guards of numbers
     (foresight, "fitted"),
     (checkpoints, "choose"),
 )
