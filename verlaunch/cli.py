@@ -105,12 +105,13 @@ def _wants_json(words: Sequence[str]) -> bool:
 
 
 def _told(problems: Sequence[str], words: Sequence[str]) -> int:
+    problems = [as_typed(problem) for problem in problems]
     if _wants_json(words):
         from verlaunch.plan.document import failed
 
         print(failed(problems, [start_command(), *words]))
     for problem in problems[:SHOWN]:
-        print(f"error: {as_typed(problem)}", file=sys.stderr)
+        print(f"error: {problem}", file=sys.stderr)
     if more := len(problems[SHOWN:]):
         print(f"error: and {more} more. --dry_run json has them all.", file=sys.stderr)
     return 2
