@@ -55,13 +55,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else list(argv)
     command = next((one for one in COMMANDS if words[:1] == [one.name]), None)
     if command and command.name == "completion":
-        return _complete()
+        return _complete(words[1:])
     if command and command.module:
         return exit_code(lambda: _other(command, words[1:]))
     return _train(words[1:] if command else words)
 
 
-def _complete() -> int:
+def _complete(words: list[str]) -> int:
+    if words:  # --help, most likely
+        print(as_typed("Usage: ./train.sh completion prints a script for bash. In each new shell: "
+                       "source <(./train.sh completion)"))  # fmt: skip
+        return 0 if words in (["--help"], ["-h"]) else 2
     from verlaunch.config.flags import load_table
     from verlaunch.config.help import bash_completion
 
