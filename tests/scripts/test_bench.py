@@ -85,6 +85,16 @@ def test_the_launcher_answers_and_a_typo_ends_with_2(tmp_path: Path) -> None:
     assert all(row["x empty"] > 0 and row["x torch"] is None for row in found["rows"])
 
 
+def test_growth_is_told_as_multiples_of_the_first_size(tmp_path: Path) -> None:
+    words = ("--only", "functions", "--functions", "2,4")
+    rows = run("scale.py", *words, to=tmp_path / "out.json")["rows"]
+    assert [(row["part"], row["size"], row["x size"]) for row in rows] == [
+        ("functions", 2, 1),
+        ("functions", 4, 2),
+    ]
+    assert rows[0]["x value"] == 1 and rows[1]["x value"] > 0
+
+
 def test_the_start_is_cut_where_each_phase_began(launcher: ModuleType) -> None:
     told = [
         {"time": 12.0, "event": "phase", "phase": "starting ray"},
