@@ -17,7 +17,8 @@ from typing import Any
 class Row:
     """One finished response. messages: the prompt, [{"role": ..., "content": ...}].
 
-    counts: False for a validation's, which moves no mean and no scale.
+    counts: False for a validation's, which moves no mean and no scale. opened: the prompt ended in
+    an open <think>, so that the response begins as a thought.
     """
 
     data_source: str
@@ -26,6 +27,7 @@ class Row:
     extra_info: dict[str, Any] | None = None
     messages: Sequence[dict[str, Any]] = ()
     counts: bool = True
+    opened: bool = False
 
 
 class Failure(Exception):

@@ -9,6 +9,7 @@ be killed. Whatever a function does, an exception, None, NaN, a hang or a crash,
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from rewards.checks import BadReward, check
@@ -19,6 +20,20 @@ from rewards.registry import BadTable, UnknownDataSource, known_sources, rule_fo
 from rewards.spec import RuleSpec
 
 LOAD_TIMEOUT_S = 60.0
+
+
+def _whole(row: Row) -> str:
+    """With the tag that the template opened: a thought that never ends is then known as one."""
+    return f"<think>{row.response}" if row.opened else row.response
+
+
+def _reads_thoughts(rule: Callable) -> bool:
+    """Not the rules that measure, nor where a table has said `opened: true`."""
+    bound = rule.keywords if isinstance(rule, partial) else {}
+    function = rule.func if isinstance(rule, partial) else rule
+    module = getattr(function, "__module__", "")
+    measures = module.endswith((".length", ".repetition"))
+    return module.startswith("rewards.rules.") and not measures and not bound.get("opened")
 
 
 class RulePart(Part):
@@ -42,16 +57,19 @@ class RulePart(Part):
             raise CannotStart(str(error)) from None
 
     async def score(self, row: Row) -> dict[str, float]:
-        given = (str(row.data_source), row.response, row.ground_truth, row.extra_info)
         if self._children:
             child = min(self._children, key=lambda child: child.waiting)
-            return await child.score(*given)
-        return await self._by_rule(*given)
+            return await child.score(
+                str(row.data_source), row.response, row.ground_truth, row.extra_info
+            )
+        return await self._by_rule(row)
 
-    async def _by_rule(self, data_source: str, *rest: Any) -> dict[str, float]:
+    async def _by_rule(self, row: Row) -> dict[str, float]:
+        source = str(row.data_source)
         try:
-            rule = self._named or rule_for(data_source, self.spec.table)
-            result = rule(data_source, *rest, **self._options(rule))
+            rule = self._named or rule_for(source, self.spec.table)
+            text = _whole(row) if _reads_thoughts(rule) else row.response
+            result = rule(source, text, row.ground_truth, row.extra_info, **self._options(rule))
             return check(await result if inspect.isawaitable(result) else result)
         except UnknownDataSource as error:
             raise Failure("unknown_source", str(error)) from None

@@ -89,6 +89,11 @@ def test_broken_line_is_named_and_shown(tmp_path: Path) -> None:
         (b'{\n "prompt": "a"\n}', r"a\.json:1: .*one JSON object per line"),
         (b"[" * 100_000, "nested too deeply"),
         (b'{"a":' * 100_000, "nested too deeply"),
+        (
+            b'{"a": 1}\n{"a": ' + b"7" * 5000 + b"}",
+            r"a\.json:2: an integer of more than 4,300 digits",
+        ),
+        (b'[{"a": 1},\n{"a": ' + b"7" * 5000 + b"}]", r"a\.json:2: .*more than 4,300 digits"),
     ],
 )
 def test_unreadable_files_say_what_they_are(tmp_path: Path, content: bytes, says: str) -> None:

@@ -11,6 +11,7 @@ from dataclasses import asdict
 from typing import Any
 
 import ray
+from omegaconf import OmegaConf
 from ray.exceptions import RayActorError
 from verl import DataProto
 from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
@@ -36,6 +37,7 @@ class RewardManager(RewardManagerBase):
         else:
             self.actor = ray.get_actor(NAME)
         self.told: set[str] = set()
+        self.opened = opens_thought(tokenizer, config)
 
     async def score(
         self, response_ids: Sequence[int], columns: Mapping[str, Any], counts: bool = True
@@ -48,6 +50,7 @@ class RewardManager(RewardManagerBase):
             columns.get("extra_info"),
             [dict(message) for message in columns["raw_prompt"]],
             counts,
+            self.opened,
         )
         result = await self._score(row)
         if result.reason and result.reason not in self.told:
@@ -77,6 +80,24 @@ class RewardManager(RewardManagerBase):
     def report(self) -> dict[str, Any] | None:
         """Of a reward that lives here, else None."""
         return None if self.reward is None else reward_actor.report(self.reward)
+
+
+def opens_thought(tokenizer: Any, config: Any) -> bool:
+    """Whether the template ends each prompt in <think>, which no response then holds itself.
+
+    The template of the run: verl sets a custom one on the rollout's tokenizer only.
+    """
+    template = OmegaConf.select(config, "actor_rollout_ref.model.custom_chat_template")
+    if not (template or getattr(tokenizer, "chat_template", None)):
+        return False
+    prompt = tokenizer.apply_chat_template(
+        [{"role": "user", "content": "6 * 7?"}],
+        chat_template=template,
+        add_generation_prompt=True,
+        tokenize=False,
+        **(OmegaConf.select(config, "data.apply_chat_template_kwargs") or {}),
+    )
+    return str(prompt).rstrip().endswith("<think>")
 
 
 def extra_info(result: Result) -> dict[str, float]:

@@ -115,6 +115,9 @@ def _row(window: _Window) -> tuple[int, Any]:
                 raise window.broken(error.pos, error.msg) from None
             window.more()
             continue
+        except ValueError:  # Python's own limit, which JSON has not
+            why = "an integer of more than 4,300 digits"
+            raise window.broken(window.pos, why, 'Write it as text, in "...".') from None
         if end < len(window.text) or not may_grow:
             window.pos = end
             return line, row

@@ -88,6 +88,11 @@ def _parsed(path: Path, number: int, line: str) -> Any:
             f"{path}:{number}: broken line ({why}): {shown!r}. Mend or delete it; a file holds "
             "one JSON object per line, or one list [...] of objects."
         ) from None
+    except ValueError:  # Python's own limit, which JSON has not
+        raise UserError(
+            f"{path}:{number}: an integer of more than 4,300 digits: {line.strip()[:80]!r}. Write "
+            'it as text, in "...".'
+        ) from None
 
 
 def _parquet_rows(path: Path) -> Iterator[dict[str, Any]]:
