@@ -45,7 +45,7 @@ def test_a_mixture_keeps_what_the_rules_of_all_its_sources_return() -> None:
     rows = [Row(), Row("qa", '["Paris", "Lutetia"]'), Row("multiple_choice", "B")]
     tryout = try_reward(RULES, rows)
     assert {"answered", "exact", "f1"} <= set(tryout.keys["rule_score"])
-    assert list(tryout.means.values()) == [GOOD] * 3 and tryout.notes == []
+    assert list(tryout.means.values()) == [GOOD] * 3
 
 
 def test_code_is_tried_with_a_solution_where_the_row_has_one() -> None:
@@ -56,7 +56,7 @@ def test_code_is_tried_with_a_solution_where_the_row_has_one() -> None:
     )
     assert try_reward(unsafe, [AnyRow("code", "", tests, {})]).means == {}
     (means,) = try_reward(unsafe, [AnyRow("code", "", tests, solution)]).means.values()
-    assert means == GOOD
+    assert means == {**GOOD, "pass": 0.0}
 
 
 def test_one_built_in_rule_can_be_a_part_of_its_own() -> None:
@@ -68,7 +68,7 @@ def test_one_built_in_rule_can_be_a_part_of_its_own() -> None:
 def test_the_math_rule_tells_answers_from_junk() -> None:
     tryout = try_reward(RULES, [Row(), Row(ground_truth="6 * 7 = 42\n#### 42")])
     assert tryout.means == {"math_reasoning": GOOD}
-    assert tryout.keys == {"rule_score": ["answered"]} and tryout.notes == []
+    assert tryout.keys == {"rule_score": ["answered"]}
     assert tryout.asked == () and tryout.spec == RULES
 
 
@@ -81,9 +81,9 @@ def test_own_reward_is_tried_on_rows_of_every_source(tmp_path: Path) -> None:
 
 def test_only_a_few_rows_are_scored(tmp_path: Path) -> None:
     log = tmp_path / "log"
-    spec = own(tmp_path, f"    open({str(log)!r}, 'a').write('.')\n    return len(solution_str)")
-    tried([Row(ground_truth=str(n)) for n in range(100)], spec)
-    assert len(log.read_text()) == 3 * TRIED
+    body = f"    print(ground_truth, file=open({str(log)!r}, 'a'))\n    return len(solution_str)"
+    tried([Row(ground_truth=str(n)) for n in range(100)], own(tmp_path, body))
+    assert len(set(log.read_text().split())) == TRIED
 
 
 def test_a_reward_that_does_not_tell_answers_from_junk_is_noted(tmp_path: Path) -> None:

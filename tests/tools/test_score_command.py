@@ -150,6 +150,29 @@ def test_a_mistake_is_one_sentence_and_exit_code_2(
     assert len(errors) == 1 and errors[0].startswith("error: ") and said in errors[0]
 
 
+def test_an_attack_says_which_cheap_answers_are_paid(capsys: pytest.CaptureFixture[str]) -> None:
+    assert (
+        main([*own("return float(ground_truth in solution_str)"), "--rows", "4", "--attack"]) == 1
+    )
+    out = " ".join(capsys.readouterr().out.split())
+    assert "BAD cheap answers are paid (" in out and "the reference denied on 4 of 4" in out
+    source = json.loads(Path("outputs/scores/scores.json").read_text())["sources"]["math_reasoning"]
+    assert source["scores"].keys() == {"reference", "empty", "junk"} and source["answers"] == 12
+    denied = next(one for one in source["attack"] if one["kind"] == "the reference denied")
+    assert denied["rows"] == len(denied["paid"]) == 4
+    assert "not" in denied["paid"][0]["response"] and denied["paid"][0]["score"] == 1.0
+    lines = Path("outputs/scores/scores.jsonl").read_text().splitlines()
+    assert len({json.loads(line)["kind"] for line in lines}) > 15
+
+
+def test_an_attack_on_a_sound_reward_fails(capsys: pytest.CaptureFixture[str]) -> None:
+    words = [*own("return float(solution_str.strip() == ground_truth)"), "--rows", "4", "--attack"]
+    assert main(words) == 0
+    assert "good none of " in capsys.readouterr().out
+    assert main([*words, "--dry_run"]) == 0
+    assert "of them cheap ones" in capsys.readouterr().out
+
+
 def test_dry_run_says_how_much_and_writes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--dry_run", "--rows", "7"]) == 0
     assert capsys.readouterr().out == "Scoring 21 answers to 7 questions by rule_score 1.\n"

@@ -82,6 +82,15 @@ def test_dry_run_counts_the_calls_and_makes_none(
     assert not server.requests and list(Path().iterdir()) == []
 
 
+def test_an_attack_on_a_judge_leaves_out_every_number_and_counts_the_rest(
+    server: JudgeServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert score(server, "--rows", "4", "--attack", "--dry_run") == 0
+    out = capsys.readouterr().out
+    cheap = int(out.partition("judge_score 1, ")[2].split()[0])
+    assert 60 < cheap < 160 and f"at most {2 + 4 + 4 + cheap} calls" in out
+
+
 @pytest.mark.parametrize("server", [{"faults": every(4, Fault(500))}], indirect=True)
 def test_a_judge_that_fails_now_and_then_is_asked_again(server: JudgeServer) -> None:
     assert score(server, "--rows", "3") == 0

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from verlaunch.inputs.data import Look, Prepared
-from verlaunch.plan.reward.trial.answers import EMPTY, REFERENCE, RUBBISH
+from verlaunch.plan.reward.trial.answers import EMPTY, IDLE, REFERENCE, RUBBISH
 from verlaunch.plan.reward.trial.remark import NAMES
 from verlaunch.plan.reward.trial.trial import Trial
 from verlaunch.record.checkpoints import Checkpoint, Resume
@@ -60,7 +60,7 @@ def tried(trial: Trial) -> Iterator[tuple[str, str]]:
         answer = " ".join(trial.references[name].split())
         cut = "..." * (len(answer) > ANSWER_SHOWN)
         first = f"the reference answer ({answer[:ANSWER_SHOWN]!r}{cut}) scores"
-        said = {first: REFERENCE, NAMES[RUBBISH]: RUBBISH, NAMES[EMPTY]: EMPTY}
+        said = {first: REFERENCE, NAMES[RUBBISH]: RUBBISH, NAMES[EMPTY]: EMPTY, NAMES[IDLE]: IDLE}
         scores = [f"{who} {means[kind]:.2f}" for who, kind in said.items() if kind in means]
         yield "reward", f"{name}: {', '.join(scores)}"
 

@@ -43,6 +43,12 @@ def runs_programs(rules: RuleSpec, data_source: str) -> bool:
     return built_in(rules, data_source) == "code"
 
 
+def program_sources(spec: RewardSpec, data_sources: Iterable[str]) -> set[str]:
+    """Those whose answers are programs."""
+    rules = [part.source for part in spec.parts if isinstance(part.source, RuleSpec)]
+    return {name for name in data_sources if any(runs_programs(rule, name) for rule in rules)}
+
+
 def sandbox(spec: RewardSpec, data_sources: Iterable[str], ask_server: bool) -> str | None:
     """How programs of the data are isolated, in words; None when it has none.
 

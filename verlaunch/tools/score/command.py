@@ -21,6 +21,7 @@ from verlaunch.config.tree import Config
 from verlaunch.errors import UserError, raise_all
 from verlaunch.machine import hardware
 from verlaunch.paths import as_typed
+from verlaunch.plan.reward.trial.answers import KINDS
 from verlaunch.plan.reward.trial.measure import Scored, measure
 from verlaunch.plan.reward.trial.summary import Source, summarise
 from verlaunch.text import plural
@@ -46,16 +47,17 @@ def _read(words: Sequence[str]) -> tuple[Config, Asked] | None:
     out = Path(values["out"]).expanduser() if "out" in values else run_folder(config) / "scores"
     numbers = Path(values["json"]).expanduser() if "json" in values else out / "scores.json"
     is_dry = request.action == "dry_run"
-    asked = Asked(values.get("responses"), values.get("rows", ROWS), out, numbers, is_dry)
-    return config, asked
+    rows, attack = values.get("rows", ROWS), values.get("attack", False)
+    return config, Asked(values.get("responses"), rows, attack, out, numbers, is_dry)
 
 
 def _plan(work: Work) -> Iterator[str]:
     questions = len({answer.question for answer in work.answers})
+    cheap = sum(answer.kind not in KINDS for answer in work.answers)
     weights = ", ".join(f"{name} {weight:g}" for name, weight in work.spec.weights.items())
     yield (
         f"Scoring {plural(len(work.answers), 'answer')} to {plural(questions, 'question')} by "
-        f"{weights}."
+        f"{weights}{f', {cheap} of them cheap ones' if cheap else ''}."
     )
     yield from bill(work.spec, work.answers, len(work.references))
 

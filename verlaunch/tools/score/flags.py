@@ -1,8 +1,8 @@
-"""The words of ./train.sh score: its own four flags beside all those of training.
+"""The words of ./train.sh score: its own five flags beside all those of training.
 
     parse(["--rows", "20", "--lr", "1e-5"], {})   # Request with rows 20 and lr 1e-5
 
-Left out on purpose: a second table; these four change no run.
+Left out on purpose: a second table; these five change no run.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ from verlaunch.errors import UserError
 ROWS = 50
 HELP = f"""\
 Usage: ./train.sh score [--responses FILE] [--rows N] [--out FOLDER] [--json FILE]
-                        [the flags of training ...]
+                        [--attack] [the flags of training ...]
 
 Tries a run's reward on known answers, without training: the reference answers of
 its data should score high, empty and junk answers lowest. With --responses it
@@ -37,6 +37,9 @@ process. A judge's calls cost what they cost in a run: --dry_run counts them.
   --out FOLDER                 Where scores.png, scores.json and scores.jsonl go
                                [default: scores in the run's output folder]
   --json FILE                  Where the numbers go instead of FOLDER/scores.json
+  --attack                     Try about twenty kinds of cheap answers as well (the
+                               prompt, "= 0", every number to 100, the reference in
+                               a thought ...) and say which of them are paid
   --dry_run                    Say what would be scored, and stop.
 
 Exit code: 0 when the reward tells reference answers from junk everywhere, 1 when
@@ -53,6 +56,7 @@ OWN = (
     _own("rows", "int", "N", 1),
     _own("out", "path", "FOLDER"),
     _own("json", "path", "FILE"),
+    _own("attack", "bool", ""),
 )
 ELSEWHERE = ("print_config", "version")
 

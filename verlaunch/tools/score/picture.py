@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from verlaunch.plan.reward.trial.answers import EMPTY, KINDS, REFERENCE, RESPONSE, RUBBISH
+from verlaunch.plan.reward.trial.answers import EMPTY, IDLE, REFERENCE, RESPONSE, RUBBISH
 from verlaunch.plan.reward.trial.summary import Source
 from verlaunch.text import plural
 from verlaunch.tools.score.verdict import verdict
@@ -22,8 +22,13 @@ BINS = 30
 LONGEST = 110  # characters of a verdict
 BAND = 0.78  # of the room between two bands
 INK = {"bad": "#b3261e", "look": "#8a6100", "good": "#2a7f62"}
-COLOURS = {REFERENCE: "#2a7f62", RESPONSE: "#3b6fb6", RUBBISH: "#c8553d", EMPTY: "#8d99ae"}
-ORDER = [kind for kind in (REFERENCE, RESPONSE, RUBBISH, EMPTY) if kind in KINDS]
+COLOURS = {
+    REFERENCE: "#2a7f62",
+    RESPONSE: "#3b6fb6",
+    RUBBISH: "#c8553d",
+    IDLE: "#b08968",
+    EMPTY: "#8d99ae",
+}
 
 
 def _edges(source: Source) -> list[float]:
@@ -42,7 +47,7 @@ def _shares(values: Sequence[float], edges: Sequence[float]) -> list[float]:
 
 def _bands(axes: Any, source: Source) -> None:
     edges = _edges(source)
-    kinds = [kind for kind in reversed(ORDER) if kind in source.good]
+    kinds = [kind for kind in reversed(COLOURS) if kind in source.good]
     shares = {kind: _shares([one.score for one in source.of(kind)], edges) for kind in kinds}
     tallest = max(share for band in shares.values() for share in band)
     for place, kind in enumerate(kinds):

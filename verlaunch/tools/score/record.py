@@ -12,6 +12,7 @@ from typing import Any
 from rewards.reward import Reward
 from rewards.spec import RewardSpec
 from verlaunch.plan.reward.trial.measure import Scored
+from verlaunch.plan.reward.trial.on_attack import paid
 from verlaunch.plan.reward.trial.summary import Source, columns
 from verlaunch.tools.score.verdict import verdict
 
@@ -46,6 +47,14 @@ def _source(source: Source, spec: RewardSpec) -> dict[str, Any]:
         "failed": len(source.failed),
         "scores": {kind: asdict(found) for kind, found in source.scores.items()},
         "parts": {part.name: {"weight": part.weight, "means": part.means} for part in source.parts},
+        "attack": [
+            {
+                "kind": one.kind,
+                "rows": one.tried,
+                "paid": [_line(answer, spec) for found in one.rows.values() for answer in found],
+            }
+            for one in (paid(source) if source.cheap else ())
+        ],
         "latency_p50_s": source.latency_p50_s,
         "latency_p95_s": source.latency_p95_s,
         "verdict": findings,

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import get_args
 
 from verlaunch.plan.reward.trial.measure import Scored
+from verlaunch.plan.reward.trial.on_attack import on_attack
 from verlaunch.plan.reward.trial.on_references import on_references
 from verlaunch.plan.reward.trial.remark import NAMES, Level, Remark, digits
 from verlaunch.plan.reward.trial.summary import Source
@@ -49,5 +50,6 @@ def _parts(source: Source) -> Iterator[Remark]:
 def verdict(source: Source) -> list[Remark]:
     found = [*_failures(source)]
     if source.good:
-        found += [*on_references(source), *on_responses(source), *_parts(source)]
+        found += [*on_references(source), *on_attack(source)]
+        found += [*on_responses(source), *_parts(source)]
     return sorted(found, key=lambda finding: get_args(Level).index(finding.level))

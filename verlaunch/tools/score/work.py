@@ -17,9 +17,11 @@ from verlaunch.config.tree import Config, get
 from verlaunch.errors import raise_all, stopping
 from verlaunch.inputs.choice import Inputs
 from verlaunch.plan import guards
+from verlaunch.plan.reward.checks import program_sources
 from verlaunch.plan.reward.references import settle
 from verlaunch.plan.reward.spec import reward_spec
 from verlaunch.plan.reward.trial.answers import Answer, answers_to
+from verlaunch.plan.reward.trial.attack import attacks
 from verlaunch.plan.reward.trial.rows import rows_of
 from verlaunch.tools.score.responses import read_responses
 
@@ -32,6 +34,7 @@ class Asked:
 
     responses: Any
     rows: int
+    attack: bool
     out: Path
     json: Path
     is_dry: bool
@@ -74,4 +77,8 @@ def prepare(config: Config, asked: Asked) -> Work:
     found = guards.findings(guards.REWARD, spec, [row.data_source for row in rows])
     raise_all(stopping(found))
     spec = replace(spec, parts=tuple(_in_this_process(part) for part in spec.parts))
-    return Work(spec, list(answers_to(rows, told)), references)
+    programs = program_sources(spec, {row.data_source for row in rows})
+    answers = list(answers_to(rows, told, programs))
+    if asked.attack:  # every number and letter is a call each: not where a call has a price
+        answers += attacks(rows, programs, families=spec.is_local)
+    return Work(spec, answers, references)

@@ -9,7 +9,7 @@ which only a person can make up well.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,7 +18,9 @@ from rewards.rules.options import key, read_options
 
 SOLUTIONS = ("reference_answer", "reference_solution", "canonical_solution", "solution")
 JUNK = "lorem ipsum dolor sit amet"
-REFERENCE, EMPTY, RUBBISH, RESPONSE = KINDS = ("reference", "empty", "junk", "responses")
+IDLE_PROGRAM = "pass"
+KINDS = ("reference", "empty", "junk", "pass", "responses")
+REFERENCE, EMPTY, RUBBISH, IDLE, RESPONSE = KINDS
 
 
 @dataclass(frozen=True)
@@ -74,8 +76,14 @@ def question_of(row: Row) -> str:
     return json.dumps([row.data_source, list(row.messages), row.ground_truth], default=str)
 
 
-def answers_to(rows: Sequence[Row], told: Sequence[float | None] | None = None) -> Iterator[Answer]:
+def answers_to(
+    rows: Sequence[Row],
+    told: Sequence[float | None] | None = None,
+    programs: Collection[str] = (),
+) -> Iterator[Answer]:
     """Known answers to each question, once; with `told`, the rows' own responses as well.
+
+    programs: data_sources whose answers are programs, and where one that does nothing is junk too.
 
     A question's answers stand together, so that a scale that moves on treats all kinds alike.
     """
@@ -85,7 +93,8 @@ def answers_to(rows: Sequence[Row], told: Sequence[float | None] | None = None) 
         is_new, number = key not in numbers, numbers.setdefault(key, len(numbers))
         if is_new:
             reference = reference_of(row)
-            known = {REFERENCE: reference, EMPTY: "", RUBBISH: JUNK}
+            idle = IDLE_PROGRAM if row.data_source in programs else None
+            known = {REFERENCE: reference, EMPTY: "", RUBBISH: JUNK, IDLE: idle}
             for kind, text in known.items():
                 if text is not None:
                     yield Answer(kind, replace(row, response=text), number)

@@ -9,6 +9,7 @@ reached are left out.
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from rewards.part import Row
 from rewards.reward import Result, Reward
 from rewards.spec import JudgeSpec, ModelSpec, RewardSpec, RuleSpec
-from verlaunch.plan.reward.trial.answers import Answer
+from verlaunch.plan.reward.trial.answers import KINDS, Answer
 from verlaunch.plan.reward.trial.recorder import Recorder, Said, recorded
 
 MOST_HANGS = 3  # each takes the function's whole time limit
@@ -64,16 +65,21 @@ async def score_all(
     answers: Sequence[Answer],
     workers: int,
     most_hangs: int = MOST_HANGS,
+    cheap_s: float = math.inf,
 ) -> list[Scored]:
-    """The answers' scores in the answers' order."""
+    """The answers' scores in the answers' order. cheap_s: time for those of an attack."""
     waiting = iter(enumerate(answers))
     done: dict[int, Scored] = {}
+    until: float | None = None
 
     async def work() -> None:
+        nonlocal until
         for number, answer in waiting:
-            if is_hopeless(reward, most_hangs):
-                return
             began, row = time.perf_counter(), answer.row
+            if answer.kind not in KINDS:
+                until = began + cheap_s if until is None else until
+            if is_hopeless(reward, most_hangs) or (until is not None and began >= until):
+                return
             result = await reward.score(row)
             latency_s = time.perf_counter() - began
             said = {name: r.said[id(row)] for name, r in recorders.items() if id(row) in r.said}
@@ -88,6 +94,7 @@ async def measure(
     answers: Sequence[Answer],
     references: Sequence[Row] = (),
     most_hangs: int = MOST_HANGS,
+    cheap_s: float = math.inf,
     tell: Callable[[str], object] = lambda note: None,
 ) -> tuple[Reward, list[Scored]]:
     """The reward, closed but with its books, and what it scored. Raises CannotStart.
@@ -98,6 +105,7 @@ async def measure(
     try:
         for note in await reward.start(references):
             tell(note)
-        return reward, await score_all(reward, recorders, answers, at_once(spec), most_hangs)
+        workers = at_once(spec)
+        return reward, await score_all(reward, recorders, answers, workers, most_hangs, cheap_s)
     finally:
         await reward.close()

@@ -5,11 +5,11 @@ for finding in on_references(source): ...   # "all 50 reference answers score ab
 
 from collections.abc import Iterator
 
-from verlaunch.plan.reward.trial.answers import EMPTY, REFERENCE, RESPONSE, RUBBISH
+from verlaunch.plan.reward.trial.answers import IDLE, REFERENCE, RESPONSE
 from verlaunch.plan.reward.trial.glance import short
 from verlaunch.plan.reward.trial.measure import Scored
 from verlaunch.plan.reward.trial.remark import SHOWN, Remark, answered_share, digits, some, verb
-from verlaunch.plan.reward.trial.summary import Source
+from verlaunch.plan.reward.trial.summary import NOTHING, Source
 
 LEAST_BETTER = 0.5  # of the questions whose reference scores above empty and junk
 NO_REFERENCE = (
@@ -21,7 +21,7 @@ NO_REFERENCE = (
 def _compared(source: Source) -> tuple[list[Scored], list[Scored]]:
     """References that score above the empty and the junk answer to their question; the others."""
     worst: dict[int, float] = {}
-    for one in [*source.of(EMPTY), *source.of(RUBBISH)]:
+    for one in [one for kind in NOTHING for one in source.of(kind)]:
         question = one.answer.question
         worst[question] = max(one.score, worst.get(question, one.score))
     compared = [one for one in source.of(REFERENCE) if one.answer.question in worst]
@@ -44,15 +44,16 @@ def _no_better(source: Source, others: list[Scored]) -> Remark:
     return Remark("bad", f"{text}; the first reference: {first}", tuple(others[:SHOWN]))
 
 
-def _better(better: list[Scored], others: list[Scored]) -> Remark:
+def _better(source: Source, better: list[Scored], others: list[Scored]) -> Remark:
     both = better + others
     said = f"{some(better, both, 'reference answer')} {verb(both, 'scores', 'score')} above"
+    rubbish = "empty, junk and `pass` answers" if source.of(IDLE) else "empty and junk answers"
     if not others:
-        return Remark("good", f"{said} empty and junk answers")
+        return Remark("good", f"{said} {rubbish}")
     first = short(others[0].answer.row.response)
     return Remark(
         "look",
-        f"only {said} empty and junk answers; the first that does not: {first}",
+        f"only {said} {rubbish}; the first that does not: {first}",
         tuple(others[:SHOWN]),
     )
 
@@ -67,4 +68,4 @@ def on_references(source: Source) -> Iterator[Remark]:
     if too_few or source.scores[REFERENCE].mean <= max(source.rubbish.values()):
         yield _no_better(source, others)
     else:
-        yield _better(better, others)
+        yield _better(source, better, others)

@@ -9,12 +9,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from verlaunch.plan.reward.trial.answers import EMPTY, REFERENCE, RUBBISH
+from verlaunch.plan.reward.trial.answers import EMPTY, IDLE, REFERENCE, RUBBISH
 from verlaunch.plan.reward.trial.measure import Scored
 from verlaunch.text import plural
 
 SHOWN = 2  # examples
-NAMES = {REFERENCE: "a reference answer", EMPTY: "an empty response", RUBBISH: "junk"}
+NAMES = {
+    REFERENCE: "a reference answer",
+    EMPTY: "an empty response",
+    RUBBISH: "junk",
+    IDLE: "`pass`",
+}
 Level = Literal["bad", "look", "good"]
 
 

@@ -10,15 +10,20 @@ from dataclasses import dataclass, field, replace
 from rewards.part import CannotStart, Row
 from rewards.spec import RewardSpec, RuleSpec
 from verlaunch.errors import Finding
-from verlaunch.plan.reward.checks import built_in
+from verlaunch.paths import as_typed
+from verlaunch.plan.reward.checks import built_in, program_sources
 from verlaunch.plan.reward.trial.answers import REFERENCE, answers_to, reference_of
+from verlaunch.plan.reward.trial.attack import attacks
 from verlaunch.plan.reward.trial.few import few
 from verlaunch.plan.reward.trial.measure import Scored, measure
+from verlaunch.plan.reward.trial.on_attack import paid, sentence
 from verlaunch.plan.reward.trial.on_references import on_references
 from verlaunch.plan.reward.trial.remark import NAMES
 from verlaunch.plan.reward.trial.rows import TRIED
 from verlaunch.plan.reward.trial.summary import Source, summarise
 
+CHEAP_S = 0.5  # for cheap answers; what is not tried by then is left to score --attack
+MOST_KINDS = 3  # of cheap answers in a sentence
 COMPARING = ("math_reasoning", "choice", "qa")  # built-in rules that need an answer
 
 
@@ -89,6 +94,12 @@ def _failures(who: str, failed: Sequence[Scored]) -> Iterator[Finding]:
             yield Finding(f"{who} failed on {NAMES[kind]}; {counts}: {reason}", stops=False)
 
 
+def _attacked(who: str, source: Source) -> Iterator[str]:
+    if found := [one for one in paid(source, without_reference=False) if one.is_bad]:
+        said = sentence(found[:MOST_KINDS])
+        yield f"{who}: {said}. See more of it: {as_typed('./train.sh score --attack')}"
+
+
 def _about(spec: RewardSpec, source: Source, rows: Sequence[Row]) -> Iterator[Finding]:
     who = _who(spec, source.name)
     yield from _failures(who, source.failed)
@@ -96,6 +107,7 @@ def _about(spec: RewardSpec, source: Source, rows: Sequence[Row]) -> Iterator[Fi
         for remark in on_references(source):
             if remark.level != "good":
                 yield Finding(f"{who}: {remark.text}", stops=False)
+    yield from (Finding(text, stops=False) for text in _attacked(who, source))
     yield from (Finding(text, stops=False) for text in _unanswered(spec, source.name, rows))
 
 
@@ -114,9 +126,11 @@ async def try_rules(spec: RewardSpec, rows: Iterable[Row]) -> Tried:
     picked = few((row for row in rows if rules and rules.weights_for(row.data_source)), TRIED)
     if rules is None or not picked:
         return Tried()
+    programs = program_sources(rules, {row.data_source for row in picked})
     try:
         # A hang takes the function's whole time limit: one is enough.
-        _, scored = await measure(rules, list(answers_to(picked)), most_hangs=1)
+        answers = [*answers_to(picked, programs=programs), *attacks(picked, programs)]
+        _, scored = await measure(rules, answers, most_hangs=1, cheap_s=CHEAP_S)
     except CannotStart as error:
         return Tried(findings=[Finding(str(error))])
     tried = Tried(keys=_keys(scored))

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from rewards.spec import RewardSpec, RuleSpec
-from verlaunch.plan.reward.trial.answers import EMPTY, KINDS, RUBBISH
+from verlaunch.plan.reward.trial.answers import EMPTY, IDLE, KINDS, RUBBISH
 from verlaunch.plan.reward.trial.distribution import Distribution, distribution, quantile
 from verlaunch.plan.reward.trial.measure import Scored
+
+NOTHING = (EMPTY, RUBBISH, IDLE)  # answers that should be the lowest
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,10 @@ class PartMeans:
 
 @dataclass(frozen=True)
 class Source:
-    """good: by kind, what got a score of its own. lowest, highest: score of any of these."""
+    """good: by kind, what got a score of its own. lowest, highest: score of any of these.
+
+    cheap: answers of an attack that got one (attack.py); they are in no other number.
+    """
 
     name: str
     good: dict[str, list[Scored]]
@@ -44,6 +49,7 @@ class Source:
     highest: float
     latency_p50_s: float
     latency_p95_s: float
+    cheap: list[Scored]
 
     @property
     def calls(self) -> int:
@@ -56,7 +62,7 @@ class Source:
     @property
     def rubbish(self) -> dict[str, float]:
         """Mean score of the answers that should be the lowest, as far as they were scored."""
-        return {kind: self.scores[kind].mean for kind in (EMPTY, RUBBISH) if kind in self.scores}
+        return {kind: self.scores[kind].mean for kind in NOTHING if kind in self.scores}
 
     def of(self, kind: str) -> list[Scored]:
         return self.good.get(kind, [])
@@ -102,7 +108,8 @@ def _parts(spec: RewardSpec, name: str, scored: Sequence[Scored]) -> Iterator[Pa
             )
 
 
-def _summary(spec: RewardSpec, name: str, scored: Sequence[Scored]) -> Source:
+def _summary(spec: RewardSpec, name: str, everything: Sequence[Scored]) -> Source:
+    scored = [one for one in everything if one.answer.kind in KINDS]
     fine = [one for one in scored if not one.result.failed]
     good = {kind: [one for one in fine if one.answer.kind == kind] for kind in KINDS}
     good = {kind: found for kind, found in good.items() if found}
@@ -123,6 +130,7 @@ def _summary(spec: RewardSpec, name: str, scored: Sequence[Scored]) -> Source:
         highest=highest,
         latency_p50_s=quantile(latencies, 0.5),
         latency_p95_s=quantile(latencies, 0.95),
+        cheap=[one for one in everything if one.answer.kind not in KINDS and not one.result.failed],
     )
 
 
