@@ -24,7 +24,7 @@ from rewards.sandbox.fusion import run_remote
 from rewards.sandbox.inside.supervisor import MOST_TIMEOUTS
 from rewards.sandbox.local import Job, Refused, run_local
 from rewards.sandbox.outcome import Ran, passed
-from rewards.sandbox.program import find_program
+from rewards.sandbox.program import completed, find_program
 from rewards.sandbox.threads import Turns, in_thread
 from rewards.sandbox.tiers import isolation
 
@@ -93,7 +93,9 @@ async def compute_score(
     program = find_program(said(solution_str).text)
     if program is None:
         return _scores(cases, [])
-    job = Job(program, tuple(case.task() for case in cases), timeout_s, memory_mib)
+    job = Job(
+        completed(program, extra_info), tuple(case.task() for case in cases), timeout_s, memory_mib
+    )
     if sandbox_url is None:
         return await in_thread(_cores, _locally, allow_unsafe_code, job, cases)
     return _scores(cases, await _remotely(sandbox_url, job))

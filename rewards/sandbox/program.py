@@ -2,11 +2,14 @@ r"""The program in a response: the last fenced block of Python, else the whole t
 
     find_program("First,\n```python\nprint(1)\n```")  # "print(1)\n"
 
-Nothing is parsed as Python here: text of a model's can break a compiler, and the sandbox has one.
+Nothing of the model's is parsed as Python here: it can break a compiler, and the sandbox has one.
 """
 
+import ast
 import re
 import textwrap
+from collections.abc import Mapping
+from typing import Any
 
 LONGEST = 100_000  # characters; a longer program is no program
 _PYTHON = {"", "python", "python3", "py", "py3"}
@@ -45,3 +48,23 @@ def find_program(response: str) -> str | None:
     bare = [body for language, body in blocks if language == ""]
     program = (marked or bare or ([""] if blocks else [response]))[-1]
     return program if program.strip() and len(program) <= LONGEST else None
+
+
+def completed(program: str, extra_info: Mapping[str, Any] | None) -> str:
+    """With what HumanEval's `prompt` gives beside the function: the program may be no more than the
+    body that the prompt leaves open, and tests use the prompt's other functions."""
+    prompt = (extra_info or {}).get("prompt")
+    if not isinstance(prompt, str) or "def " not in prompt or len(prompt) > LONGEST:
+        return program
+    if program.lstrip("\n")[:1] in (" ", "\t"):
+        return f"{prompt.rstrip()}\n{program}"
+    return f"{_others(prompt)}{program}"
+
+
+def _others(prompt: str) -> str:
+    """The functions and imports of a prompt before the one that it leaves open."""
+    try:
+        body = ast.parse(f"{prompt.rstrip()}\n    pass\n").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return ""
+    return "".join(f"{ast.unparse(line)}\n\n" for line in body[:-1])

@@ -87,6 +87,22 @@ def test_a_test_of_any_form_is_run_and_pays_the_right_program_alone(test: str) -
         assert score(program, tests)["score"] == 0.0
 
 
+def test_a_body_is_completed_by_the_prompt_of_its_row() -> None:
+    row = {
+        "prompt": 'def half(n):\n    return n / 2\n\ndef twice(n):\n    """Twice n."""\n',
+        "test": "def check(candidate):\n    assert candidate(half(8)) == 8",
+        "entry_point": "twice",
+    }
+    for program in (
+        "    return 2 * n",
+        "def twice(n):\n    return n + n",
+        "```\n    return 2 * n\n```",
+    ):
+        assert score(program, "", row)["score"] == 1.0
+    for program in ("    return n", "def twice(n):\n    return n", "pass", "    pass"):
+        assert score(program, "", row)["score"] == 0.0
+
+
 def test_what_is_thought_is_no_program() -> None:
     assert score(f"<think>\n{RIGHT}\n</think>\nNo idea.", ADD)["score"] == 0.0
     assert score(f"<think>\n{PARTLY}\n</think>\n{RIGHT}", ADD)["score"] == 1.0

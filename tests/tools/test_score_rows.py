@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -195,3 +196,16 @@ def test_a_file_without_responses_names_its_columns(tmp_path: Path) -> None:
         read(tmp_path, {"text": "a", "score": 1}, "no object")
     with pytest.raises(UserError, match="not found"):
         read_responses(f"{tmp_path}/nowhere.jsonl", None, 5, seed=1)
+
+
+def test_a_body_and_a_numbered_option_are_whole_references() -> None:
+    asked = [{"role": "user", "content": "def twice(n):\n    # two of them\n"}]
+    row = Row("code", "", '["assert twice(2) == 4"]', {"canonical_solution": "    return 2 * n"})
+    assert reference_of(replace(row, messages=asked)) == (
+        "def twice(n):\n    # two of them\n    return 2 * n"
+    )
+    labelled = {"choices": {"text": ["oak", "elm", "fir"], "label": ["1", "2", "3"]}}
+    assert reference_of(Row("multiple_choice", "", "2", labelled)) == "elm"
+    assert (
+        reference_of(Row("multiple_choice", "", "2", {"options": ["oak", "elm", "fir"]})) == "fir"
+    )

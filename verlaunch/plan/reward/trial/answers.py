@@ -65,10 +65,17 @@ def reference_of(row: Row) -> str | None:
     for name in SOLUTIONS:
         solution = extra.get(name)
         if isinstance(solution, str) and solution.strip():
-            return solution
+            return _whole(solution, row)
     aliases = isinstance(truth, list) and all(isinstance(item, str) for item in truth)
     is_tests = aliases and any(item.lstrip().startswith("assert") for item in truth)
     return truth[0] if aliases and truth and not is_tests else None
+
+
+def _whole(solution: str, row: Row) -> str:
+    """HumanEval's canonical_solution is the body that its prompt leaves open."""
+    asked = str(row.messages[-1].get("content", "")) if row.messages else ""
+    is_body = solution.lstrip("\n")[:1] in (" ", "\t") and "def " in asked
+    return f"{asked.rstrip()}\n{solution}" if is_body else solution
 
 
 def question_of(row: Row) -> str:
