@@ -71,27 +71,25 @@ def run(
     `driver` gets the path of launch.json. `nodes`: the other machines of the run. `begun`: what
     stands in the driver's place, from earlier.
     """
-    logs = Path(launch.record) / "logs"
-    stop, full = logs / "stop", Path(launch.record) / FULL
+    record = Path(launch.record)
+    logs = record / "logs"
+    stop, full = logs / "stop", record / FULL
     stop.unlink(missing_ok=True)
     full.unlink(missing_ok=True)
     facts = logs / "launch.json"
     facts.write_text(json.dumps(asdict(launch)))
-    log = begun.log if begun else new_log(Path(launch.record))
-    view = View(screen, Path(launch.record), log, verbose, launch.config, launch.hardware)
-    recorder = Recorder(Path(launch.record))
+    log = begun.log if begun else new_log(record)
+    view = View(screen, record, log, verbose, launch.config, launch.hardware)
+    recorder = Recorder(record)
     env = nodes.environment() if nodes else {}
     command = [*driver, str(facts.resolve())]
+    started = begun.train(facts) if begun else run_guarded.run(command, log, record, env)
     with stop_signals() as asked:
         try:
-            with (
-                begun.train(facts)
-                if begun
-                else run_guarded.run(command, log, Path(launch.record), env)
-            ) as guardian:
+            with started as guardian:
                 watchdog = Watchdog(launch.hang_timeout_s)
-                watched = _Watched(guardian, view, recorder, watchdog, nodes)
-                _follow(watched, asked, stop, launch.grace_s)
+                followed = _Followed(guardian, view, recorder, watchdog, nodes)
+                _follow(followed, asked, stop, launch.grace_s)
         finally:
             stop.unlink(missing_ok=True)
             full.unlink(missing_ok=True)
@@ -115,7 +113,7 @@ def stop_signals() -> Iterator[list[int]]:
 
 
 @dataclass(frozen=True)
-class _Watched:
+class _Followed:
     """A run that goes on, and who looks at it. nodes: its other machines."""
 
     guardian: subprocess.Popen
@@ -140,7 +138,7 @@ class _Watched:
         return self.watchdog.is_hung
 
 
-def _follow(run: _Watched, asked: list[int], stop: Path, grace_s: float) -> None:
+def _follow(run: _Followed, asked: list[int], stop: Path, grace_s: float) -> None:
     """Until the guardian has ended, or should be."""
     view, until, told = run.view, float("inf"), 0
     while run.guardian.poll() is None:
