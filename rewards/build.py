@@ -19,7 +19,7 @@ def make_part(source: RuleSpec | ModelSpec | JudgeSpec) -> Part:
         from rewards.judge.judge import Judge
 
         return Judge(source)
-    from rewards.models.part import ModelPart
+    from rewards.models.model_part import ModelPart
 
     return ModelPart(source)
 

@@ -48,7 +48,7 @@ SEVERAL = (
 ELSEWHERE = {
     # Needs a network.
     "git clone REPOSITORY verlaunch && cd verlaunch": "tests/scripts/test_bootstrap.py",
-    "./train.sh": "tests/e2e/test_demo.py",
+    "./train.sh": "tests/e2e/test_demo_learns.py",
     SEVERAL.format(0): "tests/e2e/test_cluster.py",
     SEVERAL.format(1): "tests/e2e/test_cluster.py",
     "./scripts/test.sh": ".ci/run",
@@ -65,8 +65,8 @@ ELSEWHERE = {
     ".venv/bin/python scripts/bench/reward_model.py": "tests/scripts/test_bench.py",
     ".venv/bin/python scripts/bench/rules.py": "tests/scripts/test_bench.py",
     ".venv/bin/python scripts/bench/memory.py --hardware gpu": "tests/scripts/test_bench_memory.py",
-    "scripts/gpu_check.sh": "tests/e2e/test_gpu_check.py",  # needs a GPU; its CPU mode runs there
-    "scripts/gpu_check.sh --hardware cpu": "tests/e2e/test_gpu_check.py",
+    "scripts/gpu_check.sh": "tests/e2e/test_gpu_check_runs.py",  # its CPU mode runs there
+    "scripts/gpu_check.sh --hardware cpu": "tests/e2e/test_gpu_check_runs.py",
     # needs a package index
     "scripts/offline_bundle.sh make DIR --hardware gpu --python 3.12": (
         "tests/scripts/test_offline_bundle.py"

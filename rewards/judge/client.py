@@ -4,7 +4,7 @@
     answer = await client.ask(Ask(system, user, schema))
     client.curves()["judge/retries"]
 
-Never more in flight or per minute than the spec allows (limits.py), never more than its budget
+Never more in flight or per minute than the spec allows (rate_limits.py), never more than its budget
 (costs.py). What may pass is tried again; what cannot (a bad key, an empty purse, an unknown model)
 raises a final Failure with the provider's words, and from then on every ask fails without a
 request. Made for one asyncio loop. Left out on purpose: what is asked and what an answer means.
@@ -18,7 +18,7 @@ from contextlib import suppress
 
 from rewards.judge.ask import Answer, Ask
 from rewards.judge.endpoint import find_endpoint
-from rewards.judge.errors import Trouble
+from rewards.judge.failed_requests import Trouble
 from rewards.judge.sender import Sender
 from rewards.part import Failure
 from rewards.spec import JudgeSpec

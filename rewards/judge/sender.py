@@ -13,9 +13,9 @@ from collections.abc import Callable
 from rewards.judge.ask import Answer, Ask
 from rewards.judge.costs import Budget, Price, Tokens, find_price
 from rewards.judge.endpoint import Endpoint
-from rewards.judge.errors import Trouble
-from rewards.judge.limits import Limits
+from rewards.judge.failed_requests import Trouble
 from rewards.judge.protocols import PROTOCOLS, Body, Reply, UnreadableReply
+from rewards.judge.rate_limits import Limits
 from rewards.judge.stats import Stats
 from rewards.judge.transport import Transport
 from rewards.spec import JudgeSpec

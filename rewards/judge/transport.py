@@ -13,7 +13,7 @@ import logging
 from typing import Any
 
 from rewards.judge.endpoint import Endpoint
-from rewards.judge.errors import Trouble, read_error
+from rewards.judge.failed_requests import Trouble, read_error
 from rewards.judge.protocols import UnreadableReply
 
 _HTTP_LOGGERS = ("httpx", "httpx2")  # each announces every request at INFO

@@ -4,7 +4,7 @@
     # Probe("Qwen3ForSequenceClassification", "vllm", "classify", "chat", 16384, ...)
 
 What cannot give one number per answer is refused here, with what to give instead, before anything
-is downloaded or placed. Left out on purpose: whether the scores make sense (check.py asks).
+is downloaded or placed. Left out on purpose: whether the scores make sense (sanity.py asks).
 """
 
 from dataclasses import dataclass

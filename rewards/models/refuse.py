@@ -3,7 +3,7 @@
     config = read_config(folder)
     architecture = accept(folder, config, trusts=False)   # "LlamaForSequenceClassification"
 
-Left out on purpose: what only loading can tell (replica.py) and only scoring can (check.py).
+Left out on purpose: what only loading can tell (replica.py) and only scoring can (sanity.py).
 """
 
 import json

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from rewards.models.profiles import LLAMA2_TEMPLATE
-from rewards.models.shards import ShardWriter
+from rewards.models.weight_files import ShardWriter
 
 PUBLISHED, CONVERTED = "LLMForSequenceRegression", "LlamaForSequenceClassification"
 LLAMA2 = "meta-llama/Llama-2-7b-chat-hf"  # it has the tokenizer; its licence must be accepted

@@ -2,7 +2,7 @@
 
     tensor_names(Path("reward-model"))  # {"model.embed_tokens.weight", ..., "score.weight"}
 
-Left out on purpose: shapes and values; whether a head was trained is asked by check.py.
+Left out on purpose: shapes and values; whether a head was trained is asked by sanity.py.
 """
 
 import json

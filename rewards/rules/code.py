@@ -19,13 +19,13 @@ from typing import Any
 
 from rewards.part import CannotStart, Failure
 from rewards.rules.said import said
+from rewards.sandbox.blocking import Turns, in_thread
 from rewards.sandbox.cases import Case, read_cases
 from rewards.sandbox.fusion import run_remote
 from rewards.sandbox.inside.supervisor import MOST_TIMEOUTS
 from rewards.sandbox.local import Job, Refused, run_local
 from rewards.sandbox.outcome import Ran, passed
 from rewards.sandbox.program import completed, find_program
-from rewards.sandbox.threads import Turns, in_thread
 from rewards.sandbox.tiers import isolation
 
 REMOTE_AT_ONCE = 32

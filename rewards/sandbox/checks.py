@@ -10,9 +10,9 @@ import ast
 from collections.abc import Sequence
 from typing import Any
 
+from rewards.sandbox.equal_values import Check
 from rewards.sandbox.literals import literal, near
 from rewards.sandbox.runnable import Runnable
-from rewards.sandbox.values import Check
 
 _OPERATORS: dict[type, str] = {
     ast.Eq: "==",

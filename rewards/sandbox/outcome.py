@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from rewards.sandbox.cases import Case
+from rewards.sandbox.equal_values import holds
 from rewards.sandbox.output import same_output
-from rewards.sandbox.values import holds
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from contest import Cell, Table, machine, median, versions, write_json
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
-from rewards.judge import limits  # noqa: E402
+from rewards.judge import rate_limits  # noqa: E402
 from rewards.judge.ask import Ask  # noqa: E402
 from rewards.judge.client import Client  # noqa: E402
 from rewards.judge.endpoint import NO_KEY  # noqa: E402
@@ -140,7 +140,7 @@ def measure_throughput(args: argparse.Namespace) -> Throughput:
 
 
 def measure_exactness(args: argparse.Namespace) -> Exactness:
-    limits.MINUTE_S = args.minute_s
+    rate_limits.MINUTE_S = args.minute_s
     concurrency = 16
     with Server("--latency-s", str(args.latency_s), "--minute-s", str(args.minute_s)) as server:
         answers = asyncio.run(_paced(server.url, args.rpm, concurrency, args.seconds))

@@ -26,7 +26,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
 from contest import Cell, Table, machine, write_json  # noqa: E402
-from gpu_check.memory import Sampler, cards_used, of_processes, taken  # noqa: E402
+from gpu_check.memory_seen import Sampler, cards_used, of_processes, taken  # noqa: E402
 from gpu_check.models import write_model, write_rows  # noqa: E402
 from models import SIZES  # noqa: E402
 

@@ -25,7 +25,7 @@ import torch
 from contest import Cell, Table, machine, median, versions, write_json
 from transformers import LlamaConfig, LlamaForSequenceClassification, PreTrainedTokenizerBase
 
-from rewards.models.part import ModelPart
+from rewards.models.model_part import ModelPart
 from rewards.models.replica import threads
 from rewards.models.transformers_scorer import CPU_TOKENS, CUDA_TOKENS, devices
 from rewards.part import Row

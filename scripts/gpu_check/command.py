@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 from typing import Any, NoReturn
 
-from gpu_check import environment, learning, models, speed, ways, words
+from gpu_check import installed, learning, models, speed, ways, words
 from gpu_check.check import Check
 from gpu_check.found import FAILED, PASSED, SKIPPED, Failure, Found, Piece, Row, Skip
 from gpu_check.sizes import PROFILES, Profile
@@ -56,7 +56,7 @@ def pieces(profile: Profile) -> list[Piece]:
     )
     named = functools.partial
     return [
-        Piece("environment", "machine", 60, environment.look),
+        Piece("environment", "machine", 60, installed.look),
         *(Piece("models", n, 120, named(make_models, name=n)) for n in profile.shapes),
         Piece("models", "reward model", 120, scorer),
         Piece("demo", "learns", 180, learning.learns),

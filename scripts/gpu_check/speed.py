@@ -13,7 +13,7 @@ from typing import Any
 from gpu_check import flops, stock, words
 from gpu_check.check import Check
 from gpu_check.found import Failure, Found
-from gpu_check.memory import Sampler, cards_used, taken
+from gpu_check.memory_seen import Sampler, cards_used, taken
 from gpu_check.runs import Run, dry_run, launched, under_guardian
 from verlaunch.machine import hardware
 from verlaunch.text import GIB

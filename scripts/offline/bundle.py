@@ -16,8 +16,8 @@ import tarfile
 from dataclasses import replace
 from pathlib import Path
 
-import manifest as manifests
-from manifest import Manifest, sha256_of
+import bundle_json as manifests
+from bundle_json import Manifest, sha256_of
 from pins import Refused, choose, is_good, normal, read_freeze
 
 OURS = "bundle.json bundle.json.new pins.txt needed.txt make.log install.log wheels built"

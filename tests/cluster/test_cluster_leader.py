@@ -14,7 +14,7 @@ import pytest
 
 from tests.cluster_lines import TOKEN
 from tests.cluster_nodes import node
-from verlaunch.cluster import facts, joining, leader, peer, probe, tokens, wire
+from verlaunch.cluster import facts, joining, leader, peer, shared_folder, tokens, wire
 from verlaunch.cluster.facts import Node
 from verlaunch.cluster.joined import Joined
 from verlaunch.cluster.leader import Leader
@@ -34,7 +34,7 @@ def nimble(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leader, "FAREWELL_S", 0.5)
     monkeypatch.setattr(leader, "LINGER_S", 0.2)
     monkeypatch.setattr(leader, "COMPLETE_S", 0.2)
-    monkeypatch.setattr(probe, "PATIENCE_S", 1.0)
+    monkeypatch.setattr(shared_folder, "PATIENCE_S", 1.0)
     monkeypatch.setattr(joining, "RETRY_S", 0.05)
     monkeypatch.setattr(joining, "TOKEN_S", 0.3)
 
@@ -107,7 +107,7 @@ def follow(peer: Peer, bench: Bench, rank: int, ends: list[Joined]) -> threading
         ends.append(joined)
         asked = joined.wait_for("prepare")
         if asked is not None:
-            probe.answer(Path(asked["folder"]), asked["nonce"], rank)
+            shared_folder.answer(Path(asked["folder"]), asked["nonce"], rank)
             peer.send({"say": "ready", "problems": []})
             joined.wait_for("start that never comes")
         peer.close()
@@ -123,7 +123,7 @@ def getting_ready(peer: Peer, folder: Path | None, rank: int, *problems: str) ->
     def work() -> None:
         asked = peer.next(20)
         if asked and folder:
-            probe.answer(folder, asked["nonce"], rank)
+            shared_folder.answer(folder, asked["nonce"], rank)
         peer.send({"say": "ready", "problems": problems})
 
     threading.Thread(target=work, daemon=True).start()

@@ -16,7 +16,7 @@ from transformers import (
 )
 
 from tests.recorded_run import write_run
-from verlaunch.config.trainer import TrainerSettings
+from verlaunch.config.trainer_extras import TrainerSettings
 from verlaunch.engine.training import epochs
 from verlaunch.engine.training.epochs import Epoch, Epochs, ended, is_written, sweep, write
 from verlaunch.machine import disk

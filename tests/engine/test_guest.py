@@ -19,7 +19,7 @@ from verlaunch.cluster import foreign
 from verlaunch.engine.processes import guest, guest_check
 from verlaunch.engine.processes.guest_check import Need, Node
 from verlaunch.errors import UserError
-from verlaunch.plan.guards import ray_clusters
+from verlaunch.plan.guards import other_rays
 
 DRIVER = """
 import json, os, sys, time
@@ -263,7 +263,7 @@ def test_reward_cards_are_on_our_machine() -> None:
 
 
 def test_a_start_asks_whether_this_machine_belongs_to_the_cluster(others: Cluster) -> None:
-    assert told_by_guard(ray_clusters, scene_of(DEMO, "--ray_address", others.address)) == []
-    strange = told_by_guard(ray_clusters, scene_of(DEMO, "--ray_address", "192.0.2.1:6379"))
+    assert told_by_guard(other_rays, scene_of(DEMO, "--ray_address", others.address)) == []
+    strange = told_by_guard(other_rays, scene_of(DEMO, "--ray_address", "192.0.2.1:6379"))
     assert len(strange) == 1
     assert strange[0].startswith("STOP") and "is not part of that cluster" in strange[0]

@@ -16,7 +16,7 @@ from verlaunch.inputs import choice, models
 from verlaunch.launch import start
 from verlaunch.machine import hardware, host
 from verlaunch.plan import foresight
-from verlaunch.plan.guards import batch_sizes, reward_parts, versions
+from verlaunch.plan.guards import batch_sizes, locked_versions, reward_parts
 from verlaunch.plan.reward import spec
 from verlaunch.record import checkpoints
 from verlaunch.record.report.recorder import Recorder
@@ -39,7 +39,7 @@ QUESTIONS: tuple[tuple[Any, str], ...] = (
     (spec, "standard_part"),  # the reward has one
     (reward_parts, "check"),
     (foresight, "sizes_of"),
-    (versions, "check"),  # one of the guards
+    (locked_versions, "check"),  # one of the guards
 )
 # Anew when data is prepared, and when the folder is ours: rows may be more, bytes may be damaged.
 TWICE: tuple[tuple[Any, str], ...] = (

@@ -7,9 +7,9 @@ import pytest
 from tests.guard_scenes import DEMO, config_of, scene, scene_of, told
 from verlaunch.config import keys, recipes
 from verlaunch.config.compose import defaults, fill
-from verlaunch.plan.guards import fsdp, limits, named_files, schedule, vllm
+from verlaunch.plan.guards import fsdp_settings, named_files, schedule, values_taken, vllm_arguments
 
-SETTINGS = (limits, named_files, fsdp, schedule, vllm)
+SETTINGS = (values_taken, named_files, fsdp_settings, schedule, vllm_arguments)
 A, R, M = "actor_rollout_ref.actor", "actor_rollout_ref.rollout", "actor_rollout_ref.model"
 
 # What is typed, and how the sentence begins or what it holds.
@@ -150,8 +150,8 @@ def test_a_key_that_follows_another_is_told_once() -> None:
 
 def test_every_key_with_a_limit_is_verls() -> None:
     tree = defaults()
-    assert [key for key in limits.limits() if keys.unknown(key, tree)] == []
+    assert [key for key in values_taken.limits() if keys.unknown(key, tree)] == []
 
 
 def test_vllms_arguments_are_read_from_its_source() -> None:
-    assert {"max_model_len", "kv_cache_dtype"} <= vllm._arguments()
+    assert {"max_model_len", "kv_cache_dtype"} <= vllm_arguments._arguments()

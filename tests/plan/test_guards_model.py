@@ -12,7 +12,7 @@ import pytest
 from tests.guard_scenes import DEMO, scene_of, told
 from verlaunch.errors import UserError
 from verlaunch.inputs import models
-from verlaunch.plan.guards import lora, tokenizer, vocabulary, weights
+from verlaunch.plan.guards import adapter, model_files, token_ids, vocabulary
 
 M = "actor_rollout_ref.model"
 Edit = Callable[[dict[str, Any]], None]
@@ -41,27 +41,27 @@ def shard(model: Path, *names: str) -> None:
 
 def test_a_whole_model_is_told_nothing(model: Path) -> None:
     scene = scene_of(model)
-    guards = (weights, tokenizer, vocabulary, lora)
+    guards = (model_files, token_ids, vocabulary, adapter)
     assert [text for guard in guards for text in told(guard, scene)] == []
 
 
 def test_a_missing_shard_is_named_with_the_way_to_get_it(model: Path) -> None:
     shard(model, "model-1.safetensors", "model-2.safetensors")
-    (found,) = told(weights, scene_of(model))
+    (found,) = told(model_files, scene_of(model))
     assert "model-2.safetensors is missing (named in model.safetensors.index.json)" in found
     assert f"hf download NAME model-2.safetensors --local-dir {model}" in found
 
 
 def test_many_missing_shards_are_counted(model: Path) -> None:
     shard(model, *(f"model-{i}.safetensors" for i in range(5)))
-    (found,) = told(weights, scene_of(model))
+    (found,) = told(model_files, scene_of(model))
     assert "model-1.safetensors, model-2.safetensors and 2 more are missing" in found
 
 
 def test_a_git_lfs_pointer_is_not_taken_for_weights(model: Path) -> None:
     pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"
     (model / "model.safetensors").write_text(pointer)
-    (found,) = told(weights, scene_of(model))
+    (found,) = told(model_files, scene_of(model))
     assert f"git -C {model} lfs pull" in found
 
 
@@ -69,7 +69,7 @@ def test_a_file_that_is_cut_off_is_told_with_both_sizes(model: Path) -> None:
     file = model / "model.safetensors"
     whole = file.read_bytes()
     file.write_bytes(whole[:-100])
-    (found,) = told(weights, scene_of(model))
+    (found,) = told(model_files, scene_of(model))
     assert f"has {len(whole) - 100:,} of {len(whole):,} bytes: it is cut off" in found
 
 
@@ -84,39 +84,39 @@ def test_a_file_that_is_cut_off_is_told_with_both_sizes(model: Path) -> None:
 )
 def test_what_is_no_safetensors_file_is_told(model: Path, content: bytes, says: str) -> None:
     (model / "model.safetensors").write_bytes(content)
-    (found,) = told(weights, scene_of(model))
+    (found,) = told(model_files, scene_of(model))
     assert says in found
 
 
 def test_an_index_that_names_nothing_is_told(model: Path) -> None:
     shard(model, "a.safetensors")
     (model / "model.safetensors.index.json").write_text("{}")
-    assert "model.safetensors.index.json cannot be read" in told(weights, scene_of(model))[0]
+    assert "model.safetensors.index.json cannot be read" in told(model_files, scene_of(model))[0]
 
 
 def test_weights_of_a_name_that_nobody_looks_for_are_told(model: Path) -> None:
     (model / "model.safetensors").rename(model / "mine.safetensors")
-    assert "it has mine.safetensors" in told(weights, scene_of(model))[0]
+    assert "it has mine.safetensors" in told(model_files, scene_of(model))[0]
 
 
 @pytest.mark.parametrize("kind", ["gptq", "awq", "bitsandbytes", "fp8", "mxfp4"])
 def test_quantized_models_are_refused_by_their_kind(model: Path, kind: str) -> None:
     change(model / "config.json", quantization_config={"quant_method": kind})
-    (found,) = told(weights, scene_of(model))
+    (found,) = told(model_files, scene_of(model))
     assert f"is quantized ({kind}): its weights cannot be trained" in found
 
 
 def test_a_quantized_name_leads_to_the_model_without() -> None:
     name = "Qwen/Qwen2.5-7B-Instruct-GPTQ-Int4"
     config = {**DEMO.config, "quantization_config": {"quant_method": "gptq"}}
-    (found,) = told(weights, scene_of(dataclasses.replace(DEMO, name=name, config=config)))
+    (found,) = told(model_files, scene_of(dataclasses.replace(DEMO, name=name, config=config)))
     assert found.endswith("Use --model Qwen/Qwen2.5-7B-Instruct.")
 
 
 def test_the_critics_weights_are_looked_at_too(model: Path, tmp_path: Path) -> None:
     critic = shutil.copytree(model, tmp_path / "critic")
     (critic / "model.safetensors").write_bytes(b"")
-    (found,) = told(weights, scene_of(model, f"critic.model.path={critic}"))
+    (found,) = told(model_files, scene_of(model, f"critic.model.path={critic}"))
     assert found.startswith(f"STOP --critic_model {critic}: model.safetensors has 0 of 8")
 
 
@@ -138,7 +138,7 @@ def test_gguf_is_for_running_only(model: Path) -> None:
 
 def test_ids_beyond_the_embedding_stop_when_text_or_the_end_makes_them(model: Path) -> None:
     change(model / "config.json", vocab_size=257)
-    (found,) = told(tokenizer, scene_of(model))
+    (found,) = told(token_ids, scene_of(model))
     assert found.startswith("STOP")
     assert "has ids up to 259, and the model's vocabulary ends at 256" in found
 
@@ -147,7 +147,7 @@ def test_ids_beyond_the_embedding_that_no_prompt_makes_are_a_warning(model: Path
     file = model / "tokenizer.json"
     added = json.loads(file.read_text())["added_tokens"]
     change(file, added_tokens=[*added, {"id": 300, "content": "<image>"}])
-    (found,) = told(tokenizer, scene_of(model))
+    (found,) = told(token_ids, scene_of(model))
     assert found.startswith("WARN")
     assert "(<image>)" in found
 
@@ -155,32 +155,32 @@ def test_ids_beyond_the_embedding_that_no_prompt_makes_are_a_warning(model: Path
 def test_a_unigram_vocabulary_is_counted_by_its_length(model: Path) -> None:
     pairs = [[f"word{i}", -1.0] for i in range(400)]
     change(model / "tokenizer.json", model={"type": "Unigram", "vocab": pairs})
-    assert "ids up to 399" in told(tokenizer, scene_of(model))[0]
+    assert "ids up to 399" in told(token_ids, scene_of(model))[0]
 
 
 def test_a_broken_tokenizer_json_is_told(model: Path) -> None:
     (model / "tokenizer.json").write_text('{"model": ')
-    assert "tokenizer.json cannot be read" in told(tokenizer, scene_of(model))[0]
+    assert "tokenizer.json cannot be read" in told(token_ids, scene_of(model))[0]
 
 
 def test_no_end_token_means_that_nothing_ends(model: Path) -> None:
     change(model / "tokenizer_config.json", eos_token=None)
     change(model / "config.json", eos_token_id=None)
     change(model / "generation_config.json", eos_token_id=None)
-    (found,) = told(tokenizer, scene_of(model))
+    (found,) = told(token_ids, scene_of(model))
     assert found.startswith("WARN")
     assert "has no end token" in found
 
 
 def test_neither_end_nor_padding_token_stops(model: Path) -> None:
     change(model / "tokenizer_config.json", eos_token=None, pad_token=None)
-    assert "neither an end token nor a padding token" in told(tokenizer, scene_of(model))[0]
+    assert "neither an end token nor a padding token" in told(token_ids, scene_of(model))[0]
 
 
 def test_an_end_token_of_the_class_itself_counts(model: Path) -> None:
     names = {"eos_token": None, "pad_token": None, "tokenizer_class": "LlamaTokenizer"}
     change(model / "tokenizer_config.json", **names)
-    assert told(tokenizer, scene_of(model)) == []
+    assert told(token_ids, scene_of(model)) == []
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ def test_an_end_token_of_the_class_itself_counts(model: Path) -> None:
 )
 def test_a_chat_template_is_tried_on_one_question(model: Path, template: str, says: str) -> None:
     (model / "chat_template.jinja").write_text(template)
-    (found,) = told(tokenizer, scene_of(model))
+    (found,) = told(token_ids, scene_of(model))
     assert says in found
     assert f"{M}.custom_chat_template=JINJA" in found
 
@@ -202,18 +202,18 @@ def test_a_chat_template_is_tried_on_one_question(model: Path, template: str, sa
 def test_a_template_that_is_typed_wins_over_the_models(model: Path) -> None:
     (model / "chat_template.jinja").write_text("Hello")
     good = f"{M}.custom_chat_template='{{{{ messages[0].content }}}}'"
-    assert told(tokenizer, scene_of(model, good)) == []
+    assert told(token_ids, scene_of(model, good)) == []
 
 
 def test_transformers_own_tags_are_not_judged(model: Path) -> None:
     (model / "chat_template.jinja").write_text("{% generation %}a{% endgeneration %}")
-    assert told(tokenizer, scene_of(model)) == []
+    assert told(token_ids, scene_of(model)) == []
 
 
 def test_a_template_cannot_reach_out_of_its_sandbox(model: Path) -> None:
     reach = "{{ messages.__class__.__mro__[1].__subclasses__() }}"
     (model / "chat_template.jinja").write_text(reach)
-    assert "is unsafe" in told(tokenizer, scene_of(model))[0]
+    assert "is unsafe" in told(token_ids, scene_of(model))[0]
 
 
 # ---- vocabulary of policy and critic -------------------------------------------------------
@@ -296,7 +296,7 @@ LORA = f"--lora_rank 8 {M}"
     ],
 )
 def test_an_adapter_that_could_not_train_stops(typed: str, says: str) -> None:
-    (found,) = told(lora, scene_of(DEMO, *typed.split()))
+    (found,) = told(adapter, scene_of(DEMO, *typed.split()))
     assert found.startswith("STOP")
     assert says in found
 
@@ -310,18 +310,18 @@ def test_an_adapter_that_could_not_train_stops(typed: str, says: str) -> None:
     ],
 )
 def test_an_adapter_that_is_hardly_meant_is_a_warning(typed: str, says: str) -> None:
-    (found,) = told(lora, scene_of(DEMO, *typed.split()))
+    (found,) = told(adapter, scene_of(DEMO, *typed.split()))
     assert found.startswith("WARN")
     assert says in found
 
 
 @pytest.mark.parametrize("targets", ["all-linear", "[q_proj,v_proj]", "[self_attn.q_proj]"])
 def test_layers_that_exist_are_let_through(targets: str) -> None:
-    assert told(lora, scene_of(DEMO, *f"{LORA}.target_modules={targets}".split())) == []
+    assert told(adapter, scene_of(DEMO, *f"{LORA}.target_modules={targets}".split())) == []
 
 
 def test_an_adapters_own_rank_is_asked_for(tmp_path: Path) -> None:
     (tmp_path / "adapter_config.json").write_text('{"r": 4}')
     typed = ("--lora_rank", "8", f"{M}.lora_adapter_path={tmp_path}")
-    assert told(lora, scene_of(DEMO, *typed))[0].endswith("Use --lora_rank 4.")
-    assert told(lora, scene_of(DEMO, "--lora_rank", "4", typed[2])) == []
+    assert told(adapter, scene_of(DEMO, *typed))[0].endswith("Use --lora_rank 4.")
+    assert told(adapter, scene_of(DEMO, "--lora_rank", "4", typed[2])) == []

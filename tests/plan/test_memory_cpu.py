@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from verlaunch.plan.memory import cpu
-from verlaunch.plan.memory.parts import Phase
+from verlaunch.plan.memory.phases import Phase
 from verlaunch.plan.memory.shape import Linear, Shape
 from verlaunch.plan.memory.use import Use
 from verlaunch.text import MIB

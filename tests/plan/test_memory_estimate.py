@@ -17,9 +17,9 @@ from verlaunch.plan.memory.activations import LOGIT, saved
 from verlaunch.plan.memory.estimate import Estimate, Part, Phase, estimate
 from verlaunch.plan.memory.expected import Memory, Room
 from verlaunch.plan.memory.gpu import PHASES
-from verlaunch.plan.memory.host import pinned
-from verlaunch.plan.memory.roles import actor_of, adapter, critic_of
+from verlaunch.plan.memory.host_phases import pinned
 from verlaunch.plan.memory.shape import Linear, Shape
+from verlaunch.plan.memory.trained_models import actor_of, adapter, critic_of
 from verlaunch.plan.memory.use import Use
 from verlaunch.plan.memory.vllm import token_bytes
 from verlaunch.text import GIB

@@ -13,8 +13,8 @@ from verlaunch.errors import stopping
 from verlaunch.plan import guards
 from verlaunch.plan.guards import data_sources
 from verlaunch.plan.reward.checks import runs_programs, sandbox
-from verlaunch.plan.reward.identity import identity, scales
 from verlaunch.plan.reward.rows import Work, route
+from verlaunch.plan.reward.same_reward import identity, scales
 
 RM, RULE = PartSpec("rm_score", ModelSpec("org/model"), "affine"), RULES.parts[0]
 JUDGE = PartSpec("judge_score", judge_spec({}))

@@ -194,7 +194,7 @@ def test_too_many_requests_said_to_one_holds_all_back() -> None:
 
 def test_a_wait_of_an_hour_is_cut_to_a_minute() -> None:
     from rewards.judge.endpoint import find_endpoint
-    from rewards.judge.errors import read_error
+    from rewards.judge.failed_requests import read_error
 
     class Response:
         headers = {"retry-after": "3600"}  # noqa: RUF012

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rewards.judge import client as client_module
-from rewards.judge import limits as limits_module
+from rewards.judge import rate_limits as limits_module
 from rewards.judge.ask import Ask
 from rewards.judge.client import Client
-from rewards.judge.limits import Limits, Window
+from rewards.judge.rate_limits import Limits, Window
 from rewards.part import Failure
 from rewards.spec import JudgeSpec
 from tests.judge_servers import TOKENS, Fault, JudgeServer, every

@@ -13,10 +13,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer
 
-from rewards.models import check as check_module
 from rewards.models import replica as replica_module
+from rewards.models import sanity as check_module
 from rewards.models.batching import TooBig
-from rewards.models.part import ModelPart
+from rewards.models.model_part import ModelPart
 from rewards.models.probe import probe
 from rewards.models.replica import Replica, threads
 from rewards.models.scorer import Encoded

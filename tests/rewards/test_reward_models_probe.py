@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from rewards.models.fetch import fetch, is_local
-from rewards.models.part import ModelPart
+from rewards.models.model_part import ModelPart
 from rewards.models.probe import Probe, probe
 from rewards.models.weights import tensor_names
 from rewards.part import CannotStart

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from rewards.part import Failure
 from rewards.sandbox.cases import read_cases
 from rewards.sandbox.checks import hide
+from rewards.sandbox.equal_values import Check, equal, holds
 from rewards.sandbox.inside.harness import plain
 from rewards.sandbox.output import same_output
 from rewards.sandbox.program import LONGEST, find_program
 from rewards.sandbox.runnable import make_runnable
-from rewards.sandbox.values import Check, equal, holds
 
 PROGRAMS = [
     ("```python\nprint(1)\n```", "print(1)\n"),

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from verlaunch.cluster import probe
+from verlaunch.cluster import shared_folder
 from verlaunch.cluster.addresses import resolve
 from verlaunch.cluster.facts import Node
 from verlaunch.cluster.meeting import Meeting
@@ -49,11 +49,11 @@ class Leader(Meeting):
         """
         self._wait(timeout_s)
         self.begun = True  # who comes now has not heard what to prepare
-        nonce = probe.write(folder)
+        nonce = shared_folder.write(folder)
         try:
             self._prepare(folder, models, nonce)
         finally:
-            probe.remove(folder, nonce)
+            shared_folder.remove(folder, nonce)
         return [self.mine, *(self.members[rank].node for rank in sorted(self.members))]
 
     def _wait(self, timeout_s: float) -> None:
@@ -86,13 +86,15 @@ class Leader(Meeting):
         return f"Here no machine is known as {self.place.leader}, which is {self.place.address}. "
 
     def _prepare(self, folder: Path, models: Mapping[str, Path], nonce: str) -> None:
-        wanted = {name: [str(path), probe.fingerprint(path)] for name, path in models.items()}
+        wanted = {name: [str(at), shared_folder.fingerprint(at)] for name, at in models.items()}
         self._tell({"say": "prepare", "folder": str(folder), "nonce": nonce, "models": wanted})
         self._until("ready", PREPARE_S)
         problems = []
         for rank, member in self.members.items():
             problems += [f"{capital(member.node)}: {p}" for p in member.said["ready"]["problems"]]
-            if not member.said["ready"]["problems"] and not probe.answered(folder, nonce, rank):
+            if not member.said["ready"]["problems"] and not shared_folder.answered(
+                folder, nonce, rank
+            ):
                 problems.append(f"{capital(member.node)}: {not_shared(folder)}")
         raise_all(problems)
 

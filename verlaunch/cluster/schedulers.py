@@ -15,7 +15,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 
-from verlaunch.cluster.sources import (
+from verlaunch.cluster.scheduler_words import (
     Answer,
     Found,
     kubeflow,

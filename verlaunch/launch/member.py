@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from verlaunch.cluster import facts, joining, probe, tokens
+from verlaunch.cluster import facts, joining, shared_folder, tokens
 from verlaunch.cluster.joined import POLL_S, Joined
 from verlaunch.cluster.peer import Peer
 from verlaunch.cluster.words import not_shared
@@ -87,7 +87,7 @@ def _unready(asked: Asked, wanted: dict[str, Any]) -> list[str]:
     except UserError as error:
         problems += error.problems
     folder = Path(wanted["folder"])
-    seen = probe.answer(folder, wanted["nonce"], asked.launch["node_rank"])
+    seen = shared_folder.answer(folder, wanted["nonce"], asked.launch["node_rank"])
     return problems if seen else [*problems, not_shared(folder)]
 
 
@@ -103,7 +103,7 @@ def _models(inputs: Inputs, wanted: dict[str, list[str]]) -> list[str]:
 
 def _here(wanted: list[str]) -> Path | None:
     folder, fingerprint = Path(wanted[0]), wanted[1]
-    return folder if probe.fingerprint(folder) == fingerprint else None
+    return folder if shared_folder.fingerprint(folder) == fingerprint else None
 
 
 def _other_place(flag: str, wanted: list[str], here: Path) -> str:
@@ -113,6 +113,6 @@ def _other_place(flag: str, wanted: list[str], here: Path) -> str:
             f"same path everywhere with {flag} FOLDER, or give every machine the same HF_HOME and "
             "VERLAUNCH_CACHE."
         )
-    if probe.fingerprint(here) != wanted[1]:
+    if shared_folder.fingerprint(here) != wanted[1]:
         return f"its files in {here} are not those of node 0. Copy that folder from there."
     return ""

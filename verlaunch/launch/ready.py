@@ -21,9 +21,9 @@ from verlaunch.inputs.data import Prepared
 from verlaunch.plan.foresight import counted
 from verlaunch.plan.outlook import Outlook
 from verlaunch.plan.plan import Plan
-from verlaunch.plan.reward.identity import identity as reward_identity
-from verlaunch.plan.reward.identity import scales
 from verlaunch.plan.reward.references import settle
+from verlaunch.plan.reward.same_reward import identity as reward_identity
+from verlaunch.plan.reward.same_reward import scales
 from verlaunch.plan.reward.trial.rows import prepared_rows
 from verlaunch.record.identity import check_identity
 

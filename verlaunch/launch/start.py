@@ -18,7 +18,7 @@ from typing import Any
 from rewards.spec import to_dict
 from verlaunch.cluster.facts import Node
 from verlaunch.cluster.leading import Leading, leading, to_ray
-from verlaunch.config import trainer
+from verlaunch.config import trainer_extras
 from verlaunch.config.compose import fill, to_yaml
 from verlaunch.config.tree import Config, ranks, ranks_here
 from verlaunch.errors import raise_all, stopping
@@ -176,7 +176,7 @@ def _launch(ready: Ready, config: Config, trial: Trial) -> Launch:
         export=str(asked.checkpoints / "final") if settings["export"] else None,
         hang_timeout_s=60 * settings["hang_timeout"],
         grace_s=settings["grace"],
-        training=asdict(trainer.of(config)),
+        training=asdict(trainer_extras.of(config)),
         reward=to_dict(trial.spec),
         reward_keys=trial.keys,
         reward_told=list(trial.asked),

@@ -37,7 +37,7 @@ from verlaunch.plan.guards.scene import Scene
 from verlaunch.plan.memory.expected import Memory, Room, Sizes, expected, fitted, sizes_of
 from verlaunch.plan.outlook import Outlook
 from verlaunch.plan.plan import Plan, make_plan
-from verlaunch.plan.reward.identity import identity as reward_identity
+from verlaunch.plan.reward.same_reward import identity as reward_identity
 from verlaunch.plan.reward.spec import reward_spec
 from verlaunch.plan.reward.trial.rows import first_rows
 from verlaunch.plan.reward.trial.trial import DEADLINE_S, try_reward

@@ -21,9 +21,9 @@ from contextlib import suppress
 from typing import Any
 
 from . import harness
-from .limits import MOST_PROCESSES, Limits, become, counted_already
+from .confinement import MOST_PROCESSES, Limits, become, counted_already
+from .descendants import descendants, end_all, resident
 from .namespaces import NOBODY, SANDBOX, enter, prctl
-from .processes import descendants, end_all, resident
 
 LIFELINE, OUT, SAID = 0, 1, 3  # the program's own: 0, 1, 2 and SAID
 MOST_OUTPUT = 4 << 20  # bytes of stdout, and of reports

@@ -23,7 +23,7 @@ from verl.trainer.ppo.core_algos import AdaptiveKLController, FixedKLController
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 from verl.utils.config import omega_conf_to_dataclass
 
-from verlaunch.config.trainer import TrainerSettings
+from verlaunch.config.trainer_extras import TrainerSettings
 from verlaunch.engine.training.losses import VERLS_COEF, weighted_value_loss
 from verlaunch.engine.training.samples import real_keys
 

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from verlaunch.config.trainer import TrainerSettings
+from verlaunch.config.trainer_extras import TrainerSettings
 from verlaunch.engine.heartbeat import beat
 from verlaunch.engine.training.saving import Saving
 from verlaunch.machine import disk

@@ -49,7 +49,7 @@ class Runner:
         from verl.trainer.ppo.utils import need_critic, need_reference_policy
         from verl.utils.config import validate_config
 
-        from verlaunch.config.trainer import TrainerSettings
+        from verlaunch.config.trainer_extras import TrainerSettings
         from verlaunch.engine.rollout import queue
         from verlaunch.engine.training import shortcuts
         from verlaunch.engine.training.patience import PatientChannel

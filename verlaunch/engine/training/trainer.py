@@ -25,7 +25,7 @@ from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
 from verl.trainer.ppo.v1.trainer_base import register_trainer
 
 from rewards.curves import means
-from verlaunch.config.trainer import TrainerSettings
+from verlaunch.config.trainer_extras import TrainerSettings
 from verlaunch.engine import garbage
 from verlaunch.engine.actors import NAME, name_of
 from verlaunch.engine.rollout import queue

@@ -14,34 +14,34 @@ from typing import Any
 
 from verlaunch.errors import Finding, UserError
 from verlaunch.plan.guards import (
+    adapter,
     batch_sizes,
     busy,
     data_sources,
-    disk,
+    disk_room,
     fits,
-    fsdp,
+    fsdp_settings,
     gpus,
     kl_control,
-    limits,
+    locked_versions,
     loggers,
-    lora,
     main_memory,
     memory_needed,
+    model_files,
     named_files,
     nvidia_driver,
+    other_rays,
     ports,
-    ray_clusters,
     reward_parts,
     schedule,
     shm,
-    tokenizer,
+    strange_variables,
+    token_ids,
     typed,
     ulimits,
-    variables,
-    versions,
-    vllm,
+    values_taken,
+    vllm_arguments,
     vocabulary,
-    weights,
 )
 
 __all__ = ["GUARDS", "NUMBERS", "REWARD", "TYPED", "findings"]
@@ -55,9 +55,10 @@ REWARD: Checks = (data_sources, reward_parts)
 # check(scene): also where model, data or reward are not known, and again when rows are counted.
 NUMBERS: Checks = (loggers, batch_sizes, fits, kl_control, memory_needed)
 # check(scene): all the rest; first what is mended by typing another value, then the machine.
-GUARDS: Checks = (limits, named_files, fsdp, schedule, vllm, lora, vocabulary, weights, tokenizer,
-          gpus, nvidia_driver, busy, main_memory, shm, ulimits, ports, ray_clusters, variables,
-          disk, versions)  # fmt: skip
+GUARDS: Checks = (
+          values_taken, named_files, fsdp_settings, schedule, vllm_arguments, adapter, vocabulary,
+          model_files, token_ids, gpus, nvidia_driver, busy, main_memory, shm, ulimits, ports,
+          other_rays, strange_variables, disk_room, locked_versions)  # fmt: skip
 
 
 def findings(checks: Iterable[ModuleType], *given: Any) -> list[Finding]:

@@ -3,8 +3,8 @@
     [finding.text for finding in check(scene)]
     ->  ["--target_kl 6.0 moves kl_coef by a factor, and kl_coef is 0. Use --kl_coef 0.1."]
 
-Keys are those of verl and those of the trainer's own (config/trainer.py). Left out on purpose: what
-a setting means and whether it is wise; the flags' help and the recipes' headers say that.
+Keys are those of verl and those of the trainer's own (config/trainer_extras.py). Left out on
+purpose: what a setting means and whether it is wise; the flags' help and a recipe's header say so.
 """
 
 from collections.abc import Iterator

@@ -13,8 +13,8 @@ from verlaunch.errors import Finding
 from verlaunch.machine.nvidia import Card
 from verlaunch.machine.packages import installed
 from verlaunch.plan.guards.gpus import cards_of
+from verlaunch.plan.guards.locked_versions import lock_pins
 from verlaunch.plan.guards.scene import Scene
-from verlaunch.plan.guards.versions import lock_pins
 
 RUNTIME = "nvidia-cuda-runtime"  # CUDA 12's has the name nvidia-cuda-runtime-cu12
 DRIVERS = {12: "525.60", 13: "580.65"}  # the first for each CUDA, from NVIDIA's release notes

@@ -14,8 +14,8 @@ from verlaunch.config.keys import yaml_word
 from verlaunch.config.tree import ACTOR, ROLLOUT, get, uses_critic, uses_reference
 from verlaunch.config.values import closest
 from verlaunch.errors import Finding
-from verlaunch.plan.guards.limits import of_their_kind, said
 from verlaunch.plan.guards.scene import Scene
+from verlaunch.plan.guards.values_taken import of_their_kind, said
 from verlaunch.text import plural
 
 # Optimizers of torch.optim that take what verl hands them (workers/config/optimizer.py:229).

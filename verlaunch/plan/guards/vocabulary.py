@@ -17,9 +17,9 @@ from pathlib import Path
 from verlaunch.config.tree import get, sequence_length, uses_critic
 from verlaunch.errors import Finding
 from verlaunch.inputs.models import Model
+from verlaunch.plan.guards.model_files import critic_of
 from verlaunch.plan.guards.scene import Scene
-from verlaunch.plan.guards.tokenizer import Vocabulary, vocabulary
-from verlaunch.plan.guards.weights import critic_of
+from verlaunch.plan.guards.token_ids import Vocabulary, vocabulary
 
 FEW = 0.01  # of the ids: special tokens of a later model of the same family
 HEADS = "MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING_NAMES"

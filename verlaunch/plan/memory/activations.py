@@ -18,8 +18,8 @@ Left out on purpose: kernels that save less (Liger, flash-attn's cross entropy).
 
 from dataclasses import dataclass
 
-from verlaunch.plan.memory.roles import Role
 from verlaunch.plan.memory.shape import Shape
+from verlaunch.plan.memory.trained_models import Role
 from verlaunch.plan.memory.use import Use
 
 # Bytes per logit (token x vocabulary) at the worst moment of verl's own code without flash-attn,

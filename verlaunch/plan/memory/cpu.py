@@ -10,9 +10,9 @@ purpose: a reward model or judge of one's own, and the file cache, which gives w
 
 from dataclasses import dataclass
 
-from verlaunch.plan.memory.parts import Part, Phase, total
-from verlaunch.plan.memory.roles import Role, actor_of, critic_of
+from verlaunch.plan.memory.phases import Part, Phase, total
 from verlaunch.plan.memory.shape import Shape
+from verlaunch.plan.memory.trained_models import Role, actor_of, critic_of
 from verlaunch.plan.memory.use import Use
 from verlaunch.text import GIB, MIB
 

@@ -4,17 +4,17 @@
     found.gpu_peak.name, found.gpu_peak.bytes   ->  "actor update", 21_474_836_480
 
 Plain arithmetic over plain numbers, well below a millisecond: --fit auto asks it thousands of
-times. What each number stands on is in gpu.py, host.py, cpu.py and disk.py.
+times. What each number stands on is in gpu.py, host_phases.py, cpu.py and written.py.
 """
 
 from dataclasses import dataclass, field
 
-from verlaunch.plan.memory import cpu, gpu, host
-from verlaunch.plan.memory.disk import disk_of
-from verlaunch.plan.memory.parts import Disk, Part, Phase, total
+from verlaunch.plan.memory import cpu, gpu, host_phases
+from verlaunch.plan.memory.phases import Disk, Part, Phase, total
 from verlaunch.plan.memory.shape import Shape
 from verlaunch.plan.memory.use import Use
 from verlaunch.plan.memory.vllm import vllm_share
+from verlaunch.plan.memory.written import disk_of
 
 __all__ = ["Disk", "Estimate", "Part", "Phase", "estimate", "total"]
 
@@ -54,8 +54,8 @@ def estimate(shape: Shape, critic: Shape | None, use: Use, gpu_bytes: int | None
     known = bool(use.kv_cache_bytes or (gpu_bytes and not on_cpu))
     return Estimate(
         gpu=() if on_cpu else gpu.phases(shape, critic, use, gpu_bytes),
-        host=(cpu if on_cpu else host).phases(shape, critic, use),
-        shm=host.shared_memory(shape, use),
+        host=(cpu if on_cpu else host_phases).phases(shape, critic, use),
+        shm=host_phases.shared_memory(shape, use),
         disk=disk_of(shape, critic, use),
         kv_tokens=share.tokens if known else None,
         shape=shape,

@@ -99,7 +99,7 @@ def _has_room(config: Config, room: Room) -> bool:
 def _estimated(
     config: Config, shape: Shape, sizes: Sizes, room: Room
 ) -> tuple[Use, Estimate] | None:
-    """None where a value is none that can be counted with; which, guards/limits.py tells."""
+    """None where a value is none that can be counted with; which, guards/values_taken.py tells."""
     try:
         use = Use.of(config.verl, config.launch, config.hardware)
         return use, estimate(shape, sizes.critic, use, room.gpu)

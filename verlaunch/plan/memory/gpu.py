@@ -11,9 +11,9 @@ pass (utils/fsdp_utils.py:600). Left out on purpose: a reward model on the same 
 """
 
 from verlaunch.plan.memory.activations import Passing, passing
-from verlaunch.plan.memory.parts import Part, Phase, total
-from verlaunch.plan.memory.roles import Role, actor_of, critic_of
+from verlaunch.plan.memory.phases import Part, Phase, total
 from verlaunch.plan.memory.shape import Shape
+from verlaunch.plan.memory.trained_models import Role, actor_of, critic_of
 from verlaunch.plan.memory.use import Use
 from verlaunch.plan.memory.vllm import VllmShare, vllm_share
 from verlaunch.text import MIB

@@ -19,7 +19,7 @@ from verlaunch.paths import cache_dir
 from verlaunch.record import checkpoints
 from verlaunch.record.report.history import History
 from verlaunch.tools.export.pick import EXPORTED, FINAL, LAST, Picked, pick
-from verlaunch.tools.export.write import RECORD, Order, write
+from verlaunch.tools.export.proven_export import RECORD, Order, write
 
 CACHE = Path(EXPORTED, "chat")
 DEFAULT_SEED = 1

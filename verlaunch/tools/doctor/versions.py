@@ -4,7 +4,7 @@ look_at_versions(patient, say).seen    # "all 197 packages as in locks/cpu.txt"
 """
 
 from verlaunch.machine.packages import CORE, installed
-from verlaunch.plan.guards.versions import SHOWN, differing, expected, is_ours
+from verlaunch.plan.guards.locked_versions import SHOWN, differing, expected, is_ours
 from verlaunch.tools.doctor.line import BAD, LOOK, OK, Line
 from verlaunch.tools.doctor.patient import Patient, Say
 

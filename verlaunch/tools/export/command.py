@@ -16,7 +16,7 @@ from verlaunch.text import plural
 from verlaunch.tools.door import exit_code
 from verlaunch.tools.export import room
 from verlaunch.tools.export.pick import EXPORTED, LAST, pick
-from verlaunch.tools.export.write import Order, write
+from verlaunch.tools.export.proven_export import Order, write
 
 ABOUT = "Turns a run's checkpoint into Hugging Face folders of the policy and of the critic."
 MORE = """\

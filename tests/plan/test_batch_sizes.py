@@ -13,8 +13,8 @@ from verlaunch.config.batch import (
     ROLLOUT_MICRO,
     Batch,
     default_mini,
-    problems,
 )
+from verlaunch.plan.guards.batch_sizes import refused
 from verlaunch.text import nearest
 
 SMALL = st.integers(1, 24)
@@ -33,6 +33,10 @@ BATCHES = st.builds(
 )
 
 
+def told(batch: Batch, rows: int | None = None) -> list[str]:
+    return [finding.text for finding in refused(batch, rows)]
+
+
 def offered(problem: str) -> list[int]:
     """The values of a sentence's "Use --batch_size 96 or 128."."""
     found = re.search(r"Use (?:--\w+ |[\w.]+=)?(\d+)(?: or (\d+))?[.,]", problem)
@@ -41,7 +45,7 @@ def offered(problem: str) -> list[int]:
 
 @given(BATCHES, st.none() | st.integers(1, 200))
 def test_an_accepted_batch_meets_verls_conditions(batch: Batch, rows: int | None) -> None:
-    if problems(batch, rows):
+    if told(batch, rows):
         return
     assert rows is None or batch.prompts_per_step <= rows
     for mini in filter(None, (batch.mini, batch.critic_mini)):
@@ -57,10 +61,10 @@ def test_an_accepted_batch_meets_verls_conditions(batch: Batch, rows: int | None
 
 @given(BATCHES, st.none() | st.integers(1, 200))
 def test_each_offered_value_is_accepted_in_its_place(batch: Batch, rows: int | None) -> None:
-    for problem in problems(batch, rows):
+    for problem in told(batch, rows):
         for value in offered(problem):
             mended = mend(batch, problem, value)
-            assert not any(same_kind(problem, left) for left in problems(mended, rows))
+            assert not any(same_kind(problem, left) for left in told(mended, rows))
 
 
 def mend(batch: Batch, problem: str, value: int) -> Batch:
@@ -85,11 +89,11 @@ def test_a_mini_batch_of_ours_is_accepted_whenever_the_batch_is(
     prompts: int, n: int, ranks: int, wanted: int
 ) -> None:
     batch = Batch(prompts, n, default_mini(prompts, n, ranks, wanted), ranks, 1)
-    assert not any("--mini_batch_size" in problem for problem in problems(batch))
+    assert not any("--mini_batch_size" in problem for problem in told(batch))
 
 
 def test_a_batch_larger_than_the_data_gets_the_largest_that_fits() -> None:
-    found = problems(Batch(128, 1, 64, 2, 1), rows=101)
+    found = told(Batch(128, 1, 64, 2, 1), rows=101)
     assert found == [
         "--batch_size 128 is larger than the 101 training prompts. "
         "Use --batch_size 100, or give more data."
@@ -97,26 +101,26 @@ def test_a_batch_larger_than_the_data_gets_the_largest_that_fits() -> None:
 
 
 def test_fewer_rows_than_ranks_ask_for_data_and_offer_nothing_impossible() -> None:
-    (problem,) = problems(Batch(8, 1, 8, 8, 1), rows=3)
+    (problem,) = told(Batch(8, 1, 8, 8, 1), rows=3)
     assert "a step on 8 ranks takes at least 8. Give more data, a smaller --n_gpus" in problem
 
 
 def test_a_mini_batch_that_would_be_padded_is_refused() -> None:
     # verl trains 64 prompts with mini batches of 48 as 96 rows, without a word
-    (problem,) = problems(Batch(64, 1, 48, 1, 1))
+    (problem,) = told(Batch(64, 1, 48, 1, 1))
     assert problem == (
         "--mini_batch_size 48 does not divide --batch_size 64. Use --mini_batch_size 32 or 64."
     )
 
 
 def test_a_critics_own_mini_batch_is_named_by_its_key() -> None:
-    (problem,) = problems(Batch(64, 1, 32, 1, 1, critic_mini=48))
+    (problem,) = told(Batch(64, 1, 32, 1, 1, critic_mini=48))
     assert problem.startswith("critic.ppo_mini_batch_size=48 does not divide")
 
 
 def test_sequences_not_prompts_are_divided_among_ranks() -> None:
-    assert not problems(Batch(6, 4, 3, 4, 1))  # 3 prompts x 4 responses on 4 ranks
-    assert problems(Batch(6, 1, 3, 4, 1))
+    assert not told(Batch(6, 4, 3, 4, 1))  # 3 prompts x 4 responses on 4 ranks
+    assert told(Batch(6, 1, 3, 4, 1))
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
     [finding.text for finding in check(scene)]
     ->  ["actor_rollout_ref.actor.strategy=fsdp: FSDP1 cannot run on the CPU. Leave it out: ..."]
 
-Left out on purpose: single values (limits.py), and what vLLM says (vllm.py).
+Left out on purpose: single values (values_taken.py), and what vLLM says (vllm_arguments.py).
 """
 
 import importlib.util
@@ -13,8 +13,8 @@ from typing import Any
 from verlaunch.config.tree import ACTOR, ROLLOUT, get, ranks, uses_critic
 from verlaunch.config.values import closest
 from verlaunch.errors import Finding
-from verlaunch.plan.guards.limits import follows, of_their_kind, said
 from verlaunch.plan.guards.scene import Scene
+from verlaunch.plan.guards.values_taken import follows, of_their_kind, said
 from verlaunch.text import nearest
 
 MODEL = "actor_rollout_ref.model"

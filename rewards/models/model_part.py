@@ -14,10 +14,10 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
-from rewards.models.check import check
 from rewards.models.fetch import fetch, is_local
 from rewards.models.inputs import Inputs
 from rewards.models.probe import Probe, probe
+from rewards.models.sanity import check
 from rewards.models.scorer import Scorer
 from rewards.models.url import UrlScorer
 from rewards.part import CannotStart, Part, Row

@@ -139,7 +139,7 @@ def _ids(who: str, model: Model, known: Vocabulary, template: str) -> Iterator[F
 
 
 def _ends(who: str, model: Model) -> Iterator[Finding]:
-    """verl pads with the end token where there is no other (tokenizer.py:145)."""
+    """verl pads with the end token where there is no other (token_ids.py:145)."""
     kind = settings(model, "tokenizer_config.json").get("tokenizer_class")
     if kind not in GENERIC or _special(model, "eos_token"):
         return

@@ -1,6 +1,6 @@
 """Recipes by name alone, on the CPU: each learns, and leaves its algorithm's trace in the record.
 
-train_sh's variant is the demo (test_demo.py).
+train_sh's variant is the demo (test_demo_learns.py).
 """
 
 from collections.abc import Callable

@@ -17,8 +17,8 @@ from verlaunch.config.tree import ROLLOUT, get, uses_critic
 from verlaunch.config.values import closest
 from verlaunch.errors import Finding
 from verlaunch.inputs import models
-from verlaunch.plan.guards.limits import said
 from verlaunch.plan.guards.scene import Scene
+from verlaunch.plan.guards.values_taken import said
 from verlaunch.plan.memory.shape import Shape
 
 MODEL = "actor_rollout_ref.model"

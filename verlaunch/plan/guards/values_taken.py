@@ -5,7 +5,7 @@
           mean token-mean?"]
 
 What is allowed stands in configs/limits.yaml, and in configs/flags.yaml for keys that a flag sets.
-Left out on purpose: sizes (typed.py), and what does not go together (fsdp.py).
+Left out on purpose: sizes (typed.py), and what does not go together (fsdp_settings.py).
 """
 
 import functools

@@ -8,9 +8,9 @@ While one is written, those kept and the best are still there (checkpoints/reten
 """
 
 from verlaunch.plan.memory.gpu import roles_of
-from verlaunch.plan.memory.parts import Disk
-from verlaunch.plan.memory.roles import MOMENTS, Role
+from verlaunch.plan.memory.phases import Disk
 from verlaunch.plan.memory.shape import Shape
+from verlaunch.plan.memory.trained_models import MOMENTS, Role
 from verlaunch.plan.memory.use import Use
 
 # The tokenizer's files (Qwen2.5: 11 MB for 152,000 words) and, of any model, configs and states.

@@ -17,8 +17,8 @@ from verlaunch.config.keys import yaml_word
 from verlaunch.config.tree import ROLLOUT, get, ranks
 from verlaunch.config.values import closest
 from verlaunch.errors import Finding
-from verlaunch.plan.guards.limits import of_their_kind, said
 from verlaunch.plan.guards.scene import Scene
+from verlaunch.plan.guards.values_taken import of_their_kind, said
 from verlaunch.text import plural
 
 VLLM = f"{ROLLOUT}.engine_kwargs.vllm"

@@ -10,9 +10,9 @@ cpu.py. Left out on purpose: the page cache, which gives way.
 
 from verlaunch.plan.memory.cpu import PROGRAMS
 from verlaunch.plan.memory.gpu import roles_of
-from verlaunch.plan.memory.parts import Part, Phase
-from verlaunch.plan.memory.roles import Role
+from verlaunch.plan.memory.phases import Part, Phase
 from verlaunch.plan.memory.shape import Shape
+from verlaunch.plan.memory.trained_models import Role
 from verlaunch.plan.memory.use import Use
 from verlaunch.text import GIB, MIB
 
