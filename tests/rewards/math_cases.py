@@ -17,6 +17,7 @@ SIGNS = [
     (r"- 3\sqrt{7}", r"\boxed{-3 \sqrt{7}}", 1),
     ("-\\$60", "#### -$60", 1),
     ("- x^2", r"\boxed{-x^2}", 1),
+    ("-6", r"\boxed{(-6)}", 1),
     ("8", "The answer is 21 - 13 = 8.", 1),
     ("-8", "The answer is 21 - 13 = 8.", 0),
     ("-13", "The answer is 21 – 34 = –13.", 1),
@@ -140,6 +141,7 @@ FACTORS = [
     ("8", r"\boxed{8\pi}", 0),
     ("8", r"\boxed{8!}", 0),
     ("8e", r"\boxed{8}", 0),
+    ("n!", r"\boxed{n}", 0),
 ]
 WORDS = [
     ("March 21", r"\boxed{April 21}", 0),
@@ -165,6 +167,8 @@ WORDS = [
     ("12 parrots", r"\boxed{12}", 1),
     ("12 minutes", r"\boxed{12 \text{ hours}}", 0),
     ("12 minutes", r"\boxed{12 \text{ min}}", 1),
+    (r"4 \text{ oaks, } 7 \text{ elms}", r"\boxed{7 \text{ oaks, } 4 \text{ elms}}", 0),
+    (r"4 \text{ oaks, } 7 \text{ elms}", r"\boxed{7 \text{ elms, } 4 \text{ oaks}}", 1),
     ("no solution", r"\boxed{\text{No solution}}", 1),
     ("yes", "Yes.", 1),
     ("yes", "No.", 0),
@@ -241,6 +245,10 @@ SENTENCES = [
     ("31", "The answer is: Tom sold 31 of the 40 cups.", 0),
     ("31", "The final answer is 62 / 2 = 31.", 1),
     ("31", "#### She has 31 cups", 1),
+    ("31", "The answer is that 2 boys carry 31 cups.", 1),
+    ("2", "The answer is that 2 boys carry 31 cups.", 0),
+    ("720", "The answer is $6!$.", 1),
+    ("6", "The answer is 6!", 1),
 ]
 THOUGHTS = [
     ("77", "<think>\\boxed{77}</think>\n\n76", 0),
@@ -327,6 +335,11 @@ DENIED = [
     ("26", "#### not 26", 0),
     ("26", "答案不是26。", 0),
     ("26", "She did not stop; in the end she had 26.", 1),
+    ("26", "The answer is anything but 26.", 0),
+    ("26", "I don't think the answer is 26.", 0),
+    ("26", "The answer is not, as some hold, 26.", 0),
+    ("26", "The answer is neither 25 nor 26.", 0),
+    ("27", "The answer is not 26; it's 27.", 1),
 ]
 SEVERAL = [
     ("18", "The answer is 18 or 20.", 0),
@@ -341,6 +354,9 @@ SEVERAL = [
     ("18", r"\boxed{18, 20}", 0),
     ("18", "#### 18 or 20", 0),
     ("18", "Answer: 18 or maybe 20", 0),
+    ("18", "The answer is 18, perhaps 20.", 0),
+    ("18", "The answer is 18 (or 20).", 0),
+    ("18", "The answer is one of 18, 20, 22.", 0),
     ("18, 20", "The answer is 18 and 20.", 1),
     ("18, 20", "The answers are 20 and 18.", 1),
     ("18, 19, 20", "The answer is 18, 19, 20.", 1),

@@ -44,6 +44,10 @@ _WORDS = re.compile(r"[^\W_]")
 _PLAIN_LINE = re.compile(r"[ \t]*(-?[0-9][0-9,]*(?:\.[0-9]+)?)\.?[ \t]*(?:\n|$)")  # #### 42
 
 
+_DOUBTED = re.compile(
+    r"(?:n['’]t|\bnot|\bdoubt|\bnever)\s(?:think|believe|say|know|sure|claim|mean)?\s?"
+    r"(?:that\s|whether\s|if\s)?(?:the\s)?(?:final\s|right\s|correct\s)?$"
+)
 _OR = ("or", "或", r"\text{ or }", r"\text{or}")
 MOST_BETWEEN = 60  # characters between two boxes of one answer
 
@@ -105,12 +109,6 @@ def _line(text: str) -> str:
     return next((line for line in text.split("\n") if _WORDS.search(spell(line))), "")
 
 
-def _sentence(text: str) -> str:
-    """The first sentence with a digit; the first one when none has any."""
-    parts = [part for part in _SENTENCE_END.split(text) if _WORDS.search(part)]
-    return next((part for part in parts if re.search(r"[0-9]", part)), parts[0] if parts else "")
-
-
 def _read(text: str) -> Answer | None:
     """A sentence: what it states, or itself when that is no number and no formula."""
     source = stated(text)
@@ -127,11 +125,16 @@ def _display(text: str) -> str:
 
 def _behind(mark: re.Match, text: str, end: int) -> Answer | None:
     """What a marker in words announces; `end`: where the next marker begins."""
+    if mark["say"] and _DOUBTED.search(text[max(0, mark.start() - MOST_BETWEEN) : mark.start()]):
+        return None
     plain = _PLAIN_LINE.match(text, mark.end(), end)
     if plain:
         return Answer(plain[1], plain[1])
-    body = _display(text[mark.end() : min(end, mark.end() + LONGEST)])
-    return _read(_sentence(_line(body)))
+    line = _line(_display(text[mark.end() : min(end, mark.end() + LONGEST)]))
+    parts = [part for part in _SENTENCE_END.split(line) if _WORDS.search(part)]
+    with_digits = [part for part in parts if re.search(r"[0-9]", part)] or parts[:1]
+    read = (_read(part) for part in with_digits)  # "not 42; it is 43": the next one
+    return next((answer for answer in read if answer), None)
 
 
 def find_marked(text: str) -> Answer | None:
@@ -149,19 +152,13 @@ def _of(marks: Sequence[re.Match], text: str) -> Answer | None:
                 return _boxes(marks[: at + 1], text)
         else:
             answer = _behind(mark, text, end)
-            if answer is None and _states_nothing(text, mark, end):
-                return None
+            if answer is None and end == len(text) and re.search(r"[0-9]", text[mark.end() :]):
+                return None  # the last thing said is taken back
             if answer and (re.search(r"[0-9]", answer.source) or answer.source != answer.whole):
                 return answer
             prose = prose or answer
         end = mark.start()
     return prose
-
-
-def _states_nothing(text: str, mark: re.Match, end: int) -> bool:
-    """The marker is the last one, and what it announces is taken back or cut off."""
-    body = _sentence(_line(text[mark.end() : min(end, mark.end() + LONGEST)]))
-    return end == len(text) and stated(body) == DENIED
 
 
 def last_line(text: str) -> Answer | None:

@@ -109,6 +109,9 @@ def _same_parts(gold: str, answer: str, asker: Asker, depth: int) -> bool | None
     ours, theirs = bracketed(gold), bracketed(answer)
     if ours is None or theirs is None:
         alone = ours or theirs
+        if alone and alone.kind == "()" and len(alone.parts) == 1:
+            inner = (ours.parts[0], answer) if ours else (gold, alone.parts[0])
+            return same_value(*inner, asker, depth + 1)
         whole = alone and len(alone.parts) > 1 and alone.kind != "matrix"
         return False if whole and len(sets[0]) == len(sets[1]) else None
     if len(ours.parts) == 1 == len(theirs.parts) and "{}" not in (ours.kind, theirs.kind):
@@ -184,7 +187,8 @@ def _same_claim(gold: _Claim, answer: _Claim, asker: Asker) -> bool:
     if gold.value is not None and answer.value is not None:
         named = gold.name is not None and answer.name is not None
         if named and not _same_name(gold.name or "", answer.name or ""):
-            return False
+            closed = is_closed(gold.value) or is_closed(answer.value)
+            return not closed and asker.relation(gold.item, answer.item)
         if same_value(gold.value, answer.value, asker):
             return True
         return bool(named) and not is_closed(gold.value) and asker.relation(gold.item, answer.item)
@@ -203,6 +207,11 @@ def _same_claim(gold: _Claim, answer: _Claim, asker: Asker) -> bool:
             if all(squeeze(a) == squeeze(b) for a, b in zip(ours.sides, sides, strict=True)):
                 return True
     return asker.relation(gold.item, answer.item)
+
+
+def _same_noun(gold: _Claim, answer: _Claim) -> bool:
+    nouns = {read(each.value).noun for each in (gold, answer) if each.value}
+    return len(nouns - {""}) < 2
 
 
 def _same_interval(gold: Interval, answer: Interval, asker: Asker) -> bool:
@@ -252,4 +261,6 @@ def equal(gold: Statement, answer: Statement, asker: Asker) -> bool:
     named = _by_name(ours, theirs, asker)
     if named is not None:
         return named
-    return _pairs(ours, theirs, lambda a, b: _same_claim(a, b, asker))
+    if len(ours) > 1:  # 3 red, 5 blue
+        return _pairs(ours, theirs, lambda a, b: _same_noun(a, b) and _same_claim(a, b, asker))
+    return len(ours) == len(theirs) and _same_claim(ours[0], theirs[0], asker)

@@ -16,7 +16,7 @@ def _words(text: str) -> set[str]:
 ABOUT = _words("about approximately approx roughly around nearly almost circa")
 # may stand before the number that a sentence begins with: "it is therefore exactly 4"
 FILLER = ABOUT | _words("""
-    a an the is it it's its just only simply exactly precisely equal equals to be total of that
+    a an the is it it's its just only simply exactly precisely equal equals to be total of
     number value therefore so thus hence then now indeed clearly either both again obviously
     definitely actually still found given by as follows here we get have
 """)
@@ -29,12 +29,13 @@ DENYING = FILLER | _words("""
 # behind a number: what it is a part of is still to come, as in "6 times 7, which is 42"
 GOES_ON = _words("times plus minus divided multiplied over more less fewer percent added")
 JOINS = _words("or and to through 或 和 到 至")
-BEFORE_NEXT = ABOUT | _words("either a the maybe perhaps possibly even")
+HEDGES = _words("maybe perhaps possibly")
+BEFORE_NEXT = ABOUT | HEDGES | _words("either a the even")
 # "in 3 hours", "after 4 days": what is stated holds then
 CONDITION = _words("""
     after in for within per every during if when before until since without among out on
 """)
-CLAUSE = re.compile(r"[,;:.]|\b(?:but|which|so|and|because|since|that)\b|而是|但|，")
+CLAUSE = re.compile(r"[,;:.]|\b(?:(?<!anything\s)but|which|so|and|because|since|that)\b|而是|但|，")
 RESULT = re.compile(r"\b(?:results?|resulting|ends?|total|sum)\s+(?:in|of|up)$")
 STATING = re.compile(
     r"[,;:.=]|\b(?:is|are|was|were|makes?|gives?|equals?|has|have|leaves?|so|and)\b"
@@ -47,6 +48,6 @@ BOUND = re.compile(
 )
 NEGATION = re.compile(
     r"\b(?:not|never|neither|nor|cannot|isn'?t|aren'?t|wasn'?t|can'?t|couldn'?t|won'?t|wouldn'?t"
-    r"|doesn'?t|don'?t|didn'?t|shouldn'?t|rather\sthan|instead\sof|unlike|except|excluding)\b"
+    r"|doesn'?t|don'?t|didn'?t|shouldn'?t|rather\sthan|anything\sbut|instead\sof|unlike|except|excluding)\b"
     r"|不|并非|而非|没有"
 )

@@ -19,7 +19,7 @@ from rewards.rules.maths.phrases import ABOUT, BOUND, NEGATION
 from rewards.rules.maths.units import COMPOUND, canonical, months_in, unit_of
 
 EDGES = " .,:;=?*\"'’‘“”。,:！？"
-_CRY = re.compile(r"(?<![0-9)\]}])!+\s*$")  # 10! is a factorial, "Yes!" is none
+_CRY = re.compile(r"(?<=[A-Za-z][A-Za-z])!+\s*$")  # 10! and n! are factorials, "Yes!" is none
 _FRACTION = r"\\frac\s?\{\s?[-+]?\s?[0-9.,]+\s?\}\s?\{\s?[0-9.,]+\s?\}"
 _LITERAL = re.compile(
     rf"(?:(?<![\w)}}\]])[-+]\s?)?(?:[0-9]+\s?{_FRACTION}|{_FRACTION}|(?<![A-Za-z0-9.]){NUMBER})(?:\s?%)?"
@@ -38,12 +38,14 @@ _OPTION = re.compile(r"\([a-jA-J]\)")  # (B) is B
 
 
 class Value(NamedTuple):
-    """core: without its unit, as it is spelled; words: it is prose, and this is its plain form."""
+    """core: without its unit, as it is spelled; noun: what it counts, when that is no known unit;
+    words: it is prose, and this is its plain form."""
 
     core: str
     number: Fraction | None = None
     percent: bool = False
     unit: str | None = None
+    noun: str = ""
     label: str = ""
     months: frozenset[int] = frozenset()
     words: str | None = None
@@ -99,7 +101,9 @@ def _around_number(text: str) -> Value | None:
         return None
     months = frozenset(months_in(f"{label} {after}"))
     label = " ".join(word for word in label.casefold().split() if word not in ABOUT)
-    return Value(literal[0], number, "%" in literal[0] or unit == "percent", unit, label, months)
+    percent = "%" in literal[0] or unit == "percent"
+    noun = "" if unit else _plain_words(after)
+    return Value(literal[0], number, percent, unit, noun, label, months)
 
 
 def _without_unit(text: str) -> Value:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from rewards.rules.maths.numbers import NUMBER
-from rewards.rules.maths.phrases import BEFORE_NEXT, GOES_ON, JOINS
+from rewards.rules.maths.phrases import BEFORE_NEXT, GOES_ON, HEDGES, JOINS
 from rewards.rules.maths.spelling import LONGEST, spell
 from rewards.rules.maths.units import COMPOUND, canonical, unit_of
 
@@ -20,7 +20,9 @@ _FENCE = re.compile(r"\$\$([^$]+)\$\$|\\\(((?:[^\\]|\\[^()])+)\\\)|\\\[((?:[^\\]
 _DOLLARS = re.compile(r"\$([^$]+)\$(?![0-9])")
 _PROSE = re.compile(r"(?<![A-Za-z\\{])[A-Za-z]{3,}(?!\s*\()")
 _IN_TEXT = re.compile(r"\\[A-Za-z]+\s*(?:\{[A-Za-z ]*\})?")
-_REMARK = re.compile(r"(?<=\s)\([^()]*(?<![A-Za-z\\])[A-Za-z]{2,}[^()]*\)")
+_REMARK = re.compile(
+    r"(?<=\s)\((?!\s?(?:or|maybe|perhaps|possibly)\b)[^()]*(?<![A-Za-z\\])[A-Za-z]{2,}[^()]*\)"
+)
 _NAMES = r"sqrt|pi|infty|theta|alpha|beta|sin|cos|tan|cot|sec|csc|arcsin|arccos|arctan|log|ln|exp"
 _TOKEN = re.compile(
     rf"(?P<fence>⟦[^⟧]*⟧)|(?P<number>(?<![A-Za-z0-9.]){NUMBER}(?:\s?%)?)"
@@ -123,7 +125,7 @@ def _next_run(tokens: Sequence[Token], at: int) -> int | None:
     if here < len(tokens) and tokens[here].text in (",", ";", ", "):
         here += 1
         plain = here - at == 2
-        while word_at(tokens, here) in JOINS:
+        while word_at(tokens, here) in JOINS | HEDGES:
             plain, here = True, here + 1
         listed = plain and here < len(tokens) and tokens[here].kind == "run"
         after = here + 1

@@ -31,12 +31,14 @@ from rewards.rules.maths.runs import Group, Token, groups_of, prepared, tokens_o
 from rewards.rules.maths.units import MONTHS, unit_of
 
 DENIED = ""  # a number was named, and taken back
+_ASIDE = re.compile(r"(\bnot|n't),[^,]{1,40},")  # "not, as some say, 42"
 FAR = 40  # characters of a clause before a number that are looked at
 
 
 def _before(text: str, token: Token) -> str:
     """The clause before a group."""
     head = text[max(0, token.start - 2 * FAR) : token.start]
+    head = _ASIDE.sub(r"\1 ", head)
     edges = [match.end() for match in CLAUSE.finditer(head)]
     return head[edges[-1] :] if edges else head
 
@@ -102,12 +104,13 @@ def _source(text: str, tokens: Sequence[Token], group: Group) -> str:
         end = tokens[group.last + 1].end
     if before in MONTHS:
         start = tokens[group.first - 1].start
-    return _balanced(text[start:end].replace("⟦", " ").replace("⟧", " ").strip())
+    cry = text[end - 1 : end] in ("!", "'")  # in dollar signs it is a factorial
+    found = text[start : end - 1] if cry else text[start:end]
+    return _balanced(found.replace("⟦", " ").replace("⟧", " ").strip())
 
 
 def _balanced(text: str) -> str:
-    """Without a bracket at an edge that has no other, and without an exclamation mark."""
-    text = text.rstrip("!'") if text[-1:] in "!'" else text
+    """Without a bracket at an edge that has no other."""
     if text[:1] in "([" and text.count("(") + text.count("[") > text.count(")") + text.count("]"):
         text = text[1:]
     if text[-1:] in ")]" and text.count("(") + text.count("[") < text.count(")") + text.count("]"):

@@ -33,7 +33,7 @@ _COMMANDS = {
     **{"lt": "<", "gt": ">", "ne": "≠", "neq": "≠", "approx": "≈", "simeq": "≈", "in": "∈"},
     **{"dfrac": r"\frac", "tfrac": r"\frac", "cfrac": r"\frac", "lvert": "|", "rvert": "|"},
     **{"langle": "(", "rangle": ")", "lbrace": r"\{", "rbrace": r"\}", "degree": "°"},
-    **{"lbrack": "[", "rbrack": "]", "lparen": "(", "rparen": ")", "vert": "|", "mid": "|"},
+    **{"lbrack": "[", "rbrack": "]", "vert": "|", "mid": "|", "sim": "≈"},
     **{"vee": r"\lor", "wedge": r"\land", "lg": r"\log_{10}", "colon": ":", "ast": "*"},
     **{"bigcup": r"\cup", "lor": r"\lor", "land": r"\land", "thinspace": " ", "enspace": " "},
     **{name: " " for name in ("quad", "qquad", "displaystyle", "textstyle", "limits", "hfill")},
