@@ -81,7 +81,7 @@ def words(
     monkeypatch.setenv("VERLAUNCH_CACHE", str(cache))
     monkeypatch.setattr(start, "run", lambda *_, **__: 0)  # the engine
     monkeypatch.setattr(start.head_start, "pays", lambda *_: False)  # and what begins before it
-    monkeypatch.setattr(Recorder, "_draw", lambda recorder: None)
+    monkeypatch.setattr(Recorder, "_write", lambda recorder: None)
     (tmp_path / "data.json").write_text(json.dumps(ROWS))
     return ["--model", str(tiny_qwen2), "--data", str(tmp_path / "data.json"), "--hardware", "cpu",
             "--output_dir", str(tmp_path / "out"), "--steps", "3"]  # fmt: skip

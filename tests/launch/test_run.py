@@ -117,8 +117,8 @@ channel.event("finished", step=0)
 
 @pytest.fixture(autouse=True)
 def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """They would take most of the time; test_report_recorder.py draws them."""
-    monkeypatch.setattr(Recorder, "_draw", lambda recorder: None)
+    """They would take most of the time; test_report_recorder.py writes them."""
+    monkeypatch.setattr(Recorder, "_write", lambda recorder: None)
 
 
 def launched(

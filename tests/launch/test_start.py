@@ -87,8 +87,8 @@ def bench(tmp_path: Path, tiny_qwen2: Path, cache: Path, monkeypatch: pytest.Mon
     driver = (sys.executable, "-c", DRIVER)
     monkeypatch.setattr(start, "run", functools.partial(run, driver=driver))
     monkeypatch.setattr(head_start, "pays", lambda *_: False)  # it would start verl's driver
-    # The pictures of each run would take most of the time; test_report_recorder.py draws them.
-    monkeypatch.setattr(Recorder, "_draw", lambda recorder: None)
+    # The reports of each run would take most of the time; test_report_recorder.py writes them.
+    monkeypatch.setattr(Recorder, "_write", lambda recorder: None)
     return Bench(tmp_path, tiny_qwen2)
 
 

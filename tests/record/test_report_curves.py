@@ -12,7 +12,7 @@ from verlaunch.record.report.curves import draw
 from verlaunch.record.report.history import read
 from verlaunch.record.report.panels import PANELS, parts, shown
 from verlaunch.record.report.series import Series
-from verlaunch.record.report.smooth import MOST, smooth, thin
+from verlaunch.record.report.smooth import smooth
 
 WITHOUT_CRITIC = ("value_loss", "explained_variance")
 NO_DISPLAY = """
@@ -75,15 +75,6 @@ def test_parts_are_what_differs_from_the_reward_and_is_a_reward() -> None:
         "answered": "reward_part_answered",
         "judge_score": "reward_part_judge_score",
     }
-
-
-def test_a_long_curve_is_thinned_and_keeps_its_peaks() -> None:
-    points = [(step, 0.0) for step in range(10_000)]
-    points[4321], points[7654] = (4321, 9.0), (7654, -9.0)
-    thinned = thin(points)
-    assert len(thinned) <= 2 * MOST and thinned == sorted(thinned)
-    assert (4321, 9.0) in thinned and (7654, -9.0) in thinned
-    assert thin(points[:100]) == points[:100]
 
 
 def test_smoothing_keeps_a_constant_and_halves_no_end() -> None:

@@ -59,15 +59,6 @@ def test_a_validation_score_weighs_each_data_source_the_same() -> None:
     assert validation_score(line) == pytest.approx(0.4)
 
 
-def test_a_series_keeps_the_later_line_of_a_step_and_what_follows_it() -> None:
-    score = "critic/score/mean"
-    lines = [{"step": step, "time": 0.0, score: step / 10} for step in (1, 2, 3)]
-    series = Series([*lines, {"step": 2, "time": 1.0, score: 0.9, "actor/entropy": 2.0}])
-    assert series.points("reward_mean") == [(1, 0.1), (2, 0.9)]
-    assert series.points("entropy") == [(2, 2.0)]
-    assert list(series.steps) == [1, 2]
-
-
 def test_a_series_has_the_validation_before_the_first_step_as_well() -> None:
     series = Series(metrics(20))
     assert [step for step, _ in series.validations] == [0, 10, 20]

@@ -21,7 +21,7 @@ from verlaunch.record.report.page.build import html
 from verlaunch.record.report.page.charts import charts
 from verlaunch.record.report.page.embed import as_json, cut
 from verlaunch.record.report.page.samples import MOST, choose
-from verlaunch.record.report.page.thin import thin
+from verlaunch.record.report.smooth import thin
 from verlaunch.record.report.summary import summarize
 
 DATA = re.compile(r'<script type="application/json" id="data">(.*?)</script>', re.S)

@@ -1,6 +1,5 @@
 """The recorder keeps up with a run, costs it little, and never ends it."""
 
-import csv
 import json
 import sys
 from pathlib import Path
@@ -8,13 +7,10 @@ from typing import Any
 
 import pytest
 
-from tests.recorded_run import metrics, write_run
-from verlaunch.record.channel import METRICS, Channel
+from tests.recorded_run import metrics
+from verlaunch.record.channel import Channel
 from verlaunch.record.report import recorder as room
-from verlaunch.record.report.csv_table import CSV
-from verlaunch.record.report.history import read
 from verlaunch.record.report.recorder import EVERY_S, LOG, Recorder
-from verlaunch.record.report.summary import summarize
 from verlaunch.record.report.write import PAGE, PICTURE, SUMMARY
 
 COUNTS = """
@@ -43,11 +39,6 @@ def summary(folder: Path) -> dict[str, Any]:
     return json.loads((folder / SUMMARY).read_text())
 
 
-def steps(folder: Path) -> list[int]:
-    with (folder / CSV).open(newline="") as file:
-        return [int(row["step"]) for row in csv.DictReader(file)]
-
-
 def drawn(folder: Path) -> int:
     count = folder / "count"
     return len(count.read_text()) if count.exists() else 0
@@ -58,37 +49,7 @@ def add(channel: Channel, lines: list[dict[str, Any]]) -> None:
         channel.log(line, line["step"])
 
 
-def test_summary_and_csv_follow_every_step(tmp_path: Path) -> None:
-    clock = Clock()
-    channel, recorder = Channel(tmp_path), Recorder(tmp_path, clock, child(COUNTS))
-    for line in metrics(6):
-        add(channel, [line])
-        clock.time += 10
-        recorder.update()
-        if line["step"]:
-            assert summary(tmp_path)["steps"]["done"] == line["step"]
-            assert steps(tmp_path)[-1] == line["step"]
-
-
-def test_a_resumed_run_goes_on_in_the_same_rows(tmp_path: Path) -> None:
-    write_run(tmp_path, steps=10, ends="killed")
-    (tmp_path / METRICS).write_text((tmp_path / METRICS).read_text().rpartition("\n")[0] + "\n")
-    recorder = Recorder(tmp_path, Clock(), child(COUNTS))
-    recorder.update()
-    assert steps(tmp_path) == list(range(1, 11))
-    add(Channel(tmp_path), [line for line in metrics(14) if line["step"] > 10])
-    recorder.finish(0)
-    assert steps(tmp_path) == list(range(1, 15)) and summary(tmp_path)["steps"]["done"] == 14
-
-
-def test_the_time_of_an_earlier_attempt_counts(tmp_path: Path) -> None:
-    history = read(write_run(tmp_path, steps=10))
-    recorder = Recorder(tmp_path, Clock(), child(COUNTS))
-    recorder.update()
-    assert summary(tmp_path)["time"] == summarize(history)["time"]
-
-
-def test_pictures_come_once_a_minute_and_never_two_at_once(tmp_path: Path) -> None:
+def test_reports_come_once_a_minute_and_never_two_at_once(tmp_path: Path) -> None:
     clock = Clock()
     channel, recorder = Channel(tmp_path), Recorder(tmp_path, clock, child(COUNTS))
     add(channel, list(metrics(3)))
@@ -112,7 +73,7 @@ def test_pictures_come_once_a_minute_and_never_two_at_once(tmp_path: Path) -> No
     assert drawn(tmp_path) == 3
 
 
-def test_slow_pictures_come_less_often(tmp_path: Path) -> None:
+def test_slow_reports_come_less_often(tmp_path: Path) -> None:
     clock = Clock()
     recorder = Recorder(tmp_path, clock, child(COUNTS))
     add(Channel(tmp_path), list(metrics(3)))
@@ -122,7 +83,7 @@ def test_slow_pictures_come_less_often(tmp_path: Path) -> None:
     recorder.child.wait()
     clock.time += 100
     recorder.update()
-    assert recorder.next_pictures == clock.time + room.SHARE * 100
+    assert recorder.next == clock.time + room.SHARE * 100
 
 
 def test_the_end_is_told_with_code_and_reason_and_shown(tmp_path: Path) -> None:
@@ -134,16 +95,16 @@ def test_the_end_is_told_with_code_and_reason_and_shown(tmp_path: Path) -> None:
     assert "ValueError: no" in (tmp_path / PAGE).read_text()
 
 
-def test_a_run_without_a_step_has_a_summary_and_no_pictures(tmp_path: Path) -> None:
-    recorder = Recorder(tmp_path, command=child(COUNTS))
-    assert recorder.finish(1, "OSError: no model") is None
-    assert summary(tmp_path)["reason"] == "OSError: no model" and drawn(tmp_path) == 0
+def test_a_run_without_a_step_has_a_summary_and_names_no_page(tmp_path: Path) -> None:
+    assert Recorder(tmp_path).finish(1, "OSError: no model") is None
+    assert summary(tmp_path)["reason"] == "OSError: no model"
 
 
 def test_a_broken_recorder_says_so_once_and_the_run_goes_on(tmp_path: Path) -> None:
-    recorder = Recorder(tmp_path, Clock(), child(COUNTS))
+    clock = Clock()
     add(Channel(tmp_path), list(metrics(3)))
-    (tmp_path / SUMMARY).mkdir(parents=True)  # a folder where a file should be
+    recorder = Recorder(tmp_path, clock, ("/no/such/program",))
+    clock.time = EVERY_S
     for _ in range(3):
         recorder.update()
     assert recorder.finish(0) is None
@@ -152,7 +113,7 @@ def test_a_broken_recorder_says_so_once_and_the_run_goes_on(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("script", [HANGS, BREAKS])
-def test_pictures_that_hang_or_break_hold_nobody(
+def test_reports_that_hang_or_break_hold_nobody(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str
 ) -> None:
     monkeypatch.setattr(room, "LITTLE_PATIENCE_S", 0.3)
@@ -160,4 +121,3 @@ def test_pictures_that_hang_or_break_hold_nobody(
     add(Channel(tmp_path), list(metrics(3)))
     assert recorder.finish(0, in_a_hurry=True) is None
     assert recorder.child is None or recorder.child.poll() is not None
-    assert summary(tmp_path)["steps"]["done"] == 3

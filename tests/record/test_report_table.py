@@ -1,14 +1,12 @@
 """training_metrics.csv: a row for each step, whatever was killed or resumed meanwhile."""
 
 import csv
-import json
 from pathlib import Path
-from typing import Any
 
 from tests.recorded_run import metrics, write_run
-from verlaunch.record.channel import METRICS
 from verlaunch.record.report import csv_table
-from verlaunch.record.report.csv_table import CSV, Table
+from verlaunch.record.report.csv_table import CSV
+from verlaunch.record.report.history import read
 from verlaunch.record.report.names import by_name
 
 
@@ -17,21 +15,15 @@ def rows(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def append(folder: Path, line: dict[str, Any]) -> dict[str, Any]:
-    with (folder / METRICS).open("a") as file:
-        file.write(json.dumps(line) + "\n")
-    return line
-
-
 def test_each_step_has_one_row_and_the_later_line_counts(tmp_path: Path) -> None:
-    csv_table.write(write_run(tmp_path))
+    csv_table.write(read(write_run(tmp_path)))
     found = rows(tmp_path)
     assert [row["step"] for row in found] == [str(step) for step in range(1, 41)]
     assert all(float(row["reward_mean"]) >= 0 for row in found)  # the undone one was -99
 
 
 def test_short_names_come_first_and_verls_follow_as_they_first_came(tmp_path: Path) -> None:
-    csv_table.write(write_run(tmp_path))
+    csv_table.write(read(write_run(tmp_path)))
     columns = list(rows(tmp_path)[0])
     parts = ["reward_part_rule_score", "reward_part_rule_failed", "reward_part_answered"]
     assert columns[: 3 + len(by_name) + 3] == ["step", "time", "epoch", *by_name, *parts]
@@ -41,7 +33,7 @@ def test_short_names_come_first_and_verls_follow_as_they_first_came(tmp_path: Pa
 
 
 def test_numbers_are_whole_and_a_missing_one_is_an_empty_cell(tmp_path: Path) -> None:
-    csv_table.write(write_run(tmp_path, steps=8))
+    csv_table.write(read(write_run(tmp_path, steps=8)))
     lines = [line for line in metrics(8) if line["step"]]
     found = rows(tmp_path)
     assert [float(row["actor/entropy"]) for row in found] == [
@@ -51,41 +43,8 @@ def test_numbers_are_whole_and_a_missing_one_is_an_empty_cell(tmp_path: Path) ->
     assert found[0]["judge_calls"] == "" and found[0]["time"] == "2026-05-28T20:27:33Z"
 
 
-def test_rows_added_as_a_run_goes_on_equal_those_written_at_once(tmp_path: Path) -> None:
-    growing, whole = tmp_path / "growing", tmp_path / "whole"
-    growing.mkdir()
-    adding = Table(growing)
-    for line in metrics(25):
-        adding.add(append(growing, line))
-    (whole / "metrics").mkdir(parents=True)
-    (whole / METRICS).write_text((growing / METRICS).read_text())
-    csv_table.write(whole)
-    assert (growing / CSV).read_text() == (whole / CSV).read_text()
-
-
-def test_a_row_is_added_without_reading_the_run_again(tmp_path: Path) -> None:
-    lines = list(metrics(9))
-    growing = Table(tmp_path)
-    for line in lines[:8]:
-        growing.add(append(tmp_path, line))
-    (tmp_path / METRICS).unlink()
-    growing.add(lines[8])
-    assert len(rows(tmp_path)) == 8
-
-
-def test_a_file_that_somebody_else_has_written_is_made_anew(tmp_path: Path) -> None:
-    lines = list(metrics(9))
-    growing = Table(tmp_path)
-    for line in lines[:6]:
-        growing.add(append(tmp_path, line))
-    (tmp_path / CSV).write_text("step\n")
-    for line in lines[6:]:
-        growing.add(append(tmp_path, line))
-    assert [row["step"] for row in rows(tmp_path)] == [str(step) for step in range(1, 10)]
-
-
 def test_a_run_without_steps_is_a_line_of_names(tmp_path: Path) -> None:
-    csv_table.write(write_run(tmp_path, steps=0))
+    csv_table.write(read(write_run(tmp_path, steps=0)))
     assert (tmp_path / CSV).read_text().startswith("step,time,epoch,reward_mean") and not rows(
         tmp_path
     )

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable
 from typing import TextIO
 
 from verlaunch.paths import as_typed
-from verlaunch.record.report.names import Metrics, by_name, only_validates, validation_score, value
+from verlaunch.record.report.names import Line, by_name, only_validates, validation_score, value
 from verlaunch.text import duration
 
 # What a line has room for: the word on the screen, and the metric of report/names.py.
@@ -48,7 +48,7 @@ ERASE = "\r\x1b[2K"
 USUAL_WIDTH = 80  # where a terminal does not say
 
 
-def numbers(metrics: Metrics) -> list[str]:
+def numbers(metrics: Line) -> list[str]:
     """["reward 0.612", "kl 0.0021", ...]; what a run does not measure is left out."""
     parts = []
     for word, metric, form in COLUMNS:
@@ -97,7 +97,7 @@ class Screen:
             self.say(f"[{duration(self.now() - self.since)}] {self.activity}")
         self.tick()
 
-    def metrics(self, step: int, metrics: Metrics) -> None:
+    def metrics(self, step: int, metrics: Line) -> None:
         """A finished step, or the validation before the first one."""
         self.numbers = numbers(metrics)
         if (score := validation_score(metrics)) is not None:

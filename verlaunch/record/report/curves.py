@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from verlaunch.record.report.history import History
-from verlaunch.record.report.marks import FAINT, alerts, band, curve, healthy
+from verlaunch.record.report.marks import FAINT, MOST, alerts, band, curve, healthy
 from verlaunch.record.report.names import Metric, of_run
 from verlaunch.record.report.panels import Panel, parts, shown
 from verlaunch.record.report.series import Series
@@ -38,7 +38,7 @@ def _reward(axes: Any, series: Series) -> None:
         curve(axes, series.points(column), colour, name, width=1.1)
     if series.validations:
         mark = "D" if len(series.validations) <= MARKED else ""
-        axes.plot(*zip(*thin(series.validations), strict=True), f"{mark}--", color=VALIDATION,
+        axes.plot(*zip(*thin(series.validations, MOST), strict=True), f"{mark}--", color=VALIDATION,
                   markersize=4.5, linewidth=1, label="validation", markeredgecolor="white",
                   zorder=4)  # fmt: skip
     _name_lines(axes)
@@ -127,13 +127,12 @@ def _figure(history: History, series: Series, panels: Sequence[Panel]) -> Any:
     return figure
 
 
-def draw(history: History, file: Path, series: Series | None = None) -> bool:
+def draw(history: History, file: Path) -> bool:
     """False when no step is done and there is nothing to draw."""
-    series = series or Series([*history.validations, *history.steps])
-    panels = shown(series)
+    panels = shown(history.series)
     if not panels:
         return False
-    figure = _figure(history, series, panels)
+    figure = _figure(history, history.series, panels)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph")  # letters that the font lacks are boxes
         figure.savefig(file, dpi=DPI, format="png", facecolor="white")

@@ -6,18 +6,16 @@
 Any file may be missing or half written: the run is perhaps still going on.
 """
 
+import functools
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import yaml
 
-from verlaunch.record.channel import ALERTS, EVENTS, METRICS, SAMPLES
-from verlaunch.record.report.names import only_validates
-
-Line = dict[str, Any]
+from verlaunch.record.channel import ALERTS, EVENTS, METRICS, SAMPLES, Tail
+from verlaunch.record.report.names import Line, only_validates
+from verlaunch.record.report.series import Series
 
 
 @dataclass(frozen=True)
@@ -35,18 +33,14 @@ class History:
     config: Line  # config.yaml, resolved
     command: str
 
+    @functools.cached_property
+    def series(self) -> Series:
+        return Series([*self.validations, *self.steps])
 
-def lines(file: Path) -> Iterator[Line]:
+
+def lines(file: Path) -> list[Line]:
     """Whole lines of a JSONL file; none where there is no file."""
-    if not file.is_file():
-        return
-    for text in file.read_text(encoding="utf-8", errors="replace").split("\n"):
-        try:
-            line = json.loads(text)
-        except ValueError:
-            continue
-        if isinstance(line, dict):
-            yield line
+    return [line for line in Tail(file).new() if isinstance(line, dict)]
 
 
 def _json(file: Path) -> Line:
@@ -70,33 +64,21 @@ def _command(file: Path) -> str:
     return text[-1] if text else ""
 
 
-def read_facts(folder: Path) -> History:
-    """What does not grow with the steps; the lists are empty."""
-    return History(
-        folder,
-        [],
-        [],
-        [],
-        [],
-        [],
-        _json(folder / "run.json"),
-        _json(folder / "environment.json"),
-        _yaml(folder / "config.yaml"),
-        _command(folder / "command.sh"),
-    )
-
-
 def read(folder: Path) -> History:
     steps: dict[int, Line] = {}
     validations: dict[int, Line] = {}
     for line in lines(folder / METRICS):
         kind = validations if only_validates(line) else steps
         kind[line["step"]] = line
-    return replace(
-        read_facts(folder),
+    return History(
+        folder=folder,
         steps=[steps[step] for step in sorted(steps)],
         validations=[validations[step] for step in sorted(validations)],
-        samples=list(lines(folder / SAMPLES)),
-        alerts=list(lines(folder / ALERTS)),
-        events=list(lines(folder / EVENTS)),
+        samples=lines(folder / SAMPLES),
+        alerts=lines(folder / ALERTS),
+        events=lines(folder / EVENTS),
+        identity=_json(folder / "run.json"),
+        environment=_json(folder / "environment.json"),
+        config=_yaml(folder / "config.yaml"),
+        command=_command(folder / "command.sh"),
     )

@@ -12,20 +12,21 @@ from typing import Any
 
 from verlaunch.record.report.names import Metric
 from verlaunch.record.report.series import Points
-from verlaunch.record.report.smooth import MOST, smooth, thin
+from verlaunch.record.report.smooth import smooth, thin
 from verlaunch.record.report.verdicts import start
 
 FEW = 12  # points that are shown as dots
+MOST = 1600  # points of a curve; a panel is about half as many pixels wide
 FAINT, HEALTHY, ALERT = "#8d99ae", "#2a7f62", "#c8553d"
 
 
 def curve(axes: Any, points: Points, colour: str, label: str = "", width: float = 1.8) -> None:
     few = len(points) < FEW
     if not few:
-        axes.plot(*zip(*thin(points), strict=True), color=colour, alpha=0.25, linewidth=0.7)
+        axes.plot(*zip(*thin(points, MOST), strict=True), color=colour, alpha=0.25, linewidth=0.7)
         points = smooth(points)
     marker = "o" if few else ""
-    axes.plot(*zip(*thin(points), strict=True), color=colour, linewidth=width, label=label,
+    axes.plot(*zip(*thin(points, MOST), strict=True), color=colour, linewidth=width, label=label,
               marker=marker, markersize=3.5, solid_capstyle="round")  # fmt: skip
 
 
@@ -68,7 +69,7 @@ def band(axes: Any, low: Points, high: Points, colour: str) -> None:
     tops = dict(smooth(high))
     both = [(step, value, tops[step]) for step, value in smooth(low) if step in tops]
     if both:
-        few = both[:: math.ceil(len(both) / MOST)]
+        few = both[:: math.ceil(2 * len(both) / MOST)]
         axes.fill_between(*zip(*few, strict=True), color=colour, alpha=0.15, linewidth=0)
         _note(axes, "band: lowest to highest", FAINT)
 

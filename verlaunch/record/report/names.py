@@ -13,9 +13,6 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Metrics = dict[str, Any]
-
-
 Line = dict[str, Any]
 Range = tuple[float | None, float | None]
 
@@ -179,6 +176,15 @@ def finite(value: Any) -> float | None:
     return value if is_number and math.isfinite(value) else None
 
 
+def without_nan(tree: Any) -> Any:
+    """The same, with null for NaN and infinity, which JSON has no word for."""
+    if isinstance(tree, dict):
+        return {str(key): without_nan(value) for key, value in tree.items()}
+    if isinstance(tree, list | tuple):
+        return [without_nan(value) for value in tree]
+    return finite(tree) if isinstance(tree, float) else tree
+
+
 def validation_score(line: Line) -> float | None:
     """The mean of the core validation scores, over data sources; None when there are none."""
     found = [
@@ -210,6 +216,6 @@ def short(line: Line) -> dict[str, float]:
     return named | {f"{PART}{name}": number for name, number in parts(line).items()}
 
 
-def only_validates(metrics: Metrics) -> bool:
+def only_validates(metrics: Line) -> bool:
     """Whether a line of metrics.jsonl belongs to the validation before the first step."""
     return all(key.startswith("val-") for key in metrics if key not in ("step", "time"))

@@ -1,28 +1,39 @@
 """Points of a curve made fewer and smoother, for the eye.
 
-thin(points)       # at most 2 * MOST, each stretch's lowest and highest kept
-smooth(points)     # a centred mean; at both ends, of the side that there is
+    thin([(1, 0.2), (2, None), ...], 2000)     # at most 2000 points, the first and last among them
+    smooth(points)                             # a centred mean; at both ends, of what there is
+
+None is a gap: a number that was not finite.
 """
 
+from collections.abc import Sequence
 from itertools import accumulate, pairwise
 
 from verlaunch.record.report.series import Points
 
-MOST = 800  # stretches; a panel is about as many pixels wide
 SHARE = 25  # a window is this part of all points
 NARROWEST = 5
+Point = tuple[int, float | None]
 
 
-def thin(points: Points) -> Points:
-    if len(points) <= 2 * MOST:
-        return points
-    edges = [len(points) * i // MOST for i in range(MOST + 1)]
-    kept: Points = []
-    for start, end in pairwise(edges):
-        stretch = points[start:end]
-        ends = {min(stretch, key=lambda p: p[1]), max(stretch, key=lambda p: p[1])}
-        kept += sorted(ends)
-    return kept
+def thin(points: Sequence[Point], most: int) -> list[Point]:
+    """Of each stretch its lowest and highest point. most: at least 4."""
+    if len(points) <= most:
+        return list(points)
+    inner = points[1:-1]
+    stretches = (most - 2) // 2
+    edges = [index * len(inner) // stretches for index in range(stretches + 1)]
+    kept = [point for start, end in pairwise(edges) for point in _extremes(inner[start:end])]
+    return [points[0], *kept, points[-1]]
+
+
+def _extremes(stretch: Sequence[Point]) -> list[Point]:
+    """Two points, or one: in order of steps. A stretch without a number stays a gap."""
+    known = [(step, value) for step, value in stretch if value is not None]
+    if not known:
+        return list(stretch[:1])
+    ends = {min(known, key=lambda point: point[1]), max(known, key=lambda point: point[1])}
+    return sorted(ends)
 
 
 def smooth(points: Points) -> Points:

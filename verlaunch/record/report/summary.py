@@ -16,7 +16,7 @@ from typing import Any
 from verlaunch.record.report import verdicts
 from verlaunch.record.report.history import History
 from verlaunch.record.report.judging import judged
-from verlaunch.record.report.names import METRICS, PART, Metric, finite, of_run
+from verlaunch.record.report.names import METRICS, PART, Metric, of_run, without_nan
 from verlaunch.record.report.series import Points, Series
 from verlaunch.record.report.state import elapsed_s, outcome, total_steps
 
@@ -30,7 +30,7 @@ PHASES = {
 }
 
 
-def _clock(seconds: float | None) -> str | None:
+def clock(seconds: float | None) -> str | None:
     local = None if seconds is None else time.localtime(seconds)
     return time.strftime("%Y-%m-%d %H:%M:%S%z", local) if local else None
 
@@ -73,11 +73,11 @@ def _phases(series: Series) -> dict[str, float]:
 
 
 def _time(history: History, series: Series, state: str) -> Plain:
-    times = [event["time"] for event in history.events] or list(series.times) or [None]
+    times = [event["time"] for event in history.events] or series.times or [None]
     step_s = series.values(STEP)
     return {
-        "started": _clock(times[0]),
-        "ended": None if state == "running" else _clock(times[-1]),
+        "started": clock(times[0]),
+        "ended": None if state == "running" else clock(times[-1]),
         "elapsed_s": round(elapsed_s(history.events), 1),
         "step_s_median": statistics.median(step_s) if step_s else None,
         "phases": _phases(series),
@@ -130,20 +130,11 @@ def _metrics(series: Series, table: dict[str, Metric]) -> dict[str, Plain]:
     return {name: _metric(table.get(name), columns[name]) for name in known if columns.get(name)}
 
 
-def _finite(tree: Any) -> Any:
-    if isinstance(tree, dict):
-        return {key: _finite(value) for key, value in tree.items()}
-    if isinstance(tree, list):
-        return [_finite(value) for value in tree]
-    return finite(tree) if isinstance(tree, float) else tree
-
-
-def summarize(history: History, series: Series | None = None) -> Plain:
-    """series: the steps, where they are at hand already; history.steps are not read then."""
-    series = series or Series([*history.validations, *history.steps])
+def summarize(history: History) -> Plain:
+    series = history.series
     done = series.steps[-1] if series else 0
     found = outcome(history, done)
-    return _finite({
+    return without_nan({
         "what": _what(history),
         "state": found.state,
         "reason": found.reason,

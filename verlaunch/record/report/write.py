@@ -19,7 +19,6 @@ from verlaunch.machine import processes
 from verlaunch.record.report import csv_table
 from verlaunch.record.report.atomic import replacing
 from verlaunch.record.report.history import History, read
-from verlaunch.record.report.series import Series
 from verlaunch.record.report.summary import summarize
 
 SUMMARY = Path("metrics", "summary.json")
@@ -34,13 +33,13 @@ def write_summary(folder: Path, summary: dict[str, Any]) -> None:
         partial.write_text(text + "\n", encoding="utf-8")
 
 
-def write_picture(history: History, series: Series) -> None:
+def write_picture(history: History) -> None:
     """Nothing before the first step."""
     from verlaunch.record.report.curves import draw
 
-    if series:
+    if history.series:
         with replacing(history.folder / PICTURE) as partial:
-            draw(history, partial, series)
+            draw(history, partial)
 
 
 def write_page(history: History, summary: dict[str, Any]) -> None:
@@ -52,21 +51,18 @@ def write_page(history: History, summary: dict[str, Any]) -> None:
         partial.write_text(html(history, summary, png), encoding="utf-8")
 
 
-def write(folder: Path, pictures_only: bool = False) -> list[str]:
-    """Returns what went wrong. pictures_only: without the summary and the CSV."""
+def write(folder: Path) -> list[str]:
+    """Returns what went wrong."""
     history = read(folder)
-    series = Series([*history.validations, *history.steps])
-    summary = summarize(history, series)
-    numbers: dict[Path, Callable[[], object]] = {
+    summary = summarize(history)
+    files: dict[Path, Callable[[], object]] = {
         SUMMARY: lambda: write_summary(folder, summary),
-        csv_table.CSV: lambda: csv_table.write(folder),
-    }
-    pictures: dict[Path, Callable[[], object]] = {
-        PICTURE: lambda: write_picture(history, series),
+        csv_table.CSV: lambda: csv_table.write(history),
+        PICTURE: lambda: write_picture(history),
         PAGE: lambda: write_page(history, summary),
     }
     wrong = []
-    for name, make in (pictures if pictures_only else numbers | pictures).items():
+    for name, make in files.items():
         try:
             make()
         except Exception as error:  # a report is never worth a run
@@ -77,14 +73,14 @@ def write(folder: Path, pictures_only: bool = False) -> list[str]:
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="verlaunch.record.report.write", allow_abbrev=False)
     parser.add_argument("folder", type=Path)
-    low = "for the launcher: curves and page only, at a low priority"
+    low = "for the launcher: at a low priority, until it ends"
     parser.add_argument("--behind", action="store_true", help=low)
     options = parser.parse_args(argv)
     if options.behind:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is for the launcher
         os.nice(NICENESS)
         processes.die_with(os.getppid())
-    wrong = write(options.folder, pictures_only=options.behind)
+    wrong = write(options.folder)
     print("".join(f"{line}\n" for line in wrong), end="", file=sys.stderr)
     return 1 if wrong else 0
 

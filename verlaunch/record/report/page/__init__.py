@@ -3,6 +3,6 @@
 build      the page from a history and its summary
 facts      what ran, verdicts, alerts, judge, time, files     settings   what differs from verl
 charts     curves, thinned                                    samples    responses worth reading
-thin       long curves as short ones                          embed      text that stays text
+embed      text that stays text
 page.html, page.css, script/*.js   what a browser does with it
 """

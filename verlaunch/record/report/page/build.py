@@ -20,7 +20,6 @@ from verlaunch.record.report.page.charts import charts
 from verlaunch.record.report.page.embed import as_json
 from verlaunch.record.report.page.samples import choose
 from verlaunch.record.report.page.settings import differences
-from verlaunch.record.report.series import Series
 
 HERE = Path(__file__).parent
 SCRIPTS = ("dom", "scale", "marks", "chart", "samples", "page")  # one after the other, one scope
@@ -51,13 +50,13 @@ def _picture(png: bytes | None) -> str:
     return f'<img alt="Training curves" src="data:image/png;base64,{data}">'
 
 
-def _data(history: History, summary: dict[str, Any], series: Series | None) -> dict[str, Any]:
+def _data(history: History, summary: dict[str, Any]) -> dict[str, Any]:
     return {
         "head": facts.head(history, summary),
         "glance": facts.glance(summary),
         "verdicts": facts.verdicts(summary),
         "alerts": facts.alerts(history),
-        "charts": charts(history, series),
+        "charts": charts(history),
         "samples": choose(history.samples),
         "sampled": len(history.samples),
         "judge": facts.judge(summary),
@@ -68,13 +67,8 @@ def _data(history: History, summary: dict[str, Any], series: Series | None) -> d
     }
 
 
-def html(
-    history: History,
-    summary: dict[str, Any],
-    png: bytes | None = None,
-    series: Series | None = None,
-) -> str:
-    """summary: of report/summary.py. png: the training curves. series: as for charts."""
+def html(history: History, summary: dict[str, Any], png: bytes | None = None) -> str:
+    """summary: of report/summary.py. png: the training curves."""
     style = _read("page.css")
     script = "".join(_read(f"script/{name}.js") for name in SCRIPTS)
     slots = {
@@ -82,7 +76,7 @@ def html(
         "title": escape(facts.title(history)),
         "style": style,
         "picture": _picture(png),
-        "data": as_json(_data(history, summary, series)),
+        "data": as_json(_data(history, summary)),
         "script": script,
     }
     return SLOT.sub(lambda slot: slots[slot[1]], _read("page.html"))

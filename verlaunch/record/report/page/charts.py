@@ -5,18 +5,18 @@
     #  "series": [{"label": "reward_mean", "kind": "raw", "x": [1, 2], "y": [0.41, 0.44]}, ...]}
 
 Kinds: `raw` is every step, `smooth` its running mean, `sparse` what is measured now and then,
-`band` lies between two metrics. Every metric has a chart: what is not in CHARTS is in "more".
+`band` lies between two metrics. Every metric has a chart: what is not in PANELS is in "more".
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from verlaunch.record.report import names
 from verlaunch.record.report.history import History
-from verlaunch.record.report.page.thin import Point, thin
+from verlaunch.record.report.panels import PANELS
 from verlaunch.record.report.series import Series
-from verlaunch.record.report.smooth import smooth
+from verlaunch.record.report.smooth import Point, smooth, thin
 
 MOST = 2000  # points of a curve
 SMOOTH_MOST = 500
@@ -35,19 +35,6 @@ class Chart:
     alerts: tuple[str, ...] = ()  # names of alerts that are marked in it
     is_of_first: bool = True  # whether the first line's healthy range and help are the chart's
 
-
-CHARTS = (
-    Chart("Reward", ("reward_mean", VALIDATION),
-          alerts=("reward_constant", "reward_zero", "judge")),
-    Chart("KL divergence", ("kl_divergence",), alerts=("kl",)),
-    Chart("Policy loss", ("policy_loss",), alerts=("nan",)),
-    Chart("Value loss", ("value_loss",), alerts=("value_loss",)),
-    Chart("Clip fraction", ("clip_fraction",)),
-    Chart("Entropy", ("entropy",), alerts=("entropy",)),
-    Chart("Advantages", ("advantage_mean",), band=("advantage_min", "advantage_max")),
-    Chart("Response length", ("response_length",), alerts=("length", "truncated")),
-    Chart("Throughput", ("throughput",)),
-)  # fmt: skip
 
 Columns = dict[str, list[Point]]
 
@@ -149,12 +136,17 @@ def _others(columns: Columns, drawn: Sequence[Chart]) -> list[Chart]:
     ]
 
 
-def charts(history: History, series: Series | None = None) -> list[dict[str, Any]]:
-    """series: the steps by short name, where they are at hand already."""
-    series = series or Series([*history.validations, *history.steps])
-    columns = _columns(series)
-    main = [CHARTS[0], Chart("Reward parts", _parts(columns), is_of_first=False), *CHARTS[1:]]
-    table = names.of_run(history.config)
+def _main(columns: Columns) -> list[Chart]:
+    """Those of the picture; the reward with its validations, and its parts beside it."""
+    reward, *others = [Chart(p.title, (p.name,), p.band, p.alerts) for p in PANELS]
+    parts = Chart("Reward parts", _parts(columns), is_of_first=False)
+    return [replace(reward, lines=(*reward.lines, VALIDATION)), parts, *others]
+
+
+def charts(history: History) -> list[dict[str, Any]]:
+    series = history.series
+    columns, table = _columns(series), names.of_run(history.config)
+    main = _main(columns)
     groups = {"main": main, "more": _others(columns, main)}
     pairs = [(group, chart) for group, found in groups.items() for chart in found]
     made = [(group, chart, _chart(chart, columns, len(series), table)) for group, chart in pairs]

@@ -7,29 +7,19 @@ For `<script type="application/json">`: without `<`, `>` and `&` no tag, comment
 """
 
 import json
-import math
 import re
 from typing import Any
+
+from verlaunch.record.report.names import without_nan
 
 # U+2028/9 end a line in JavaScript; a lone surrogate has no UTF-8.
 UNSAFE = re.compile("[<>&\u2028\u2029\ud800-\udfff]")
 LONGEST = 4000  # characters of a text
 
 
-def finite(value: Any) -> Any:
-    """The same, with null for NaN and infinity, which JSON has no word for."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {str(key): finite(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(inner) for inner in value]
-    return value
-
-
 def as_json(data: Any) -> str:
     text = json.dumps(
-        finite(data), ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=str
+        without_nan(data), ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=str
     )
     return UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 

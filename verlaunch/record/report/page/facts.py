@@ -6,7 +6,6 @@
 Plain data in the order in which it is shown.
 """
 
-import time
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 from verlaunch.machine.scrub import hide
 from verlaunch.record.report import names
 from verlaunch.record.report.history import History
+from verlaunch.record.report.summary import clock
 from verlaunch.text import duration
 
 Summary = dict[str, Any]
@@ -74,14 +74,9 @@ def _span(history: History, summary: Summary) -> Iterator[list[str]]:
         if moment:
             yield [label, moment]
     if summary["state"] == "running" and history.steps:
-        yield ["Newest step", _clock(history.steps[-1].get("time"))]
+        yield ["Newest step", clock(history.steps[-1].get("time")) or ""]
     if spent["elapsed_s"]:
         yield ["Time in all", duration(spent["elapsed_s"])]
-
-
-def _clock(seconds: float | None) -> str:
-    local = time.localtime(seconds) if seconds else None
-    return time.strftime("%Y-%m-%d %H:%M:%S%z", local) if local else ""
 
 
 def _tile(name: str, value: Any, note: str, start: Any = None) -> dict[str, Any]:
