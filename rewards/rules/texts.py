@@ -19,6 +19,7 @@ from functools import lru_cache
 
 from rewards.rules.words import WIDE
 
+SHORT = 400  # characters of a text that is remembered
 MOST_DIGITS = 60  # of two numbers that are compared by value
 _ARTICLE = re.compile(r"\b(?:a|an|the)\b")
 _SIGNS = str.maketrans("", "", string.punctuation)
@@ -64,7 +65,11 @@ def normalise(text: str) -> str:
     return " ".join(_ARTICLE.sub(" ", bare).split()) or " ".join(bare.split())
 
 
-_normalised = lru_cache(maxsize=4096)(normalise)  # of references, which many answers meet
+_cached = lru_cache(maxsize=8192)(normalise)  # references meet many answers, and answers many
+
+
+def _normalised(text: str) -> str:
+    return _cached(text) if len(text) <= SHORT else normalise(text)
 
 
 def _value(text: str) -> Fraction | None:
@@ -81,7 +86,7 @@ def same(answer: str, reference: str) -> bool:
         signs = "".join(reference.split())
         written = "".join(answer.split())
         return bool(signs) and signs in (written, written.rstrip(".。"))
-    given = normalise(answer)
+    given = _normalised(answer)
     if given == wanted:
         return True
     value = _value(given)
@@ -93,6 +98,6 @@ def token_f1(answer: str, reference: str) -> float:
 
     A word is what stands between spaces, and each Chinese, Japanese or Korean character.
     """
-    ours, theirs = _TOKEN.findall(normalise(answer)), _TOKEN.findall(_normalised(reference))
+    ours, theirs = _TOKEN.findall(_normalised(answer)), _TOKEN.findall(_normalised(reference))
     shared = sum((Counter(ours) & Counter(theirs)).values())
     return 2 * shared / (len(ours) + len(theirs)) if shared else 0.0
