@@ -13,10 +13,9 @@ are none (`letters`), and two are no answer. Every pass is linear.
 
 import re
 from collections import deque
-from collections.abc import Iterator
-from itertools import islice
 from typing import Any
 
+from rewards.rules.announced import FILLER, MOST_MARKERS, NO_NOUN, NO_VERB, marks
 from rewards.rules.boxes import last_boxes
 from rewards.rules.letters import REJECTED, SEVERAL, reader_of
 from rewards.rules.options import Options, key, lettered, read_options
@@ -24,68 +23,8 @@ from rewards.rules.said import said, without_tags
 
 LONGEST = 400  # characters behind a marker, and of a last line
 LAST = 100_000  # characters of a response that are read, from its end
-MOST_MARKERS = 16
 SHORT = 120  # characters before "is right"
 
-# of small letters, tried only where one of these begins: most of a response is searched at the
-# speed of str.rfind
-_BEGINS = (
-    *(
-        "\\boxed",
-        "\\fbox",
-        "answer",
-        "ans:",
-        "ans.",
-        "ans =",
-        "choice",
-        "option",
-        "solution",
-        "choos",
-    ),
-    *(
-        "chose",
-        "pick",
-        "select",
-        "go with",
-        "go for",
-        "going with",
-        "going for",
-        "went with",
-        "went for",
-    ),
-    *("goes with", "goes for", "opt for", "opted for", "opting for", "settl", "vote for", "leaves"),
-    *("leaving", "left with", "conclu", "答案", "选"),
-    *("wait", "actually", "sorry", "correction"),
-)
-_MARKER = re.compile(
-    r"(?P<box>\\(?:boxed|fbox)\s{0,3}\{)"
-    r"|\b(?P<noun>ans(?:wer)?\b(?:[^.:!?\n=]{0,60}?\s(?:is|be|was|becomes|remains)(?:n['’]t)?\b"
-    r"|[\s*_.]{0,4}[:=：]|(?=\s\(?[a-z0-9]\b))|(?:choice|option|solution|pick|selection)\b"
-    r"(?:\s(?:here|then|therefore|thus|would|should|must|can|has|to|only)){0,3}"
-    r"(?:\s(?:is|be|was)(?:n['’]t)?\b|[\s*_]{0,4}[:=：]))"
-    r"|\b(?P<verb>(?:choos|select|pick)(?:e|es|ed|ing|s)?|chose|(?:go|going|went|goes)\s(?:with|for)"
-    r"|opt(?:ed|ing|s)?\sfor|settl(?:e|ed|es|ing)\s(?:on|for)|vote\sfor|leav(?:es|ing)|left\swith"
-    r"|conclude(?:\sthat)?|conclusion\sis)\b|\b(?P<mended>wait|actually|sorry|correction)\b"
-    r"|答案\s{0,3}(?:应该|应)?(?:是|为|选|[:：])|选项\s{0,3}(?:是|为|[:：])"
-    r"|(?P<pick>选(?:择|项)?)\s{0,3}[:：]?(?=\s{0,3}[（(]?[a-z0-9])"
-)
-# "each option:", "the wrong answer is", "if you choose"
-_NO_NOUN = re.compile(
-    r"\b(?:each|every|any|all|another|other|first|second|third|fourth|fifth|next|wrong|incorrect|worst"
-    r"|false|which|per|no|bad|whether|one|tempting|what|if|common|a|an|this|that|possible)"
-    r"(?:\s+\w+)?[\s*_]*$|[Ii]s\sthe\s(?:\w+\s)?$",
-    re.IGNORECASE,
-)
-_NO_VERB = re.compile(
-    r"\b(?:if|when|who|whoever|might|may|could|some|many|most|people|they|students?|you|cannot|not"
-    r"|never|nor|\w+n['’]t)\b[^.,;!?\n]{0,20}$|不$",
-    re.IGNORECASE,
-)
-_FILLER = re.compile(
-    r"[\s*_:(\"'“‘]*(?:(?:the|with|us|me|only|option|choice|answer|letter|just|for|as|my|final|to|be|is"
-    r"|that|it|must|correct|best|one|has)[\s*_:,(\"'“‘]+){0,6}",
-    re.IGNORECASE,
-)
 _SENTENCE = re.compile(r"(?<!\b[A-Za-z0-9])\.(?:[\s*_]|$)|[。!?！？](?:[\s*_]|$)|[。;；？\n]")
 _PARTS = re.compile(r"(?<=[.!?。！？;；])(?<!\b[A-Za-z]\.)\s+")
 _BOLD = re.compile(r"\*\*\s{0,3}(?P<body>[^*\n]{1,200})\*\*")
@@ -98,25 +37,6 @@ _RIGHT = re.compile(
 _BECAUSE = re.compile(r"(?:because|since|as|for|the reason)\b[^,]*$", re.IGNORECASE)
 _EDGES = re.compile(r"^[\s(*_\"']+|[\s).*_\"']+$")
 _FORMULA = re.compile(r"\\[()\[\]]|\$")
-
-
-def _places(text: str, begins: str) -> Iterator[int]:
-    at = len(text)
-    for _ in range(2 * MOST_MARKERS):
-        at = text.rfind(begins, 0, at)
-        if at < 0:
-            return
-        yield at
-
-
-def _marks(text: str) -> list[re.Match]:
-    """The last announcements, in their order."""
-    small = text.lower()
-    small = small if len(small) == len(text) else text  # "İ" becomes two
-    there = [begins for begins in _BEGINS if begins in small]
-    places = sorted({at for begins in there for at in _places(small, begins)}, reverse=True)
-    found = (mark for at in places if (mark := _MARKER.match(small, at)))
-    return [*islice(found, MOST_MARKERS)][::-1]
 
 
 class Chooser:
@@ -158,18 +78,18 @@ class Chooser:
         before = text[max(0, mark.start() - 40) : mark.start()]
         body = text[mark.end() : min(end, mark.end() + LONGEST)]
         if mark["verb"]:
-            lead = _FILLER.match(body)
+            lead = FILLER.match(body)
             near = body[lead.end() if lead else 0 :].partition("\n")[0]
             found = (
                 self._stated(near) if self.reader.letter.match(self.reader.with_big(near)) else None
             )
             refused = found if found in (None, SEVERAL) else REJECTED
-            return refused if _NO_VERB.search(before) else found
+            return refused if NO_VERB.search(before) else found
         if mark["mended"]:
             return self.reader.settle(body.partition("\n")[0])
         if mark["pick"] and before.endswith("不"):
             return REJECTED
-        if _NO_NOUN.search(before):
+        if NO_NOUN.search(before):
             return None
         bare = body.lstrip(" \t\r\n*_:")
         if "\n" in body[: len(body) - len(bare)] and self._is_list(bare):
@@ -200,10 +120,10 @@ class Chooser:
 
     def _marked(self, text: str) -> str | int | None:
         """Behind the last marker that states something."""
-        marks = _marks(text)
+        waiting = marks(text)
         end, refused = len(text), ""
-        while marks:
-            mark = marks[-1]
+        while waiting:
+            mark = waiting[-1]
             found = self._boxed(text[:end]) if mark["box"] else self._behind(mark, text, end)
             if found == REJECTED:
                 refused += text[mark.start() : end][:LONGEST] + "\n"
@@ -213,7 +133,7 @@ class Chooser:
                 }
                 return SEVERAL if found in letters else found
             end = mark.start()
-            marks.pop()
+            waiting.pop()
         return REJECTED if refused else None
 
     def _bold(self, text: str) -> str | int | None:

@@ -9,6 +9,7 @@ which only a person can make up well.
 """
 
 import json
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,6 +18,7 @@ from rewards.part import Row
 from rewards.rules.options import key, read_options
 
 SOLUTIONS = ("reference_answer", "reference_solution", "canonical_solution", "solution")
+_ASSERT = re.compile(r"^\s*assert\b", re.MULTILINE)
 JUNK = "lorem ipsum dolor sit amet"
 IDLE_PROGRAM = "pass"
 KINDS = ("reference", "empty", "junk", "pass", "responses")
@@ -67,7 +69,7 @@ def reference_of(row: Row) -> str | None:
         if isinstance(solution, str) and solution.strip():
             return _whole(solution, row)
     aliases = isinstance(truth, list) and all(isinstance(item, str) for item in truth)
-    is_tests = aliases and any(item.lstrip().startswith("assert") for item in truth)
+    is_tests = aliases and any(_ASSERT.search(item) for item in truth)
     return truth[0] if aliases and truth and not is_tests else None
 
 
