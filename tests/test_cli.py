@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from verlaunch import cli
+from verlaunch import cli, paths
 from verlaunch.cli import COMMANDS
-from verlaunch.paths import as_typed
+from verlaunch.paths import anew, as_typed
 
 OTHERS = [command for command in COMMANDS if command.module]
 
@@ -34,7 +34,7 @@ def test_each_command_says_how_it_is_used_and_loads_nothing_heavy(name: str) -> 
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.lower().startswith(f"usage: verlaunch {name} ")
+    assert done.stdout.lower().startswith(f"usage: ./train.sh {name} ")
 
 
 def test_the_table_names_every_tool_and_each_once() -> None:
@@ -47,7 +47,7 @@ def test_the_table_names_every_tool_and_each_once() -> None:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["scor"], "scor is not a command. Did you mean score? verlaunch --help lists them."),
+        (["scor"], "scor is not a command. Did you mean score? ./train.sh --help lists them."),
         (["reprot", "outputs"], "reprot is not a command. Did you mean report?"),
         (["help"], "help: what does it belong to? Did you mean --help?"),
         (["model", "x"], "model: what does it belong to? Did you mean --model?"),
@@ -88,7 +88,9 @@ def test_a_text_names_what_the_reader_types(
 ) -> None:
     text = "Try: ./train.sh score"
     monkeypatch.delenv("VERLAUNCH_START", raising=False)
-    assert as_typed(text) == "Try: verlaunch score"
+    assert as_typed(text) == text
+    monkeypatch.setattr(paths, "IS_CLONE", False)
+    assert as_typed(text) == "Try: verlaunch score" and "train.sh" not in anew()
     monkeypatch.setenv("VERLAUNCH_START", str(tmp_path / "train.sh"))
     assert as_typed(text) == f"Try: {tmp_path}/train.sh score"
     monkeypatch.chdir(tmp_path)

@@ -21,7 +21,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from verlaunch.errors import UserError
-from verlaunch.paths import as_typed, start_command
+from verlaunch.paths import anew, as_typed, start_command
 from verlaunch.tools.door import exit_code
 
 if TYPE_CHECKING:
@@ -77,8 +77,7 @@ def _other(command: Command, words: list[str]) -> int:
     try:
         module = importlib.import_module(command.module)
     except ImportError as error:  # in an environment that is not whole
-        again = "Make the environment anew: rm -r .venv && ./train.sh --help"
-        print(f"error: {error}. {as_typed(again)}", file=sys.stderr)
+        print(f"error: {error}. {anew()}", file=sys.stderr)
         return 1
     return module.main(words)
 

@@ -24,6 +24,7 @@ def _share(name: str) -> Path:
     return packed if packed.is_dir() else _CHECKOUT / name
 
 
+IS_CLONE = (_CHECKOUT / "train.sh").is_file()
 CONFIGS = _share("configs")
 SAMPLES = _share("data")
 
@@ -68,14 +69,20 @@ def as_typed(text: str) -> str:
 
     as_typed("Try: ./train.sh score")   ->  "Try: verlaunch score", from a wheel
     """
-    start = Path(start_command())
-    is_here = start.is_absolute() and start.parent == Path.cwd()
-    return text.replace("./train.sh", f"./{start.name}" if is_here else start_command())
+    start = os.environ.get("VERLAUNCH_START", "./train.sh" if IS_CLONE else "verlaunch")
+    is_here = os.path.dirname(start) == os.getcwd()
+    return text.replace("./train.sh", "./train.sh" if is_here else shlex.quote(start))
+
+
+def anew(words: str = "--help") -> str:
+    """How to install again where the environment is not whole; a wheel has no train.sh."""
+    way = f"rm -r .venv && ./train.sh {words}" if IS_CLONE else "install the wheel in a new one"
+    return f"Make the environment anew: {as_typed(way)}"
 
 
 def verl_configs() -> Path:
     """verl's Hydra folder, found without importing verl (that import takes seconds)."""
     spec = importlib.util.find_spec("verl")
     if spec is None or spec.origin is None:
-        raise ModuleNotFoundError("verl is not installed; ./train.sh installs it")
+        raise ModuleNotFoundError(f"verl is not installed. {anew()}")
     return Path(spec.origin).parent / "trainer" / "config"

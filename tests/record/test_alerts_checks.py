@@ -46,7 +46,7 @@ def test_a_reward_that_is_always_0_is_told_at_the_fifth_step() -> None:
         ({TRUNCATED: 0.97}, "97% of responses are cut at 512 tokens"),
         ({"reward/answered/mean": 0.02}, "an answer was found in 2% of responses"),
         ({FAILED: 0.8, "reward/answered/mean": 0.0}, "80% of responses could not be scored"),
-        ({}, "verlaunch score"),
+        ({}, "./train.sh score"),
     ],
 )
 def test_a_reward_of_0_comes_with_its_likely_cause(spoilt: dict[str, float], cause: str) -> None:

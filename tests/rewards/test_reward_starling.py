@@ -129,7 +129,7 @@ def test_the_command_makes_a_folder_that_is_a_reward_model(tmp_path: Path, llama
     done = subprocess.run(
         [*command, "--tokenizer", str(llama2)], cwd=ROOT, capture_output=True, text=True
     )
-    assert done.returncode == 0 and f"verlaunch --reward_model {out}" in done.stdout
+    assert done.returncode == 0 and f"./train.sh --reward_model {out}" in done.stdout
     found = probe(out)
     assert (found.architecture, found.backend, found.max_length) == (
         "LlamaForSequenceClassification",

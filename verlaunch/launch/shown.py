@@ -11,6 +11,7 @@ import sys
 
 from verlaunch.config.compose import to_yaml
 from verlaunch.errors import raise_all
+from verlaunch.paths import as_typed
 from verlaunch.plan.asked import Asked
 from verlaunch.plan.document import document
 from verlaunch.plan.foresight import foresee
@@ -32,7 +33,7 @@ def dry_run(asked: Asked, form: str = "text") -> int:
         return _dry_run_as_json(asked)
     outlook = foresee(asked, rehearsed=True)
     raise_all(outlook.problems)
-    print(page(outlook, asked.launch["verbose"]))
+    print(as_typed(page(outlook, asked.launch["verbose"])))
     return 0
 
 
@@ -41,5 +42,5 @@ def _dry_run_as_json(asked: Asked) -> int:
         outlook = foresee(asked, rehearsed=True)
     print(document(outlook))
     for problem in outlook.problems:
-        print(f"error: {problem}", file=sys.stderr)
+        print(f"error: {as_typed(problem)}", file=sys.stderr)
     return 2 if outlook.problems else 0

@@ -27,6 +27,7 @@ from verlaunch.launch.head_start import Early
 from verlaunch.launch.ready import Ready, prepare
 from verlaunch.launch.run import Launch, run
 from verlaunch.launch.screen import Screen
+from verlaunch.paths import as_typed
 from verlaunch.plan import rows, sentences
 from verlaunch.plan.asked import Asked
 from verlaunch.plan.foresight import foresee, look_around, resumed
@@ -76,7 +77,7 @@ def _start_locked(
     asked, resume = outlook.asked, outlook.resume.checkpoint
     is_demo = asked.inputs.is_demo
     if is_demo:
-        print(sentences.DEMO)
+        print(as_typed(sentences.DEMO))
     ready = prepare(outlook)
     if resume is not None and _has_ended(ready, resume):
         return 0
@@ -96,14 +97,15 @@ def _start_locked(
     with contextlib.nullcontext(begun) if begun else _begin(asked, nodes) as begun:
         code = run(launch, screen, asked.launch["verbose"], nodes=nodes, begun=begun)
     if code == 0:
-        print(sentences.done(asked.folder, is_demo))
+        print(as_typed(sentences.done(asked.folder, is_demo)))
     return code
 
 
 def _tell(ready: Ready, trial: Trial) -> None:
     """The plan, and what the trial of the reward and the checkpoints add to it."""
     asked, outlook = ready.outlook.asked, ready.outlook
-    print("\n".join([rows.text(outlook), *sentences.about_inputs(ready.prepared, trial)]))
+    plan = [rows.text(outlook), *sentences.about_inputs(ready.prepared, trial)]
+    print(as_typed("\n".join(plan)))
     for note in trackers.notes(asked.trackers, asked.folder, os.environ):
         print(row("note", note))
     for line in sentences.resuming(outlook.resume, ranks(ready.config.verl)):

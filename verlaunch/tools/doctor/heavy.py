@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from verlaunch.paths import anew
 from verlaunch.tools.doctor import child
 from verlaunch.tools.doctor.line import BAD, LOOK, OK, Line, Part, together
 from verlaunch.tools.doctor.patient import Patient, Say
@@ -85,8 +86,7 @@ def _cuda(facts: dict[str, Any], gpus: int) -> list[Part]:
     if "cuda_devices" not in facts or facts["cuda_devices"] == gpus:
         return []
     if facts["cuda"] is None:
-        return [Part("this torch is a CPU build", BAD, "Make the environment anew: rm -r .venv && "
-                     "./train.sh --hardware gpu --help")]  # fmt: skip
+        return [Part("this torch is a CPU build", BAD, anew("--hardware gpu --help"))]
     return [Part(f"torch sees {facts['cuda_devices']} GPUs and nvidia-smi {gpus}", BAD,
                  "Compare nvidia-smi with CUDA_VISIBLE_DEVICES; a driver older than CUDA "
                  f"{facts['cuda']} needs an update")]  # fmt: skip

@@ -7,7 +7,9 @@ Left out on purpose: the failures of a run; verlaunch/launch/failures explains t
 
 import re
 
-REINSTALL = "Make the environment anew: rm -r .venv && ./train.sh --help"
+from verlaunch.paths import anew
+
+REINSTALL = anew()
 BUG = "Attach this file to a bug report."
 # Pattern in what was said -> what to type. The first that fits counts.
 KNOWN = (
