@@ -12,7 +12,7 @@ from verlaunch.plan.memory.docs_table import (
     markdown,
 )
 from verlaunch.plan.memory.fit import Fit
-from verlaunch.plan.memory.knobs import OFFLOAD, TOKENS, TP
+from verlaunch.plan.memory.memory_keys import OFFLOAD, TOKENS, TP
 from verlaunch.plan.memory.shape import Shape, shape_of
 
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 
 from verlaunch.launch.failures.ended import Ended, Explanation
-from verlaunch.launch.failures.knobs import KNOBS, Run, knob
+from verlaunch.launch.failures.remedies import REMEDIES, Run, remedy
 from verlaunch.launch.failures.table import RANKS, Failure, failures
 from verlaunch.launch.failures.where import doing
 from verlaunch.text import GIB
@@ -72,7 +72,9 @@ def _explanation(
     work = doing(ended.lines, index, ended.phase)
     words = _Words({**found, **_made(found), **_log(ended), "doing": work})
     run = Run(ended.config, ended.hardware, found, work)
-    todo = (knob(name, run) if name in KNOBS else name.format_map(words) for name in failure.todo)
+    todo = (
+        remedy(name, run) if name in REMEDIES else name.format_map(words) for name in failure.todo
+    )
     return Explanation(
         name=failure.name,
         cause=failure.says.format_map(words),

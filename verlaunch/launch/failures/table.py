@@ -13,7 +13,7 @@ import yaml
 
 TABLE = Path(__file__).with_name("table.yaml")
 RANKS = ("exact", "cause", "general", "follows")  # the lower wins
-# What docs/failures.md says for a knob, whose value depends on the run.
+# What docs/failures.md says for a remedy, whose value depends on the run.
 IN_WORDS = {
     "offload": "`--offload optimizer`, then `--offload all`",
     "offload_less": "less `--offload`",
@@ -50,7 +50,7 @@ class Failure:
     name: str
     match: tuple[re.Pattern[str], ...]
     says: str
-    todo: tuple[str, ...]  # names of knobs, or texts
+    todo: tuple[str, ...]  # names of remedies, or texts
     why: str = ""
     rank: str = "cause"
 

@@ -10,11 +10,12 @@ purpose: combinations of settings, which are --fit auto's (memory/fit.py); what 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from verlaunch.config.tree import ACTOR, ROLLOUT
 from verlaunch.errors import Finding
 from verlaunch.plan.guards.scene import Scene
 from verlaunch.plan.memory.estimate import Estimate, Phase
 from verlaunch.plan.memory.expected import Memory
+from verlaunch.plan.memory.knobs import Knob, all_knobs, offload_fields, with_adapter
+from verlaunch.plan.memory.memory_keys import KV_CACHE, LORA_RANK, less_offload, offload_of
 from verlaunch.plan.memory.shape import Shape
 from verlaunch.plan.memory.use import Use
 from verlaunch.text import gib
@@ -23,11 +24,9 @@ TIGHT = 0.85  # of main memory: Ray kills workers above 95% of it
 # An estimate may be wrong by this: what is short by less may well run. On the CPU they were seen
 # to be off by 2% (scripts/bench/memory.py), on GPUs by nobody yet.
 ERROR, CPU_ERROR = 1.15, 1.05
-LORA_RANK = 32
 MOST_GPUS = 8  # of one machine
 SHOWN = 3  # remedies
 HELPS = 0.95  # of the peak; what lowers it less is not worth naming
-MICRO = "ppo_micro_batch_size_per_gpu"
 
 
 @dataclass(frozen=True)
@@ -107,10 +106,9 @@ def _cache(found: Estimate, use: Use, ways: str) -> Iterator[Finding]:
 
 def _small_cache(tokens: int, use: Use) -> Finding:
     """On the CPU the cache has a size of its own; left open, it is worked out (derive.py)."""
-    key = f"{ROLLOUT}.engine_kwargs.vllm.kv_cache_memory_bytes"
     return Finding(
-        f"{key}={use.kv_cache_bytes} leaves vLLM room for {tokens} tokens, and one sequence has up "
-        f"to {use.length}. Leave it out."
+        f"{KV_CACHE}={use.kv_cache_bytes} leaves vLLM room for {tokens} tokens, and one sequence "
+        f"has up to {use.length}. Leave it out."
     )
 
 
@@ -118,7 +116,7 @@ def _remedy(found: Estimate, use: Use, fits: Callable[[Estimate], bool], ways: s
     """What does it alone; else what comes closest, as no single setting is enough."""
     if found.shape is None:
         return "Use a smaller --model, or larger cards."
-    turns = list(_turns(found.shape, use))
+    turns = list(_turns(found.shape, use, found.critic))
     enough = _enough(found, turns, fits)
     if enough:
         return f"Use {' or '.join(enough)}."
@@ -142,59 +140,25 @@ def _peak(found: Estimate) -> int:
     return found.gpu_peak.bytes if found.gpu_peak else found.host_peak.bytes
 
 
-def _turns(shape: Shape, use: Use) -> Iterator[_Turn]:
+def _turns(shape: Shape, use: Use, critic: Shape | None) -> Iterator[_Turn]:
     """The cheapest first: what costs little time, then time, then what changes the training."""
-    yield from _shares(use)
-    yield from _micro_batches(use)
-    if not use.checkpointing:
-        key = "actor_rollout_ref.model.enable_gradient_checkpointing=true"
-        yield _Turn("checkpointing", key, replace(use, checkpointing=True))
-    yield from _offloads(use)
-    yield from _splits(shape, use)
+    *others, cache = all_knobs(shape, use, critic)
+    yield from _turned((cache, *others), use)
     yield from _adapter(use)
     yield from _more_gpus(use)
 
 
-def _shares(use: Use) -> Iterator[_Turn]:
-    """Of the card for vLLM; the nearest that does is the one to name."""
-    steps = [number / 100 for number in range(10, 91, 5)]
-    for share in sorted(steps, key=lambda step: abs(step - use.utilization)):
-        if share != use.utilization and not use.kv_cache_bytes:
-            typed = f"--gpu_memory_utilization {share:g}"
-            yield _Turn("utilization", typed, replace(use, utilization=share))
-
-
-def _micro_batches(use: Use) -> Iterator[_Turn]:
-    """Halved, down to one sequence of full length."""
-    count = use.micro_tokens // use.length
-    while count > 1:
-        count //= 2
-        tokens = count * use.length
-        size = f"ppo_max_token_len_per_gpu={tokens}" if use.packed else f"{MICRO}={count}"
-        smaller = replace(use, micro_tokens=tokens, critic_tokens=None)
-        yield _Turn("micro batch", f"{ACTOR}.{size}", smaller)
+def _turned(knobs: Iterable[Knob], use: Use) -> Iterator[_Turn]:
+    """Of each knob the nearest position first."""
+    for number, knob in enumerate(knobs):
+        for position in sorted(knob, key=lambda one: one.cost):
+            if position.values:
+                yield _Turn(str(number), position.typed, replace(use, **position.fields))
 
 
 def _adapter(use: Use) -> Iterator[_Turn]:
-    """The adapter's model without it is the reference (trainer_base.py:236)."""
-    if not use.lora_rank:
-        thin = replace(use, lora_rank=LORA_RANK, reference=False)
+    if thin := with_adapter(use):
         yield _Turn("LoRA", f"--lora_rank {LORA_RANK}", thin)
-
-
-def _offloads(use: Use) -> Iterator[_Turn]:
-    moments = replace(use, optimizer_offload=True, critic_optimizer_offload=True)
-    everything = replace(moments, param_offload=True, critic_param_offload=True)
-    if moments != use:
-        yield _Turn("offload", "--offload optimizer", moments)
-    if everything != use:
-        yield _Turn("offload", "--offload all", everything)
-
-
-def _splits(shape: Shape, use: Use) -> Iterator[_Turn]:
-    for tp in range(use.tp + 1, use.gpus_per_node + 1):
-        if use.gpus_per_node % tp == 0 and shape.heads % tp == 0:
-            yield _Turn("tp", f"--tp_size {tp}", replace(use, tp=tp))
 
 
 def _more_gpus(use: Use) -> Iterator[_Turn]:
@@ -225,31 +189,19 @@ def _host_remedy(found: Estimate, use: Use, host_bytes: int) -> str:
         on_card = found.card is None or _card_fits(found.card)(other)
         return other.host_peak.bytes <= host_bytes and on_card
 
-    enough = _enough(found, _host_turns(use), fits)
+    enough = _enough(found, _host_turns(found, use), fits)
     if enough:
         return f"Use {' or '.join(enough)}."
     return "Use a smaller --model, or a machine with more memory."
 
 
-def _host_turns(use: Use) -> Iterator[_Turn]:
+def _host_turns(found: Estimate, use: Use) -> Iterator[_Turn]:
     """What keeps less in main memory; on the CPU that is what a card holds elsewhere."""
-    nothing = replace(
-        use,
-        param_offload=False,
-        optimizer_offload=False,
-        critic_param_offload=False,
-        critic_optimizer_offload=False,
-    )
-    moments = replace(nothing, optimizer_offload=True, critic_optimizer_offload=True)
-    if use.param_offload and use.hardware == "gpu":
-        yield _Turn("offload", "--offload optimizer", moments)
-    if use.optimizer_offload and use.hardware == "gpu":
-        yield _Turn("offload", "--offload none", nothing)
-    if use.hardware == "cpu":
-        yield from _micro_batches(use)
-    if use.kv_cache_bytes and use.kv_cache_bytes > 2**28:
-        key = f"{ROLLOUT}.engine_kwargs.vllm.kv_cache_memory_bytes={2**28}"
-        yield _Turn("cache", key, replace(use, kv_cache_bytes=2**28))
+    if use.hardware == "gpu":
+        for to in less_offload(offload_of(use.optimizer_offload, use.param_offload)):
+            yield _Turn("offload", f"--offload {to}", replace(use, **offload_fields(to)))
+    elif found.shape is not None:
+        yield from _turned(all_knobs(found.shape, use, found.critic), use)
     yield from _adapter(use)
     if use.gpus_per_node > 1:
         yield _Turn("GPUs", "--n_gpus 1", replace(use, gpus_per_node=1, tp=1))

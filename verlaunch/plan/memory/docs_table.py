@@ -19,7 +19,7 @@ from verlaunch.config.derive import Facts, derive
 from verlaunch.config.flags import parse
 from verlaunch.config.tree import Config, put
 from verlaunch.plan.memory.fit import LORA_RANK, Fit, fit
-from verlaunch.plan.memory.knobs import KV_CACHE, OFFLOAD, TOKENS, TP, UTILIZATION
+from verlaunch.plan.memory.memory_keys import KV_CACHE, OFFLOAD, TOKENS, TP, UTILIZATION
 from verlaunch.plan.memory.shape import Linear, Shape
 from verlaunch.text import GIB, MIB
 

@@ -18,7 +18,8 @@ from typing import Any
 
 from verlaunch.config.tree import Config
 from verlaunch.plan.memory.estimate import Estimate, Phase, estimate
-from verlaunch.plan.memory.knobs import SHORT_CACHE, Position, knobs
+from verlaunch.plan.memory.knobs import SHORT_CACHE, Position, knobs, with_adapter
+from verlaunch.plan.memory.memory_keys import LORA_RANK
 from verlaunch.plan.memory.shape import Shape
 from verlaunch.plan.memory.use import Use
 from verlaunch.text import GIB, gib
@@ -26,7 +27,6 @@ from verlaunch.text import GIB, gib
 SPARE = 0.95  # of a card and of main memory: what is chosen leaves a little
 COUNTS = (1, 2, 4, 8, 16, 32, 64)  # GPUs that are tried when these do not do
 PER_NODE = 8
-LORA_RANK = 32  # what the advice names
 
 
 @dataclass(frozen=True)
@@ -201,11 +201,9 @@ def _ways_out(case: _Case) -> list[str]:
         said.append(
             f"It would fit the GPU with {_words(lavish)}, but then the {host} of main memory."
         )
-    if not case.use.lora_rank:
-        # The reference is the policy without its adapter then.
-        adapter = replace(case.use, lora_rank=LORA_RANK, reference=False)
-        if any(True for _ in _choices(replace(case, use=adapter))):
-            said.append(f"--lora_rank {LORA_RANK}, which trains an adapter only, would fit here.")
+    adapter = with_adapter(case.use)
+    if adapter and any(True for _ in _choices(replace(case, use=adapter))):
+        said.append(f"--lora_rank {LORA_RANK}, which trains an adapter only, would fit here.")
     return said
 
 

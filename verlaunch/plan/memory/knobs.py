@@ -3,35 +3,39 @@
     knobs(config, shape, use)  ->  ((STAY, Position({TOKENS: 2048}, {"micro_tokens": 2048})), ...)
 
 A knob whose key was given by a flag, a variable, an override or the recipe has one position: where
-it stands. Left out on purpose: what changes the training itself (lengths, batch sizes, LoRA).
+it stands. Left out on purpose: what changes the training itself (lengths, batch sizes).
 """
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Set
 from dataclasses import dataclass, replace
 from math import log2
 from typing import Any
 
-from verlaunch.config.batch import ACTOR_MICRO as MICRO
 from verlaunch.config.batch import CRITIC_MICRO
 from verlaunch.config.flags import load_table
-from verlaunch.config.tree import ACTOR, ROLLOUT, Config, get
+from verlaunch.config.tree import Config
+from verlaunch.plan.memory.memory_keys import (
+    CHECKPOINTING,
+    CRITIC_TOKENS,
+    KV_CACHE,
+    LORA_RANK,
+    MICRO,
+    OFFLOAD,
+    TOKENS,
+    TP,
+    UTILIZATION,
+    halvings,
+    more_offload,
+    offload_of,
+    smaller,
+)  # fmt: skip
 from verlaunch.plan.memory.shape import Shape
 from verlaunch.plan.memory.use import Use
 from verlaunch.text import MIB, gib
 
 Values = dict[str, Any]
 
-TOKENS = f"{ACTOR}.ppo_max_token_len_per_gpu"
-UTILIZATION = f"{ROLLOUT}.gpu_memory_utilization"
-TP = f"{ROLLOUT}.tensor_model_parallel_size"
-CRITIC_TOKENS = "critic.ppo_infer_max_token_len_per_gpu"
-OFFLOAD = "verlaunch.offload"
-KV_CACHE = f"{ROLLOUT}.engine_kwargs.vllm.kv_cache_memory_bytes"
-CHECKPOINTING = {
-    "actor_rollout_ref.model.enable_gradient_checkpointing": "checkpointing",
-    "critic.model.enable_gradient_checkpointing": "critic_checkpointing",
-}
 MIN_CACHE = 16 * MIB  # bytes
 
 # Costs give an order, not seconds: which of two settings that fit a person would rather have.
@@ -48,12 +52,14 @@ SHORT_CACHE = 10.0  # per doubling of the rounds in which responses are generate
 class Position:
     """Where a knob may stand.
 
-    values: keys to fill. fields: the same, of `Use`. words: "--tp_size 2 instead of 1". price: what
-    it costs, a clause. cache: how large it makes vLLM's cache, for comparing positions of a knob.
+    values: keys to fill. fields: the same, of `Use`. typed: the same, "--tp_size 2". words: what it
+    is told as. price: what it costs, a clause. cache: how large it makes vLLM's cache, for
+    comparing positions of a knob.
     """
 
     values: Values
     fields: Values
+    typed: str = ""
     cost: float = 0.0
     words: str = ""
     price: str = ""
@@ -65,29 +71,50 @@ Knob = tuple[Position, ...]
 
 
 def knobs(config: Config, shape: Shape, use: Use, critic: Shape | None = None) -> tuple[Knob, ...]:
-    """Every knob that this run has, that of vLLM's cache last. `critic`: None when it starts from
-    the policy's model."""
-    common = (_tokens(config, use), _checkpointing(config, use))
+    """Every knob that --fit auto may turn; that of vLLM's cache is the last one."""
+    held = config.given | config.recipe_keys
+    return all_knobs(shape, use, critic, held, config.launch["offload"])
+
+
+def all_knobs(
+    shape: Shape,
+    use: Use,
+    critic: Shape | None,
+    held: Set[str] = frozenset(),
+    offload: str = "none",
+) -> tuple[Knob, ...]:
+    """`critic`: None when it starts from the policy's model. `held`: keys that stay as they are;
+    without them, this is what a person may turn. `offload`: as it was typed."""
+    common = (_tokens(held, use), _checkpointing(held, use))
     if use.hardware == "cpu":
-        return (*common, _kv_cache(config, shape, use))
-    own = (_offload(config, shape, critic or shape, use), _tp(config, shape, use))
-    return (*common, *own, _utilization(config, use))
+        return (*common, _kv_cache(held, shape, use))
+    own = (_offload(held, shape, critic or shape, use, offload), _tp(held, shape, use))
+    return (*common, *own, _utilization(held, use))
 
 
-def held(config: Config, keys: Iterable[str]) -> bool:
-    return not (config.given | config.recipe_keys).isdisjoint(keys)
+def offload_fields(to: str) -> Values:
+    """Of `Use`."""
+    moments, weights = to != "none", to == "all"
+    return {
+        "optimizer_offload": moments,
+        "critic_optimizer_offload": moments,
+        "param_offload": weights,
+        "critic_param_offload": weights,
+    }
 
 
-def _tokens(config: Config, use: Use) -> Knob:
-    """Down to one sequence of full length: verl takes no less (utils/seqlen_balancing.py:384)."""
-    packed = get(config.verl, f"{ACTOR}.use_dynamic_bsz")
-    key, critic_key = (TOKENS, CRITIC_TOKENS) if packed else (MICRO, CRITIC_MICRO)
-    if held(config, [key]):
+def with_adapter(use: Use) -> Use | None:
+    """An adapter only; the model without it is the reference (trainer_base.py:236)."""
+    return None if use.lora_rank else replace(use, lora_rank=LORA_RANK, reference=False)
+
+
+def _tokens(held: Set[str], use: Use) -> Knob:
+    key, critic_key = (TOKENS, CRITIC_TOKENS) if use.packed else (MICRO, CRITIC_MICRO)
+    if key in held:
         return (STAY,)
-    unit = 1 if packed else use.length
-    now = use.micro_tokens // unit
-    sizes = _halvings(now, use.length) if packed else _divisors(now)
-    follows = not held(config, [critic_key])
+    unit = 1 if use.packed else use.length
+    sizes = smaller(use.packed, use.micro_tokens // unit, use.length)
+    follows = critic_key not in held
     return (STAY, *(_smaller(key, size, unit, use, follows) for size in sizes))
 
 
@@ -99,50 +126,36 @@ def _smaller(key: str, size: int, unit: int, use: Use, follows: bool) -> Positio
     return Position(
         {key: size},
         {"micro_tokens": tokens, "critic_tokens": None if critic == tokens else critic},
+        f"{key}={size}",
         HALVING * log2(use.micro_tokens / tokens),
         f"micro batches of {size} {what} instead of {use.micro_tokens // unit} ({key}={size})",
         "more and smaller micro batches, for each of which FSDP gathers the weights",
     )
 
 
-def _divisors(size: int) -> list[int]:
-    """Those below it, the largest first."""
-    return [each for each in range(size - 1, 0, -1) if size % each == 0]
-
-
-def _halvings(size: int, least: int) -> list[int]:
-    """_halvings(4712, 1024)  ->  [2356, 1178, 1024]"""
-    found = []
-    while size > least:
-        size = max(least, size // 2)
-        found.append(size)
-    return found
-
-
-def _checkpointing(config: Config, use: Use) -> Knob:
+def _checkpointing(held: Set[str], use: Use) -> Knob:
     """Off on the CPU by default (hardware/cpu.yaml), on with GPUs."""
     has = {"checkpointing": True, "critic_checkpointing": use.critic}
     off = {
         key: field
         for key, field in CHECKPOINTING.items()
-        if has[field] and not getattr(use, field) and not held(config, [key])
+        if has[field] and not getattr(use, field) and key not in held
     }
     if not off:
         return (STAY,)
-    words = "gradient checkpointing (" + ", ".join(f"{key}=true" for key in off) + ")"
+    typed = [f"{key}=true" for key in off]
+    words = f"gradient checkpointing ({', '.join(typed)})"
     price = "each layer computes its forward pass twice in the updates"
     values, fields = dict.fromkeys(off, True), dict.fromkeys(off.values(), True)
-    return (STAY, Position(values, fields, CHECKPOINT, words, price))
+    return (STAY, Position(values, fields, " ".join(typed), CHECKPOINT, words, price))
 
 
-def _offload(config: Config, shape: Shape, critic: Shape, use: Use) -> Knob:
+def _offload(held: Set[str], shape: Shape, critic: Shape, use: Use, typed: str) -> Knob:
     choices = _offload_choices()
-    if held(config, [OFFLOAD, *choices["all"]]):
+    if held & {OFFLOAD, *choices["all"]}:
         return (STAY,)
-    now = config.launch["offload"]
-    left = {"none": ["optimizer", "all"], "ref": ["optimizer", "all"], "optimizer": ["all"]}
-    return (STAY, *(_offloaded(choices[to], now, to, shape, critic, use)
-                    for to in left.get(now, [])))  # fmt: skip
+    more = more_offload(offload_of(use.optimizer_offload, use.param_offload))
+    return (STAY, *(_offloaded(choices[to], typed, to, shape, critic, use) for to in more))
 
 
 @functools.cache
@@ -159,12 +172,8 @@ def _offloaded(keys: Values, now: str, to: str, shape: Shape, critic: Shape, use
     what = "weights and optimizer states" if everything else "optimizer states"
     return Position(
         {OFFLOAD: to, **keys},
-        {
-            "optimizer_offload": True,
-            "critic_optimizer_offload": True,
-            "param_offload": everything,
-            "critic_param_offload": everything,
-        },
+        offload_fields(to),
+        f"--offload {to}",
         EVERYTHING if everything else MOMENTS,
         f"--offload {to} instead of {now}",
         f"{what} wait in main memory, and each step moves {moments} of optimizer states per GPU"
@@ -180,8 +189,8 @@ def _trained(shape: Shape, critic: Shape, use: Use) -> int:
     return policy + (critic.parameters if use.critic else 0)
 
 
-def _utilization(config: Config, use: Use) -> Knob:
-    if held(config, [UTILIZATION, KV_CACHE]) or use.kv_cache_bytes:
+def _utilization(held: Set[str], use: Use) -> Knob:
+    if held & {UTILIZATION, KV_CACHE} or use.kv_cache_bytes:
         return (STAY,)
     shares = [share / 100 for share in range(10, 95, 5) if share / 100 != use.utilization]
     return (replace(STAY, cache=use.utilization), *(_share(share, use) for share in shares))
@@ -192,15 +201,16 @@ def _share(share: float, use: Use) -> Position:
     return Position(
         {UTILIZATION: share},
         {"utilization": share},
+        typed := f"--gpu_memory_utilization {share:g}",
         NUDGE * abs(share - use.utilization) / 0.05,
-        f"--gpu_memory_utilization {share:g} instead of {use.utilization:g}",
+        f"{typed} instead of {use.utilization:g}",
         f"vLLM has {'less' if lower else 'more'} room for keys and values",
         share,
     )
 
 
-def _tp(config: Config, shape: Shape, use: Use) -> Knob:
-    if held(config, [TP]):
+def _tp(held: Set[str], shape: Shape, use: Use) -> Knob:
+    if TP in held:
         return (STAY,)
     sizes = range(use.tp + 1, use.gpus_per_node + 1)
     return (STAY, *(_spread(size, use) for size in sizes if _divides(size, shape, use)))
@@ -219,20 +229,21 @@ def _spread(tp: int, use: Use) -> Position:
     return Position(
         {TP: tp},
         {"tp": tp},
+        typed := f"--tp_size {tp}",
         DOUBLING * log2(tp / use.tp),
-        f"--tp_size {tp} instead of {use.tp}",
+        f"{typed} instead of {use.tp}",
         f"{tp} GPUs share a copy of the model in vLLM and talk in every layer; "
         f"{replicas} {'copy' if replicas == 1 else 'copies'} generate{'s' * (replicas == 1)}",
     )
 
 
-def _kv_cache(config: Config, shape: Shape, use: Use) -> Knob:
+def _kv_cache(held: Set[str], shape: Shape, use: Use) -> Knob:
     """On the CPU, down to two sequences of full length in fp32; vLLM needs one to start."""
-    if held(config, [KV_CACHE]) or not use.kv_cache_bytes:
+    if KV_CACHE in held or not use.kv_cache_bytes:
         return (STAY,)
     per_token = 2 * shape.layers * shape.kv_heads * shape.head_dim * 4
     least = max(MIN_CACHE, 2 * use.length * per_token)
-    sizes = _halvings(use.kv_cache_bytes, least)
+    sizes = halvings(use.kv_cache_bytes, least)
     stay = replace(STAY, cache=use.kv_cache_bytes)
     return (stay, *(_cache(size, use.kv_cache_bytes, at) for at, size in enumerate(sizes, 1)))
 
@@ -241,8 +252,9 @@ def _cache(size: int, now: int, at: int) -> Position:
     return Position(
         {KV_CACHE: size},
         {"kv_cache_bytes": size},
+        typed := f"{KV_CACHE}={size}",
         HALVING * at,
-        f"a KV cache of {gib(size)} instead of {gib(now)} ({KV_CACHE}={size})",
+        f"a KV cache of {gib(size)} instead of {gib(now)} ({typed})",
         "fewer responses are generated at the same time",
         size,
     )

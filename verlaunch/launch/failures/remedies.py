@@ -1,9 +1,10 @@
 """Settings that help a run which has died, worked out from its own configuration.
 
-    knob("offload", Run(config, "gpu", {}))  ->  "--offload optimizer (...)"
+    remedy("offload", Run(config, "gpu", {}))  ->  "--offload optimizer (...)"
 
 Each is None where it is set already, would not fit the other settings, or cannot be known: a reader
-is never told to give what he has given.
+is never told to give what he has given. What decides about memory, and how far it goes, is
+plan/memory/memory_keys.py's.
 """
 
 import math
@@ -12,15 +13,25 @@ from dataclasses import dataclass
 from typing import Any
 
 from verlaunch.config.tree import ACTOR, REF, ROLLOUT, get
+from verlaunch.plan.memory.memory_keys import (
+    CHECKPOINTING,
+    KV_CACHE,
+    LORA_RANK,
+    MICRO,
+    TOKENS,
+    TP,
+    UTILIZATION,
+    less_offload,
+    more_offload,
+    offload_of,
+    smaller,
+)  # fmt: skip
 from verlaunch.text import GIB, MIB
 
+ADAPTER = "trains an adapter: almost no gradients and optimizer of the policy"
 LEAST_UTILIZATION, MOST_UTILIZATION = 0.2, 0.9
 SHORTEST_RESPONSE = 64
 OF_VLLM = ("starting vLLM", "waking vLLM", "generating")  # work that has no micro batches
-BUDGET = f"{ACTOR}.ppo_max_token_len_per_gpu"
-MICRO = f"{ACTOR}.ppo_micro_batch_size_per_gpu"
-CHECKPOINTING = "model.enable_gradient_checkpointing"
-KV_BYTES = f"{ROLLOUT}.engine_kwargs.vllm.kv_cache_memory_bytes"
 
 
 @dataclass(frozen=True)
@@ -43,63 +54,61 @@ class Run:
         return self.whole("data.max_prompt_length") + self.whole("data.max_response_length")
 
 
+MORE = {
+    "optimizer": "the optimizers wait in main memory; updates take longer",
+    "all": "the weights wait in main memory too; every phase takes longer",
+}
+LESS = {"optimizer": "the weights stay on the GPU", "none": "the optimizers stay on the GPU"}
+
+
 def _offload(run: Run) -> str | None:
-    if run.hardware != "gpu":
-        return None
-    if not get(run.config, f"{ACTOR}.fsdp_config.optimizer_offload"):
-        return "--offload optimizer (the optimizers wait in main memory; updates take longer)"
-    if not get(run.config, f"{ACTOR}.fsdp_config.param_offload"):
-        return "--offload all (the weights wait in main memory too; every phase takes longer)"
-    return None
+    return _offload_to(run, more_offload, MORE)
 
 
 def _offload_less(run: Run) -> str | None:
     """The host is full, not the card."""
-    if run.hardware != "gpu":
-        return None
-    if get(run.config, f"{ACTOR}.fsdp_config.param_offload"):
-        return "--offload optimizer (the weights stay on the GPU)"
-    if get(run.config, f"{ACTOR}.fsdp_config.optimizer_offload"):
-        return "--offload none (the optimizers stay on the GPU)"
-    return None
+    return _offload_to(run, less_offload, LESS)
+
+
+def _offload_to(
+    run: Run, choices: Callable[[str], tuple[str, ...]], effects: dict[str, str]
+) -> str | None:
+    keys = (f"{ACTOR}.fsdp_config.{what}_offload" for what in ("optimizer", "param"))
+    left = choices(offload_of(*(bool(get(run.config, key)) for key in keys)))
+    return f"--offload {left[0]} ({effects[left[0]]})" if left and run.hardware == "gpu" else None
 
 
 def _tokens(run: Run) -> str | None:
-    """Half of a micro batch: a longest sequence must fit in, and a number of sequences divide."""
-    if run.doing in OF_VLLM:
+    packed = bool(get(run.config, f"{ACTOR}.use_dynamic_bsz"))
+    key = TOKENS if packed else MICRO
+    sizes = smaller(packed, run.whole(key), run.sequence)
+    if run.doing in OF_VLLM or not sizes or not sizes[0]:
         return None
-    effect = "(smaller micro batches: same result, a little slower)"
-    micro = run.whole(MICRO)
-    if not get(run.config, f"{ACTOR}.use_dynamic_bsz"):
-        smaller = [size for size in range(1, micro) if micro % size == 0]
-        return f"{MICRO}={smaller[-1]} {effect}" if smaller else None
-    budget = max(run.whole(BUDGET) // 2, run.sequence)
-    return f"{BUDGET}={budget} {effect}" if 0 < budget < run.whole(BUDGET) else None
+    return f"{key}={sizes[0]} (smaller micro batches: same result, a little slower)"
 
 
 def _checkpointing(run: Run) -> str | None:
     if run.doing in OF_VLLM:
         return None
-    roles = {"actor_rollout_ref": "policy", "critic": "critic"}
-    off = [role for role in roles if get(run.config, f"{role}.{CHECKPOINTING}") is False]
-    keys = " ".join(f"{role}.{CHECKPOINTING}=true" for role in off)
+    off = [key for key in CHECKPOINTING if get(run.config, key) is False]
+    keys = " ".join(f"{key}=true" for key in off)
     return f"{keys} (activations are computed twice instead of kept)" if off else None
 
 
 def _utilization(run: Run, wanted: float, effect: str) -> str | None:
-    now = run.number(f"{ROLLOUT}.gpu_memory_utilization")
+    now = run.number(UTILIZATION)
     if run.hardware != "gpu" or not now or not LEAST_UTILIZATION <= wanted <= MOST_UTILIZATION:
         return None
     return f"--gpu_memory_utilization {wanted:g} ({effect})"
 
 
 def _utilization_down(run: Run) -> str | None:
-    now = run.number(f"{ROLLOUT}.gpu_memory_utilization")
+    now = run.number(UTILIZATION)
     return _utilization(run, round(now - 0.1, 2), f"vLLM takes {now:g} of each card now")
 
 
 def _utilization_up(run: Run) -> str | None:
-    now = run.number(f"{ROLLOUT}.gpu_memory_utilization")
+    now = run.number(UTILIZATION)
     return _utilization(run, round(now + 0.1, 2), f"vLLM may take {now:g} of each card now")
 
 
@@ -111,7 +120,7 @@ def _utilization_that_is_free(run: Run) -> str | None:
 
 
 def _tp_up(run: Run) -> str | None:
-    tp = run.whole(f"{ROLLOUT}.tensor_model_parallel_size")
+    tp = run.whole(TP)
     gpus = run.whole("trainer.n_gpus_per_node")
     if run.hardware != "gpu" or not tp or gpus % (2 * tp):
         return None
@@ -137,9 +146,9 @@ def _kv_cache(run: Run) -> str | None:
     """On the CPU vLLM is given bytes outright: twice what the message asks for."""
     if run.hardware != "cpu":
         return None
-    now, wanted = run.whole(KV_BYTES), float(run.found.get("wanted", 0)) * GIB
+    now, wanted = run.whole(KV_CACHE), float(run.found.get("wanted", 0)) * GIB
     size = max(64, math.ceil(2 * max(wanted, now) / MIB)) * MIB
-    return f"{KV_BYTES}={size}"
+    return f"{KV_CACHE}={size}"
 
 
 def _shorter(run: Run) -> str | None:
@@ -180,7 +189,7 @@ def _fewer_processes(run: Run) -> str | None:
 def _lora(run: Run) -> str | None:
     if get(run.config, "actor_rollout_ref.model.lora_rank") != 0:
         return None
-    return "--lora_rank 32 (trains an adapter: almost no gradients and optimizer of the policy)"
+    return f"--lora_rank {LORA_RANK} ({ADAPTER})"
 
 
 def _rate_down(run: Run) -> str | None:
@@ -222,7 +231,7 @@ def _network(run: Run) -> str:
     return f"{loopback} (one machine with a VPN or many network cards)"
 
 
-KNOBS: dict[str, Callable[[Run], str | None]] = {
+REMEDIES: dict[str, Callable[[Run], str | None]] = {
     "offload": _offload,
     "offload_less": _offload_less,
     "tokens": _tokens,
@@ -249,6 +258,6 @@ KNOBS: dict[str, Callable[[Run], str | None]] = {
 }
 
 
-def knob(name: str, run: Run) -> str | None:
+def remedy(name: str, run: Run) -> str | None:
     """What to type; None when it would not help."""
-    return KNOBS[name](run)
+    return REMEDIES[name](run)
