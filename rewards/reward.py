@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rewards.checks import FAILED
-from rewards.curves import ASKED
+from rewards.column_means import ASKED
 from rewards.part import CannotStart, Failure, Part, Row
 from rewards.scale import Scale
 from rewards.spec import PartSpec, RewardSpec, RuleSpec

@@ -5,8 +5,8 @@
     .venv/bin/python scripts/bench/plain_ppo.py --model MODEL --data ROWS.json --prompts 100 \\
         --mini 50 --epochs 2 --steps 60      # the CPU demo's recipe: sampled reward 0.4 to 0.8
 
-It does verl's arithmetic (rivals/losses.py): KL in the reward against the frozen start, a critic
-of the policy's size (a copy with a fresh linear head), AdamW, gradients clipped at 1, a cosine on
+It does verl's arithmetic (rivals/ppo_losses.py): KL in the reward against the frozen start, a
+critic of the policy's size (a copy with a fresh linear head), AdamW, gradients clipped at 1, a cosine on
 both learning rates. It is as fast as such a loop gets without an engine: one padded batch, Hugging
 Face generate with its cache, logits of the response only, fused AdamW, all cores. With one epoch
 and one mini batch the log-probabilities before the update are those that the update starts from,
@@ -31,7 +31,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenize
 BENCH = Path(__file__).resolve().parent
 sys.path[:0] = [str(BENCH), str(BENCH.parents[1])]
 from rivals import contract  # noqa: E402
-from rivals.losses import gae, masked_mean, policy_loss, value_loss  # noqa: E402
+from rivals.ppo_losses import gae, masked_mean, policy_loss, value_loss  # noqa: E402
 
 from rewards.rules.math_reasoning import quick_score  # noqa: E402
 

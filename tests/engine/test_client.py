@@ -15,7 +15,7 @@ from verl.workers.rollout.replica import TokenOutput
 
 from tests.vllm_servers import Server, vLLMHttpServer
 from verlaunch.engine import threads
-from verlaunch.engine.rollout.client import DirectClient, Line
+from verlaunch.engine.rollout.batched_client import DirectClient, Line
 
 CONFIG = SimpleNamespace(
     actor_rollout_ref=SimpleNamespace(rollout=SimpleNamespace(name="vllm", full_determinism=False)),

@@ -23,8 +23,8 @@ from tests.launch.test_run import launched
 from verlaunch.config.compose import compose
 from verlaunch.config.flags import parse
 from verlaunch.launch.failures import Ended, Explanation, explain, kernel
-from verlaunch.launch.failures.remedies import REMEDIES, Run, remedy
 from verlaunch.launch.failures.table import GROUP, IN_WORDS, RANKS, failures, markdown
+from verlaunch.launch.failures.ways_out import REMEDIES, Run, remedy
 from verlaunch.launch.log import plain
 from verlaunch.launch.run import Launch
 from verlaunch.launch.screen import Screen

@@ -10,8 +10,8 @@ import pytest
 from tests.recorded_run import metrics, write_run
 from verlaunch.record.report.curves import draw
 from verlaunch.record.report.history import read
+from verlaunch.record.report.named_steps import Series
 from verlaunch.record.report.panels import PANELS, parts, shown
-from verlaunch.record.report.series import Series
 from verlaunch.record.report.smooth import smooth
 
 WITHOUT_CRITIC = ("value_loss", "explained_variance")

@@ -6,8 +6,8 @@ import pytest
 
 from tests.recorded_run import metrics
 from verlaunch.launch.screen import ON_SCREEN
+from verlaunch.record.report.named_steps import Series
 from verlaunch.record.report.names import METRICS, by_name, parts, short, validation_score, value
-from verlaunch.record.report.series import Series
 
 KL = by_name["kl_divergence"]
 

@@ -20,7 +20,7 @@ from verlaunch.record.report.page import settings
 from verlaunch.record.report.page.build import html
 from verlaunch.record.report.page.charts import charts
 from verlaunch.record.report.page.embed import as_json, cut
-from verlaunch.record.report.page.samples import MOST, choose
+from verlaunch.record.report.page.shown_samples import MOST, choose
 from verlaunch.record.report.smooth import thin
 from verlaunch.record.report.summary import summarize
 

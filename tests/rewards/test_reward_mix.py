@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rewards.curves import means
+from rewards.column_means import means
 from rewards.part import CannotStart, Failure, Part, Row
 from rewards.reward import Result, Reward
 from rewards.scale import Scale

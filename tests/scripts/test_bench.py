@@ -87,7 +87,7 @@ def test_the_launcher_answers_and_a_typo_ends_with_2(tmp_path: Path) -> None:
 
 def test_growth_is_told_as_multiples_of_the_first_size(tmp_path: Path) -> None:
     words = ("--only", "functions", "--functions", "2,4")
-    rows = run("scale.py", *words, to=tmp_path / "out.json")["rows"]
+    rows = run("scaling.py", *words, to=tmp_path / "out.json")["rows"]
     assert [(row["part"], row["size"], row["x size"]) for row in rows] == [
         ("functions", 2, 1),
         ("functions", 4, 2),

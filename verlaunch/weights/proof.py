@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from verlaunch.record.asked import Asked
+from verlaunch.record.tried_prompts import Asked
 from verlaunch.weights.rebuilt import exported_model, trained_model
 from verlaunch.weights.shards import CannotExport
 

@@ -2,8 +2,8 @@
 
 For each response stock verl pays four Ray calls (acquire a server, generate, release it, score) and
 three writes to its queue: about 15 ms whatever the response's length. Here a batch's requests go to
-vLLM together (client.py), the reward manager lives in this process, and a batch's rows go to the
-trainer's table (queue.py) as the answer to the call that asked for them.
+vLLM together (batched_client.py), the reward manager lives in this process, and a batch's rows go
+to the trainer's table (queue.py) as the answer to the call that asked for them.
 """
 
 import asyncio

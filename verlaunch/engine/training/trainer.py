@@ -24,12 +24,12 @@ from verl.trainer.ppo.utils import Role
 from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
 from verl.trainer.ppo.v1.trainer_base import register_trainer
 
-from rewards.curves import means
+from rewards.column_means import means
 from verlaunch.config.trainer_extras import TrainerSettings
 from verlaunch.engine import garbage
 from verlaunch.engine.actors import NAME, name_of
 from verlaunch.engine.rollout import queue
-from verlaunch.engine.rollout.client import DirectClient
+from verlaunch.engine.rollout.batched_client import DirectClient
 from verlaunch.engine.training import samples, sampling, tracking
 from verlaunch.engine.training.algorithm import Algorithm
 from verlaunch.engine.training.epochs import Epochs

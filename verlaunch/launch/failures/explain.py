@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterator
 
 from verlaunch.launch.failures.ended import Ended, Explanation
-from verlaunch.launch.failures.remedies import REMEDIES, Run, remedy
 from verlaunch.launch.failures.table import RANKS, Failure, failures
+from verlaunch.launch.failures.ways_out import REMEDIES, Run, remedy
 from verlaunch.launch.failures.where import doing
 from verlaunch.text import GIB
 

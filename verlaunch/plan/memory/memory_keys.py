@@ -4,7 +4,7 @@
     more_offload("none")        ->  ("optimizer", "all")
 
 Said once for --fit auto (knobs.py), the guard that names what would do (guards/memory_needed.py),
-and the advice after a run that died (launch/failures/remedies.py). Left out on purpose: how much
+and the advice after a run that died (launch/failures/ways_out.py). Left out on purpose: how much
 each saves, which the estimate says.
 """
 

@@ -14,9 +14,9 @@ from typing import Any
 
 from verlaunch.record.report.history import History
 from verlaunch.record.report.marks import FAINT, MOST, alerts, band, curve, healthy
+from verlaunch.record.report.named_steps import Series
 from verlaunch.record.report.names import Metric, of_run
 from verlaunch.record.report.panels import Panel, parts, shown
-from verlaunch.record.report.series import Series
 from verlaunch.record.report.smooth import thin
 from verlaunch.record.report.state import outcome, resumed_after, total_steps
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import yaml
 
 from verlaunch.record.channel import ALERTS, EVENTS, METRICS, SAMPLES, Tail
+from verlaunch.record.report.named_steps import Series
 from verlaunch.record.report.names import Line, only_validates
-from verlaunch.record.report.series import Series
 
 
 @dataclass(frozen=True)

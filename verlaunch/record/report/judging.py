@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from verlaunch.record.report.series import Series
+from verlaunch.record.report.named_steps import Series
 
 COUNTERS = {
     "calls": "judge_calls",

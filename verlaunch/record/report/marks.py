@@ -10,8 +10,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from verlaunch.record.report.named_steps import Points
 from verlaunch.record.report.names import Metric
-from verlaunch.record.report.series import Points
 from verlaunch.record.report.smooth import smooth, thin
 from verlaunch.record.report.verdicts import start
 

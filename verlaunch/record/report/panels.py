@@ -9,8 +9,8 @@ Left out on purpose: how they are drawn (curves.py).
 from dataclasses import dataclass
 from typing import Literal
 
+from verlaunch.record.report.named_steps import Series
 from verlaunch.record.report.names import PART
-from verlaunch.record.report.series import Series
 
 MOST_PARTS = 6
 # What a part tells beside its score: shares and weights, which are no rewards.

@@ -9,7 +9,7 @@ None is a gap: a number that was not finite.
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
 
-from verlaunch.record.report.series import Points
+from verlaunch.record.report.named_steps import Points
 
 SHARE = 25  # a window is this part of all points
 NARROWEST = 5

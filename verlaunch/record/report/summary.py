@@ -16,8 +16,8 @@ from typing import Any
 from verlaunch.record.report import verdicts
 from verlaunch.record.report.history import History
 from verlaunch.record.report.judging import judged
+from verlaunch.record.report.named_steps import Points, Series
 from verlaunch.record.report.names import METRICS, PART, Metric, of_run, without_nan
-from verlaunch.record.report.series import Points, Series
 from verlaunch.record.report.state import elapsed_s, outcome, total_steps
 
 Plain = dict[str, Any]

@@ -14,8 +14,8 @@ from typing import Any
 from verlaunch.errors import UserError
 from verlaunch.inputs import models
 from verlaunch.machine import hardware
-from verlaunch.record.asked import Messages
 from verlaunch.record.report.history import History, read
+from verlaunch.record.tried_prompts import Messages
 from verlaunch.tools.chat import voices
 from verlaunch.tools.chat.columns import harmless, shown
 from verlaunch.tools.chat.flags import parse, prompts

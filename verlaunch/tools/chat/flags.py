@@ -12,7 +12,7 @@ from pathlib import Path
 
 from verlaunch.errors import UserError
 from verlaunch.paths import as_typed
-from verlaunch.record.asked import Messages, messages_of
+from verlaunch.record.tried_prompts import Messages, messages_of
 
 ABOUT = "Talks to a run's policy through vLLM: before and after training, side by side."
 MORE = """\

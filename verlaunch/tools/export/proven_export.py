@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from verlaunch.errors import UserError
-from verlaunch.record.asked import asked
+from verlaunch.record.tried_prompts import asked
 from verlaunch.tools.export import intact, room
 from verlaunch.tools.export.card import CURVES, card
 from verlaunch.tools.export.facts import Facts, facts

@@ -18,8 +18,8 @@ from verlaunch.record.report.history import History
 from verlaunch.record.report.page import facts
 from verlaunch.record.report.page.charts import charts
 from verlaunch.record.report.page.embed import as_json
-from verlaunch.record.report.page.samples import choose
 from verlaunch.record.report.page.settings import differences
+from verlaunch.record.report.page.shown_samples import choose
 
 HERE = Path(__file__).parent
 SCRIPTS = ("dom", "scale", "marks", "chart", "samples", "page")  # one after the other, one scope

@@ -14,8 +14,8 @@ from typing import Any
 
 from verlaunch.record.report import names
 from verlaunch.record.report.history import History
+from verlaunch.record.report.named_steps import Series
 from verlaunch.record.report.panels import PANELS
-from verlaunch.record.report.series import Series
 from verlaunch.record.report.smooth import Point, smooth, thin
 
 MOST = 2000  # points of a curve

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """How each part grows: what it costs or yields at several sizes, as multiples of the first.
 
-    .venv/bin/python scripts/bench/scale.py --only rows,functions,formulas,judge --json scale.json
-    .venv/bin/python scripts/bench/scale.py --only ranks --ranks 1,2,4
+    .venv/bin/python scripts/bench/scaling.py --only rows,functions,formulas,judge --json scale.json
+    .venv/bin/python scripts/bench/scaling.py --only ranks --ranks 1,2,4
 
 rows: seconds and peak memory to prepare 10^4 to 10^6 rows (data.py). ranks: seconds per step of the
 CPU demo, processes and memory, with 1, 2 and 4 training ranks that share this machine's cores, so
