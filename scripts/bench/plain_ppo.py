@@ -6,12 +6,12 @@
         --mini 50 --epochs 2 --steps 60      # the CPU demo's recipe: sampled reward 0.4 to 0.8
 
 It does verl's arithmetic (rivals/ppo_losses.py): KL in the reward against the frozen start, a
-critic of the policy's size (a copy with a fresh linear head), AdamW, gradients clipped at 1, a cosine on
-both learning rates. It is as fast as such a loop gets without an engine: one padded batch, Hugging
-Face generate with its cache, logits of the response only, fused AdamW, all cores. With one epoch
-and one mini batch the log-probabilities before the update are those that the update starts from,
-so one pass with gradients serves both; it then counts as "forward", and "update" is the backward
-passes and AdamW. With more mini batches both are computed again, as in verl.
+critic of the policy's size (a copy with a fresh linear head), AdamW, gradients clipped at 1, a
+cosine on both learning rates. It is as fast as such a loop gets without an engine: one padded
+batch, Hugging Face generate with its cache, logits of the response only, fused AdamW, all cores.
+With one epoch and one mini batch the log-probabilities before the update are those that the update
+starts from, so one pass with gradients serves both; it then counts as "forward", and "update" is
+the backward passes and AdamW. With more mini batches both are computed again, as in verl.
 
 What it leaves out is what an engine is for: several processes or GPUs, paged generation, micro
 batches (both graphs of a whole mini batch are in memory at once), checkpoints.
