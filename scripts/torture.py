@@ -76,17 +76,9 @@ class Attempt:
         self.events = Tail(folder / EVENTS, from_end=True)
         self.began = time.monotonic()
         with (folder / "screen.txt").open("a") as out:
+            words = ["--output_dir", str(folder), "--steps", str(steps), *SETTINGS]
             self.launcher = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-m",
-                    "verlaunch",
-                    "--output_dir",
-                    str(folder),
-                    "--steps",
-                    str(steps),
-                    *SETTINGS,
-                ],
+                [sys.executable, "-m", "verlaunch", *words],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,

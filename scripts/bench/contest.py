@@ -24,8 +24,12 @@ from typing import Any, TypeVar
 
 import psutil
 
-from verlaunch.machine import nvidia, packages
-from verlaunch.text import GIB
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
+from gpu_check.memory_seen import tree  # noqa: E402
+
+from verlaunch.machine import nvidia, packages  # noqa: E402
+from verlaunch.text import GIB  # noqa: E402
 
 SAMPLE_S = 0.1
 Found = TypeVar("Found")
@@ -88,33 +92,18 @@ class Meter(threading.Thread):
 
     def __init__(self, pid: int, every_s: float = SAMPLE_S) -> None:
         super().__init__(daemon=True)
-        self.root, self.every_s = psutil.Process(pid), every_s
+        self.pid, self.every_s = pid, every_s
         self.rss = self.pss = self.uss = self.processes = 0
         self.done = threading.Event()
 
     def run(self) -> None:
         while True:
-            sizes = [size for process in self._tree() if (size := _sizes(process))]
+            sizes = [(memory.rss, memory.pss, memory.uss) for _, _, memory in tree(self.pid)]
             sums = [sum(column) for column in zip(*sizes, strict=True)] or [0, 0, 0]
             self.rss, self.pss = max(self.rss, sums[0]), max(self.pss, sums[1])
             self.uss, self.processes = max(self.uss, sums[2]), max(self.processes, len(sizes))
             if self.done.wait(self.every_s):
                 return
-
-    def _tree(self) -> list[psutil.Process]:
-        try:
-            return [self.root, *self.root.children(recursive=True)]
-        except psutil.NoSuchProcess:
-            return []
-
-
-def _sizes(process: psutil.Process) -> tuple[int, int, int] | None:
-    """(rss, pss, uss) in bytes; None when it is gone."""
-    try:
-        memory = process.memory_full_info()
-    except psutil.Error:
-        return None
-    return (memory.rss, memory.pss, memory.uss) if memory.rss else None
 
 
 def child(command: Sequence[str], every_s: float = SAMPLE_S, **options: Any) -> Usage:
@@ -146,10 +135,6 @@ class Table:
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
         return "\n".join(_line(line, widths) for line in lines)
 
-    def markdown(self) -> str:
-        lines = [self.headings, ["---"] * len(self.headings), *map(_all_shown, self.rows)]
-        return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
     def records(self) -> list[dict[str, Cell]]:
         return [dict(zip(self.headings, row, strict=True)) for row in self.rows]
 
@@ -157,10 +142,6 @@ class Table:
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
     padded = [f"{cell:>{width}}" for cell, width in zip(cells[1:], widths[1:], strict=True)]
     return "  ".join([f"{cells[0]:{widths[0]}}", *padded]).rstrip()
-
-
-def _all_shown(row: Sequence[Cell]) -> list[str]:
-    return [_shown(cell) for cell in row]
 
 
 def _shown(cell: Cell) -> str:

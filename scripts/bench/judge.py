@@ -38,26 +38,14 @@ SCHEMA = {
 }
 ASK = Ask("Grade in JSON. " * 60, "A response of usual length. " * 150, SCHEMA)
 WARM_UP_S = 2.0
+PACED = 16  # in flight, while requests are counted by the minute
 
 
 @dataclass
 class Throughput:
-    concurrency: int
-    latency_s: float
     answers_per_s: float
-    ratio: float  # of concurrency / latency
-    in_flight_max: int  # as the server saw it
     cpu_ms_per_answer: float
-
-
-@dataclass
-class Exactness:
-    rpm: int
-    minute_s: float
-    max_per_minute: int  # as the server saw it
-    answers: int
-    in_flight_allowed: int
-    in_flight_max: int  # as the server saw it
+    in_flight_max: int = 0  # as the server saw it
 
 
 class Server:
@@ -112,7 +100,7 @@ async def _keep_asking(client: Client, seconds: float, done: list[float]) -> Non
     await asyncio.gather(*(asker() for _ in range(128)))
 
 
-async def _throughput(url: str, concurrency: int, latency_s: float, seconds: float) -> Throughput:
+async def _throughput(url: str, concurrency: int, seconds: float) -> Throughput:
     client = _client(url, concurrency=concurrency)
     done: list[float] = []
     start, cpu = time.monotonic(), time.process_time()
@@ -120,44 +108,27 @@ async def _throughput(url: str, concurrency: int, latency_s: float, seconds: flo
     cpu_ms = 1000 * (time.process_time() - cpu) / len(done)
     await client.close()
     middle = sum(start + WARM_UP_S <= at < start + WARM_UP_S + seconds for at in done)
-    rate = middle / seconds
-    return Throughput(concurrency, latency_s, rate, rate * latency_s / concurrency, 0, cpu_ms)
+    return Throughput(middle / seconds, cpu_ms)
 
 
-async def _paced(url: str, rpm: int, concurrency: int, seconds: float) -> int:
-    client = _client(url, concurrency=concurrency, rpm=rpm)
-    done: list[float] = []
-    await _keep_asking(client, seconds, done)
+async def _paced(url: str, rpm: int, seconds: float) -> None:
+    client = _client(url, concurrency=PACED, rpm=rpm)
+    await _keep_asking(client, seconds, [])
     await client.close()
-    return len(done)
 
 
 def measure_throughput(args: argparse.Namespace) -> Throughput:
     with Server("--latency-s", str(args.latency_s)) as server:
-        work = _throughput(server.url, args.concurrency, args.latency_s, args.seconds)
-        result = asyncio.run(work)
+        result = asyncio.run(_throughput(server.url, args.concurrency, args.seconds))
     return replace(result, in_flight_max=server.counters()["max_in_flight"])
 
 
-def measure_exactness(args: argparse.Namespace) -> Exactness:
+def measure_limits(args: argparse.Namespace) -> dict[str, Any]:
+    """The server's counters."""
     rate_limits.MINUTE_S = args.minute_s
-    concurrency = 16
     with Server("--latency-s", str(args.latency_s), "--minute-s", str(args.minute_s)) as server:
-        answers = asyncio.run(_paced(server.url, args.rpm, concurrency, args.seconds))
-    seen = server.counters()
-    most = seen["max_per_minute"], answers, concurrency, seen["max_in_flight"]
-    return Exactness(args.rpm, args.minute_s, *most)
-
-
-def _of_rounds(found: list[Throughput]) -> Throughput:
-    """The median of rate and cost, and the most that was ever in flight."""
-    return replace(
-        found[0],
-        answers_per_s=median([each.answers_per_s for each in found]),
-        ratio=median([each.ratio for each in found]),
-        in_flight_max=max(each.in_flight_max for each in found),
-        cpu_ms_per_answer=median([each.cpu_ms_per_answer for each in found]),
-    )
+        asyncio.run(_paced(server.url, args.rpm, args.seconds))
+    return server.counters()
 
 
 def _line(name: str, allowed: float, seen: float) -> list[Cell]:
@@ -166,19 +137,20 @@ def _line(name: str, allowed: float, seen: float) -> list[Cell]:
 
 def lines(args: argparse.Namespace) -> tuple[list[list[Cell]], dict[str, float]]:
     """The table, and what stands beside it in the JSON."""
-    throughput = _of_rounds([measure_throughput(args) for _ in range(args.rounds)])
-    most = throughput.concurrency
+    rounds = [measure_throughput(args) for _ in range(args.rounds)]
+    rate = median([each.answers_per_s for each in rounds])
+    in_flight = max(each.in_flight_max for each in rounds)
     found = [
-        _line("answers per s", most / throughput.latency_s, throughput.answers_per_s),
-        _line("in flight, full speed", most, throughput.in_flight_max),
+        _line("answers per s", args.concurrency / args.latency_s, rate),
+        _line("in flight, full speed", args.concurrency, in_flight),
     ]
     if args.only != "throughput":
-        paced = measure_exactness(args)
+        seen = measure_limits(args)
         found += [
-            _line("requests per minute", paced.rpm, paced.max_per_minute),
-            _line("in flight, paced", paced.in_flight_allowed, paced.in_flight_max),
+            _line("requests per minute", args.rpm, seen["max_per_minute"]),
+            _line("in flight, paced", PACED, seen["max_in_flight"]),
         ]
-    return found, {"cpu_ms_per_answer": round(throughput.cpu_ms_per_answer, 3)}
+    return found, {"cpu_ms_per_answer": round(median([r.cpu_ms_per_answer for r in rounds]), 3)}
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ hand: the same conversations, tokenized, sorted by length, cut into batches of t
 tokens, and run by transformers. Both in this process, in turns, the other one first each time: the
 ratio is the median of those of the rounds, so that a busy machine is not counted against either.
 The goal is 0.9.
-The model (Llama, about 10 M parameters) is made here. Left out: vLLM, which batches by itself.
+The model (Qwen2, 10.7 M parameters) is made here. Left out: vLLM, which batches by itself.
 """
 
 import argparse
@@ -23,38 +23,19 @@ from typing import Any
 
 import torch
 from contest import Cell, Table, machine, median, versions, write_json
-from transformers import LlamaConfig, LlamaForSequenceClassification, PreTrainedTokenizerBase
+from models import SIZES, write_model
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from rewards.models.model_part import ModelPart
 from rewards.models.replica import threads
 from rewards.models.transformers_scorer import CPU_TOKENS, CUDA_TOKENS, devices
 from rewards.part import Row
 from rewards.spec import ModelSpec
-from verlaunch.inputs.demo.tokenizer import make_tokenizer
 
 REQUESTS, ROUNDS = 256, 6
 SHORTEST, LONGEST = 10, 160  # characters of a response; the tokenizer writes one token per byte
 CLOSE = {"cpu": 1e-3, "cuda": 1e-1}  # between the two ways; bfloat16 on a card
 WORDS = ("the", "river", "runs", "slowly", "past", "old", "stones", "towards", "a", "grey", "sea")
-
-
-def make_model(folder: Path) -> PreTrainedTokenizerBase:
-    tokenizer = make_tokenizer()
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=384,
-        intermediate_size=1024,
-        num_hidden_layers=6,
-        num_attention_heads=6,
-        max_position_embeddings=1024,
-        pad_token_id=tokenizer.pad_token_id,
-        num_labels=1,
-        initializer_range=0.1,  # scores that differ by more than rounding
-    )
-    torch.manual_seed(0)
-    LlamaForSequenceClassification(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return tokenizer
 
 
 def make_rows(count: int) -> list[Row]:
@@ -84,7 +65,7 @@ class ByHand:
 
     def __init__(self, folder: Path, tokenizer: Any, device: str, max_tokens: int) -> None:
         dtype = torch.float32 if device == "cpu" else torch.bfloat16
-        model = LlamaForSequenceClassification.from_pretrained(folder, dtype=dtype)
+        model = AutoModelForSequenceClassification.from_pretrained(folder, dtype=dtype)
         self._model = model.to(device).eval()
         self._tokenizer, self._device, self._max_tokens = tokenizer, device, max_tokens
         self._padding = tokenizer.pad_token_id
@@ -180,7 +161,8 @@ def main() -> None:
     torch.set_num_threads(threads())
     rows = make_rows(options.requests)
     with tempfile.TemporaryDirectory() as folder:
-        tokenizer = make_model(Path(folder))
+        write_model(Path(folder), SIZES["10M"], architecture="Qwen2ForSequenceClassification")
+        tokenizer = AutoTokenizer.from_pretrained(folder)
         device = devices(options.device, 0)[0]
         found = asyncio.run(measure(Path(folder), tokenizer, device, rows, options.rounds))
     print(machine())

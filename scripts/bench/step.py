@@ -33,6 +33,9 @@ BENCH = Path(__file__).resolve().parent
 ROOT = BENCH.parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "scripts"), str(BENCH)]
 from contest import GIB, Meter, Table, in_turn, machine, median, versions, write_json  # noqa: E402
+from gpu_check.runs import read_steps  # noqa: E402
+
+from verlaunch.record.channel import METRICS  # noqa: E402
 
 PARTS = ("gen", "old_log_prob", "ref", "values", "adv", "update_critic", "update_actor")
 CONTESTANTS = ("ours", "stock", "plain", "trl")
@@ -117,7 +120,8 @@ class Contest:
 
     def ours(self) -> Result:
         folder = self._new("ours")
-        return watched(self.words(folder), folder.with_suffix(".log"), _steps(folder), _env())
+        log, steps = folder.with_suffix(".log"), _steps(folder / METRICS)
+        return watched(self.words(folder), log, steps, _env())
 
     def words(self, folder: Path) -> list[str]:
         args = self.args
@@ -150,7 +154,7 @@ class Contest:
         guardian = [sys.executable, "-m", "verlaunch.machine.guardian", "/tmp/verlaunch-"]
         log_file = folder.with_suffix(".log")
         env = {**_env(), **added}
-        return watched([*guardian, *command], log_file, _stock_steps(folder / stock.METRICS), env)
+        return watched([*guardian, *command], log_file, _steps(folder / stock.METRICS), env)
 
     def plain(self) -> Result:
         return self._rival("plain", sys.executable)
@@ -170,28 +174,12 @@ class Contest:
 
 
 def _env() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *_path()])}
+    path = filter(None, (str(ROOT), os.environ.get("PYTHONPATH")))
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(path)}
 
 
-def _path() -> list[str]:
-    return list(filter(None, [os.environ.get("PYTHONPATH")]))
-
-
-def _lines(file: Path) -> Steps:
-    try:
-        text = file.read_text()
-    except OSError:
-        return []
-    return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
-
-
-def _steps(folder: Path) -> Any:
-    return lambda: [line for line in _lines(folder / "metrics.jsonl") if "timing_s/step" in line]
-
-
-def _stock_steps(file: Path) -> Any:
-    """verl's own file: {"step": 1, "data": {...}}."""
-    return lambda: [s["data"] for s in _lines(file) if "timing_s/step" in s["data"]]
+def _steps(file: Path) -> Any:
+    return lambda: read_steps(file)
 
 
 def _rival_steps(file: Path) -> Any:

@@ -1,6 +1,6 @@
 """Arguments, the turns of the parts, the table at the end.
 
-    scripts/gpu_check.sh --only demo,resume --keep
+    scripts/gpu_check.sh --only demo,resume
 
 Each piece has a budget of its own within that of all. One that fails, overruns or cannot be tried
 is a row, and the next goes on. Exit code: 0 only when no row failed, 1 when one did, 2 for a
@@ -9,7 +9,6 @@ mistake on the command line, 128 + the signal that ended the check.
 
 import argparse
 import functools
-import shlex
 import shutil
 import signal
 import subprocess
@@ -109,9 +108,6 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--json", type=Path, metavar="FILE", help="all figures, for programs")
     parser.add_argument("--output_dir", type=Path, metavar="FOLDER",
                         help="an empty folder for everything; it is kept")  # fmt: skip
-    parser.add_argument("--keep", action="store_true", help="keep the temporary folder")
-    parser.add_argument("--commands", action="store_true",
-                        help="print the command of every run, and stop")  # fmt: skip
     args = parser.parse_args(argv)
     args.only = _parts(parser, args.only)
     if args.budget_s is not None and args.budget_s <= 0:
@@ -159,18 +155,13 @@ def _run(args: argparse.Namespace, check: Check) -> list[Row]:
 def main(argv: list[str] | None = None) -> int:
     args = _arguments(argv)
     profile = PROFILES[args.hardware]
-    if args.hardware == "gpu" and not args.commands and not hardware.look().gpus:
+    if args.hardware == "gpu" and not hardware.look().gpus:
         print("error: no NVIDIA GPU answers here (nvidia-smi). To try the check itself without "
               "one: scripts/gpu_check.sh --hardware cpu", file=sys.stderr)  # fmt: skip
         return 2
     folder = (args.output_dir or Path(tempfile.mkdtemp(prefix="gpu-check-"))).resolve()
     folder.mkdir(parents=True, exist_ok=True)
     check = Check(profile, folder, time.monotonic() + (args.budget_s or profile.budget_s))
-    if args.commands:
-        for name, command in words.every(check).items():
-            print(f"# {name}\n./train.sh {shlex.join(command)}")
-        _remove(args, folder)
-        return 0
     for number in SIGNALS:
         signal.signal(number, _ended)
     try:
@@ -179,12 +170,8 @@ def main(argv: list[str] | None = None) -> int:
         print(f"Stopped. Logs: {folder}", file=sys.stderr)
         raise
     if all_passed(rows):
-        _remove(args, folder)
+        if not args.output_dir:
+            shutil.rmtree(folder, ignore_errors=True)
         return 0
     print(f"Logs: {folder}")
     return 1
-
-
-def _remove(args: argparse.Namespace, folder: Path) -> None:
-    if not args.keep and not args.output_dir:
-        shutil.rmtree(folder, ignore_errors=True)

@@ -7,14 +7,14 @@ Of processes it is the proportional set size (PSS), which counts shared pages on
 """
 
 import contextlib
-import re
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-from verlaunch.machine import nvidia, processes
+import psutil
+
+from verlaunch.machine import nvidia
 
 EVERY_S = 0.25
 Seen = TypeVar("Seen")
@@ -27,13 +27,19 @@ def cards_used() -> dict[int, int]:
 
 def of_processes(root: int) -> dict[tuple[int, str], int]:
     """PSS of a process and of all below it, in bytes, by number and command line."""
-    found = {}
-    for pid in (root, *processes.descendants(root)):
-        with contextlib.suppress(OSError):  # gone meanwhile
-            command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ")
-            rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
-            size = re.search(r"^Pss:\s+(\d+) kB", rollup, re.M)
-            found[pid, command.decode(errors="replace")] = int(size[1]) * 1024 if size else 0
+    return {(one.pid, command): memory.pss for one, command, memory in tree(root)}
+
+
+def tree(root: int) -> list[tuple[psutil.Process, str, Any]]:
+    """A process and all below it: with its command line, and psutil's rss, pss and uss in bytes."""
+    found = []
+    with contextlib.suppress(psutil.NoSuchProcess):
+        top = psutil.Process(root)
+        for one in (top, *top.children(recursive=True)):
+            with contextlib.suppress(psutil.Error):  # gone meanwhile
+                command, memory = " ".join(one.cmdline()), one.memory_full_info()
+                if memory.rss:  # a zombie has none
+                    found.append((one, command, memory))
     return found
 
 

@@ -76,21 +76,3 @@ def demo(check: Check, folder: Path) -> list[str]:
         "--save_freq", save, "--test_freq", save, "verlaunch.export=false",
         "actor_rollout_ref.model.path=null", EAGER,
     ]  # fmt: skip
-
-
-def every(check: Check) -> dict[str, list[str]]:
-    """All of them, by what they are for."""
-    runs = check.folder / "runs"
-    found = {f"step, {name}": timed(check, name, runs / name) for name in check.profile.shapes}
-    return {
-        "demo": demo(check, runs / "demo"),
-        "lora": lora(check, runs / "lora"),
-        "reward_model, same card": reward_model(check, runs / "rm", 0),
-        "reward_model, own share": reward_model(check, runs / "rm-own", 1),
-        **found,
-        "attention, sdpa": attention(check, runs / "sdpa", "sdpa", False),
-        "attention, flash-attn": attention(check, runs / "flash", "flash_attention_2", False),
-        "attention, flash-attn without padding": attention(
-            check, runs / "packed", "flash_attention_2", True
-        ),
-    }

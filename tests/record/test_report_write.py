@@ -71,7 +71,7 @@ def test_a_write_that_breaks_leaves_the_file_that_was_there(tmp_path: Path) -> N
 
 def test_beside_a_launcher_all_four_are_written(tmp_path: Path) -> None:
     write_run(tmp_path, steps=2)
-    command = [sys.executable, "-m", "verlaunch.record.report.write", "--behind", str(tmp_path)]
+    command = [sys.executable, "-m", "verlaunch.record.report.write", str(tmp_path)]
     subprocess.run(command, check=True)
     assert all((tmp_path / name).exists() for name in MADE)
 

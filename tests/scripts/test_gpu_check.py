@@ -126,9 +126,28 @@ def test_prompts_and_models_are_as_asked(check: Check) -> None:
     assert len({each["prompt"] for each in rows}) == len(rows) == 4 * CPU.prompts
 
 
+def every_command(check: Check) -> dict[str, list[str]]:
+    runs = check.folder / "runs"
+    found = {
+        f"step, {name}": words.timed(check, name, runs / name) for name in check.profile.shapes
+    }
+    return {
+        "demo": words.demo(check, runs / "demo"),
+        "lora": words.lora(check, runs / "lora"),
+        "reward_model, same card": words.reward_model(check, runs / "rm", 0),
+        "reward_model, own share": words.reward_model(check, runs / "rm-own", 1),
+        **found,
+        "attention, sdpa": words.attention(check, runs / "sdpa", "sdpa", False),
+        "attention, flash-attn": words.attention(check, runs / "flash", "flash_attention_2", False),
+        "attention, flash-attn without padding": words.attention(
+            check, runs / "packed", "flash_attention_2", True
+        ),
+    }
+
+
 def test_every_command_composes_on_a_gpu_with_live_keys(tmp_path: Path) -> None:
     check = Check(GPU, tmp_path, 0.0)
-    for name, typed in words.every(check).items():
+    for name, typed in every_command(check).items():
         config = compose(parse(typed, {}), "cpu")
         values = flatten(config.verl)
         assert config.hardware == "gpu" and config.notes == (), name

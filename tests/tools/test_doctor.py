@@ -189,7 +189,7 @@ def test_every_heavy_check_that_dies_is_bad_with_a_remedy(
 
 
 def test_a_check_that_raises_is_its_own_bad_line() -> None:
-    check = replace(CHECKS[0], look=lambda patient, say: 1 / 0)
+    check = replace(CHECKS[0], look=lambda patient, say, limit_s: 1 // 0)
     line = command.examine(check, None, quiet)  # type: ignore[arg-type]
     assert line.verdict == BAD and "ZeroDivisionError" in line.seen and line.remedies
 
@@ -225,9 +225,9 @@ def test_this_machine_is_fine(patient: Patient) -> None:
     for look in (look_at_machine, look_at_limits):
         line = look(patient, quiet)
         assert line.verdict in (OK, LOOK) and line.seen
-    assert look_at_limits(patient, quiet).verdict == OK
-    assert "23.4 GiB of memory" in look_at_machine(patient, quiet).seen
-    assert look_at_versions(patient, quiet).verdict == OK
+    assert look_at_limits(patient, quiet, 20).verdict == OK
+    assert "23.4 GiB of memory" in look_at_machine(patient, quiet, 20).seen
+    assert look_at_versions(patient, quiet, 20).verdict == OK
     assert host.look().loopback
 
 
@@ -245,7 +245,7 @@ def test_this_machine_is_fine(patient: Patient) -> None:
 def test_a_machine_that_lacks_something_is_told_what_to_type(
     patient: Patient, changed: dict[str, Any], verdict: str, seen: str, typed: str
 ) -> None:
-    line = look_at_limits(replace(patient, host=replace(FINE, **changed)), quiet)
+    line = look_at_limits(replace(patient, host=replace(FINE, **changed)), quiet, 20)
     assert line.verdict == verdict
     assert line.seen.startswith(seen)  # what is not fine is said first
     assert typed in line.remedies[0]
@@ -253,12 +253,12 @@ def test_a_machine_that_lacks_something_is_told_what_to_type(
 
 def test_a_gpu_run_without_gpus_is_bad_and_says_why(patient: Patient) -> None:
     bare = replace(patient, machine=replace(patient.machine, gpus=()), hardware="gpu", env={})
-    assert look_at_machine(bare, quiet).seen.startswith("--hardware gpu, and nvidia-smi shows no")
+    assert look_at_machine(bare, quiet, 20).seen.startswith("--hardware gpu, and nvidia-smi")
     broken = replace(bare, host=replace(FINE, smi_error="driver/library version mismatch"))
-    assert "driver/library version mismatch" in look_at_machine(broken, quiet).seen
+    assert "driver/library version mismatch" in look_at_machine(broken, quiet, 20).seen
     cards = replace(FINE, cards=(Card(0, "GPU-1", "H200", GIB, GIB),))
     hidden = replace(bare, host=cards, env={"CUDA_VISIBLE_DEVICES": "7"})
-    line = look_at_machine(hidden, quiet)
+    line = look_at_machine(hidden, quiet, 20)
     assert (line.verdict, line.remedies) == (BAD, ("unset CUDA_VISIBLE_DEVICES",))
     assert line.seen.startswith("CUDA_VISIBLE_DEVICES=7 hides every GPU")
 
@@ -268,7 +268,7 @@ def test_another_version_of_ray_is_named(patient: Patient, monkeypatch: pytest.M
 
     have = versions.installed() | {"ray": "2.48.0"}
     monkeypatch.setattr(versions, "installed", lambda: have)
-    line = look_at_versions(patient, quiet)
+    line = look_at_versions(patient, quiet, 20)
     assert line.verdict in (BAD, LOOK) and "ray 2.48.0 (the lock has 2.60.0)" in line.seen
     assert line.remedies
 

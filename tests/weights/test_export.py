@@ -12,8 +12,9 @@ import torch
 from transformers import AutoModelForCausalLM, AutoModelForTokenClassification, AutoTokenizer
 
 from tests.saved_run import save_role, save_run, trained
+from verlaunch.machine import disk
 from verlaunch.record.checkpoints import write_manifest
-from verlaunch.tools.export import command, room
+from verlaunch.tools.export import command
 from verlaunch.weights import hub_folder
 
 IDS = torch.tensor([[5, 9, 13, 21, 34, 55]])
@@ -234,9 +235,9 @@ def test_a_full_disk_is_said_and_leaves_nothing(
         assert code == 2 and "its disk is full. Nothing was left there" in said
 
     usage = shutil.disk_usage(run)._replace(free=1000)
-    monkeypatch.setattr(room.shutil, "disk_usage", lambda _: usage)
+    monkeypatch.setattr(disk.shutil, "disk_usage", lambda _: usage)
     code, said = refused(run, capsys)
-    assert code == 2 and "has 0.0 MiB free and the export takes" in said
+    assert code == 2 and "has 1.0 kB free and the export takes" in said
 
 
 def test_an_adapter_is_asked_of_a_run_without_one(

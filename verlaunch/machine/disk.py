@@ -8,10 +8,13 @@ whole. Quotas are not seen beforehand; they show when a write fails, and are wai
 
 import errno
 import json
+import math
 import os
+import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from verlaunch.errors import UserError
@@ -32,11 +35,28 @@ FULL_WORDS = (*map(os.strerror, FULL), "PytorchStreamWriter failed writing", "fi
               "unexpected pos", "iostream error")  # fmt: skip
 
 
+def existing(folder: Path) -> Path:
+    """The folder, or the nearest above it that is there."""
+    return next(path for path in [folder, *folder.parents] if path.exists())
+
+
 def free(folder: Path) -> int:
     """Bytes that this user can still write at `folder`, which need not exist yet."""
-    existing = next(path for path in [folder, *folder.parents] if path.exists())
-    facts = os.statvfs(existing)
-    return facts.f_bavail * facts.f_frsize
+    return shutil.disk_usage(existing(folder)).free
+
+
+@contextmanager
+def building(out: Path) -> Iterator[Path]:
+    """A folder to fill beside `out`, whose place it takes when nothing went wrong."""
+    folder = out.with_name(f".{out.name}-{os.getpid()}")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+        shutil.rmtree(out, ignore_errors=True)
+        os.replace(folder, out)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def amount(size: float) -> str:
@@ -60,14 +80,8 @@ def parameters(model: Path) -> int:
 def _numbers(file: Path) -> int:
     with file.open("rb") as opened:
         header = json.loads(opened.read(int.from_bytes(opened.read(8), "little")))
-    total = 0
-    for name, facts in header.items():
-        if name != "__metadata__":
-            count = 1
-            for size in facts["shape"]:
-                count *= size
-            total += count
-    return total
+    header.pop("__metadata__", None)
+    return sum(math.prod(facts["shape"]) for facts in header.values())
 
 
 def shortage(folder: Path, needed: int, available: int) -> str:
@@ -113,11 +127,11 @@ def wait_for_room(
 
 def check_writable(folder: Path) -> None:
     """Raises UserError when the folder could not be made or written. Leaves nothing behind."""
-    existing = next(p for p in [folder, *folder.parents] if p.exists())
-    if not existing.is_dir():
-        raise UserError(f"--output_dir {folder}: {existing} is a file. Name a folder.")
+    there = existing(folder)
+    if not there.is_dir():
+        raise UserError(f"--output_dir {folder}: {there} is a file. Name a folder.")
     try:
-        with tempfile.TemporaryFile(dir=existing) as probe:
+        with tempfile.TemporaryFile(dir=there) as probe:
             probe.write(b"0" * LEAST_ROOM)
     except OSError as error:
         raise UserError(

@@ -8,12 +8,15 @@ Read afresh for every start, in a few milliseconds where there is no GPU. What s
 
 import os
 import resource
+import shutil
 import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from verlaunch.machine import hardware, leftovers, nvidia
+import psutil
+
+from verlaunch.machine import disk, hardware, leftovers, nvidia
 from verlaunch.machine.nvidia import Busy, Card
 from verlaunch.text import GIB
 
@@ -52,11 +55,7 @@ class Host:
 
 
 def _shm() -> int | None:
-    try:
-        facts = os.statvfs(SHM)
-    except OSError:
-        return None
-    return facts.f_bavail * facts.f_frsize
+    return disk.free(Path(SHM)) if os.path.isdir(SHM) else None
 
 
 def _open_files() -> int:
@@ -102,20 +101,8 @@ def _cached(group: Path) -> float:
     return facts.get(f"{old}inactive_file", 0.0) + facts.get(f"{old}active_file", 0.0)
 
 
-def _available() -> float:
-    """Bytes. Old and sandboxed kernels do not say; then all of it counts as free."""
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    found = next((line.split()[1] for line in lines if line.startswith("MemAvailable:")), None)
-    if found is not None:
-        return float(found) * 1024
-    return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-
-
 def _free_memory_gib() -> float:
-    free = [_available()]
+    free = [float(psutil.virtual_memory().available)]
     for group in hardware.groups("memory"):
         for most, used in (("memory.max", "memory.current"),
                            ("memory.limit_in_bytes", "memory.usage_in_bytes")):  # fmt: skip
@@ -175,23 +162,16 @@ def _clusters() -> Iterator[str]:
 
 def room(folder: Path) -> Room:
     """Of a folder that need not exist yet."""
-    existing = next(path for path in [folder, *folder.parents] if path.exists()).resolve()
-    facts = os.statvfs(existing)
-    return Room(facts.f_bavail * facts.f_frsize, facts.f_blocks * facts.f_frsize, _kind(existing))
+    there = disk.existing(folder).resolve()
+    usage = shutil.disk_usage(there)
+    return Room(usage.free, usage.total, _kind(there))
 
 
 def _kind(folder: Path) -> str:
     """The file system's type, of the mount that is nearest above; the last one hides earlier."""
-    best, kind = "", ""
-    try:
-        lines = Path("/proc/self/mounts").read_text(errors="replace").splitlines()
-    except OSError:
-        return kind
-    for line in lines:
-        point, name = line.split(" ")[1:3]
-        if folder.is_relative_to(point) and len(point) >= len(best):
-            best, kind = point, name
-    return kind
+    mounts = psutil.disk_partitions(all=True)
+    above = [mount for mount in reversed(mounts) if folder.is_relative_to(mount.mountpoint)]
+    return max(above, key=lambda mount: len(mount.mountpoint)).fstype if above else ""
 
 
 def look() -> Host:

@@ -34,13 +34,16 @@ def die_with(parent: int) -> None:
         os._exit(1)
 
 
+def _fields(pid: int | str) -> list[str]:
+    """Of its `stat`, from the state on. Raises OSError when it is gone."""
+    stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+    return stat.rpartition(")")[2].split()
+
+
 def _all() -> Iterator[tuple[int, list[str]]]:
-    """Process id and the fields of its `stat` from the state on."""
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            with contextlib.suppress(OSError):  # gone meanwhile
-                stat = Path("/proc", name, "stat").read_text(errors="replace")
-                yield int(name), stat.rpartition(")")[2].split()
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):  # gone meanwhile
+            yield int(name), _fields(name)
 
 
 def children(parent: int) -> list[int]:
@@ -49,10 +52,9 @@ def children(parent: int) -> list[int]:
 
 def is_dead(pid: int) -> bool:
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+        return _fields(pid)[0] in "ZX"
     except OSError:
         return True
-    return stat.rpartition(")")[2].split()[0] in "ZX"
 
 
 def by_signal(number: int) -> str:
@@ -121,10 +123,9 @@ def shared_memory(pids: list[int]) -> set[str]:
 def _began(pid: int) -> float:
     """In seconds since 1970; never, as infinity, when it is gone."""
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+        ticks = int(_fields(pid)[19])
     except OSError:
         return math.inf
-    ticks = int(stat.rpartition(")")[2].split()[19])
     boot = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
     return boot + ticks / os.sysconf("SC_CLK_TCK")
 

@@ -8,15 +8,13 @@ Memory: see hub_folder.py. Whether the result is right is another question: proo
 """
 
 import json
-import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
+from verlaunch.machine import disk
 from verlaunch.weights import lora
 from verlaunch.weights.hub_folder import write
 from verlaunch.weights.lora import Merged
@@ -58,26 +56,12 @@ def sizes(checkpoint: Path, base_model: str, dtype: str = KEEP) -> Sizes:
     return Sizes(numbers * dtype_of(dtype, checkpoint, base_model).itemsize, numbers * 4)
 
 
-@contextmanager
-def _whole(out: Path) -> Iterator[Path]:
-    """A folder to build in that becomes `out`, replacing it, when nothing went wrong."""
-    building = out.with_name(f".{out.name}-{os.getpid()}")
-    shutil.rmtree(building, ignore_errors=True)
-    building.mkdir(parents=True)
-    try:
-        yield building
-        shutil.rmtree(out, ignore_errors=True)
-        os.replace(building, out)
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
-
-
 def export_adapter(checkpoint: Path, out: Path, base_model: str) -> Path:
     """The adapter alone, with the tokenizer it was trained with."""
     shards, settings = Shards(checkpoint), lora.settings_of(checkpoint)
     if settings is None or not lora.adapter_names(shards):
         raise CannotExport(f"{checkpoint} has no LoRA adapter. Leave --adapter out.")
-    with _whole(out) as building:
+    with disk.building(out) as building:
         lora.write_adapter(shards, settings, base_model, building)
         for file in (checkpoint / "huggingface").iterdir():
             if file.is_file() and file.name not in OF_THE_MODEL:
@@ -95,7 +79,7 @@ def export(
     """
     shards, settings = Shards(checkpoint), lora.settings_of(checkpoint)
     weights = Merged(shards, settings)
-    with _whole(out) as building:
+    with disk.building(out) as building:
         if settings and lora.adapter_names(shards):
             lora.write_adapter(shards, settings, base_name or base_model, building / "adapter")
         chosen = dtype_of(dtype, checkpoint, base_model)

@@ -48,34 +48,18 @@ def _is_stored_as_trained(model: Any) -> bool:
     return not any(get_checkpoint_conversion_mapping(key) for kind in kinds for key in kind)
 
 
-def _files(weights: Merged, names: list[str], dtype: torch.dtype) -> list[list[str]]:
-    """Names by file, in order; no file above MOST_BYTES unless one tensor is."""
-    files: list[list[str]] = [[]]
-    held = 0
-    for name in names:
-        size = weights.shape(name).numel() * dtype.itemsize
-        if files[-1] and held + size > MOST_BYTES:
-            files.append([])
-            held = 0
-        files[-1].append(name)
-        held += size
-    return files
-
-
 def _stream(weights: Merged, names: list[str], dtype: torch.dtype, out: Path) -> None:
+    from huggingface_hub import split_torch_state_dict_into_shards
     from safetensors.torch import save_file
 
-    files = _files(weights, names, dtype)
-    where: dict[str, str] = {}
-    for number, held in enumerate(files, 1):
-        file = NAME if len(files) == 1 else f"model-{number:05}-of-{len(files):05}.safetensors"
+    shapes = {name: torch.empty(weights.shape(name), dtype=dtype, device="meta") for name in names}
+    split = split_torch_state_dict_into_shards(shapes, max_shard_size=MOST_BYTES)
+    for file, held in split.filename_to_tensors.items():
         # clone: two names of one storage, or a mapped file's padding, are refused by safetensors
         tensors = {name: weights[name].to(dtype, copy=True).contiguous() for name in held}
         save_file(tensors, out / file, metadata={"format": "pt"})
-        where |= dict.fromkeys(held, file)
-    if len(files) > 1:
-        total = sum(weights.shape(name).numel() for name in names) * dtype.itemsize
-        index = {"metadata": {"total_size": total}, "weight_map": where}
+    if split.is_sharded:
+        index = {"metadata": split.metadata, "weight_map": split.tensor_to_filename}
         (out / f"{NAME}.index.json").write_text(json.dumps(index, indent=1) + "\n")
 
 

@@ -13,7 +13,6 @@ that are whole on every rank and yet differ. Exit code 2, with the reason as the
 """
 
 import json
-import os
 import re
 import shutil
 import sys
@@ -162,16 +161,11 @@ def reshard(source: Path, out: Path, ranks: int) -> None:
     if "actor" not in roles:
         raise CannotReshard(f"it has no actor/{FACTS}: FSDP did not write it.")
     step = checkpoints.examine(source).step
-    building = out.with_name(f".{out.name}-{os.getpid()}")
-    try:
-        shutil.copytree(source, building, ignore=_left_out)
+    with disk.building(out) as building:
+        shutil.copytree(source, building, ignore=_left_out, dirs_exist_ok=True)
         for role in roles:
             _role(source / role, building / role, ranks)
         checkpoints.write_manifest(building, step, ranks)
-        shutil.rmtree(out, ignore_errors=True)
-        os.replace(building, out)
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
 
 
 def main(source: str, out: str, ranks: str) -> int:

@@ -23,7 +23,7 @@ from verlaunch.record.report.state import ENDED
 from verlaunch.record.report.write import PAGE
 
 LOG = Path("logs", "report.log")
-WRITE = (sys.executable, "-m", "verlaunch.record.report.write", "--behind")
+WRITE = (sys.executable, "-m", "verlaunch.record.report.write")
 EVERY_S = 60.0
 SHARE = 20  # writing takes at most one part in so many of the time
 PATIENCE_S, LITTLE_PATIENCE_S = 60.0, 10.0  # for the last time

@@ -1,17 +1,16 @@
 """Writes what a person reads of a run: summary.json, training_metrics.csv, the curves, report.html.
 
-    .venv/bin/python -m verlaunch.record.report.write outputs
+    write(Path("outputs"))      # [], or what could not be written
 
 Each file is whole whenever someone looks at it, and what cannot be made keeps none of the others
 from being made. Left out on purpose: when to write (recorder.py).
 """
 
-import argparse
 import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -70,20 +69,15 @@ def write(folder: Path) -> list[str]:
     return wrong
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="verlaunch.record.report.write", allow_abbrev=False)
-    parser.add_argument("folder", type=Path)
-    low = "for the launcher: at a low priority, until it ends"
-    parser.add_argument("--behind", action="store_true", help=low)
-    options = parser.parse_args(argv)
-    if options.behind:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is for the launcher
-        os.nice(NICENESS)
-        processes.die_with(os.getppid())
-    wrong = write(options.folder)
+def main(folder: str) -> int:
+    """For the launcher: at a low priority, until it ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is for the launcher
+    os.nice(NICENESS)
+    processes.die_with(os.getppid())
+    wrong = write(Path(folder))
     print("".join(f"{line}\n" for line in wrong), end="", file=sys.stderr)
     return 1 if wrong else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1]))

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from verlaunch.config.tree import ROLLOUT, get
 from verlaunch.errors import UserError
 from verlaunch.inputs import models
 from verlaunch.machine import hardware
@@ -34,12 +35,10 @@ USUAL_TOKENS = 512
 
 def _model(voice: Voice, config: dict[str, Any], hardware: str, seed: int, gpus: int) -> Model:
     looked = models.look(str(voice.folder))
-    data = config.get("data") or {}
-    policy = config.get("actor_rollout_ref") or {}
-    trained = sum(data.get(f"max_{part}_length") or 0 for part in ("prompt", "response"))
+    trained = sum(get(config, f"data.max_{part}_length") or 0 for part in ("prompt", "response"))
     window = max(trained, min(WINDOW, looked.max_positions or WINDOW))
     held = SEQUENCES_HELD * window * looked.cached_values * 4
-    wanted = (policy.get("rollout") or {}).get("tensor_model_parallel_size") or 1
+    wanted = get(config, f"{ROLLOUT}.tensor_model_parallel_size") or 1
     return Model(
         folder=str(voice.folder),
         window=window,
@@ -48,8 +47,8 @@ def _model(voice: Voice, config: dict[str, Any], hardware: str, seed: int, gpus:
         cache_bytes=max(LEAST_CACHE, held) if hardware == "cpu" else None,
         gpus=1 if hardware == "cpu" else min(wanted, gpus),
         seed=seed,
-        template=(policy.get("model") or {}).get("custom_chat_template"),
-        template_options=data.get("apply_chat_template_kwargs") or {},
+        template=get(config, "actor_rollout_ref.model.custom_chat_template"),
+        template_options=get(config, "data.apply_chat_template_kwargs") or {},
     )
 
 
@@ -134,7 +133,7 @@ def _chat(words: Sequence[str] | None) -> int:
     asked = prompts(args)
     history = read(args.run.expanduser().resolve())
     chosen = _voices(history, args.step)
-    told_by_run = (history.config.get("data") or {}).get("max_response_length")
+    told_by_run = get(history.config, "data.max_response_length")
     sampling = Sampling(args.temperature, args.max_tokens or told_by_run or USUAL_TOKENS, args.seed)
     print("Loading " + " and ".join(f"{v.title}: {v.folder}" for v in chosen) + " ...", flush=True)
     with _speakers(chosen, history, args.seed) as speakers:

@@ -11,8 +11,8 @@ import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from verlaunch.config.tree import get
 from verlaunch.errors import UserError
 from verlaunch.inputs import models
 from verlaunch.paths import cache_dir
@@ -31,24 +31,17 @@ class Voice:
     folder: Path
 
 
-def _get(config: dict[str, Any], *keys: str) -> Any:
-    found: Any = config
-    for key in keys:
-        found = found.get(key) if isinstance(found, dict) else None
-    return found
-
-
 def _demo(history: History) -> Path:
     from verlaunch.inputs.demo.model import cached_model
 
-    seed = _get(history.config, "data", "seed") or DEFAULT_SEED
+    seed = get(history.config, "data.seed") or DEFAULT_SEED
     return cached_model(cache_dir(), seed, lambda _: None)
 
 
 def before(history: History) -> Voice:
     """Raises UserError when the model that the run began with is not on this machine any more."""
     name = str(history.identity.get("model", ""))
-    folder = Path(_get(history.config, "actor_rollout_ref", "model", "path") or name)
+    folder = Path(get(history.config, "actor_rollout_ref.model.path") or name)
     if (folder / "config.json").is_file():
         return Voice("before", folder)
     if name == "demo":

@@ -7,7 +7,6 @@ Those that take most come last but for the ones outside this machine, which may 
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 from verlaunch.tools.doctor import heavy, outside
 from verlaunch.tools.doctor.line import Line
@@ -15,8 +14,7 @@ from verlaunch.tools.doctor.machine import look_at_limits, look_at_machine
 from verlaunch.tools.doctor.patient import Patient, Say
 from verlaunch.tools.doctor.versions import look_at_versions
 
-Look = Callable[[Patient, Say], Line]
-Bounded = Callable[[Patient, Say, float], Line]
+Look = Callable[[Patient, Say, float], Line]  # within so many seconds
 
 
 @dataclass(frozen=True)
@@ -30,22 +28,18 @@ class Check:
     is_slow: bool = False
 
 
-def _within(name: str, what: str, limit_s: float, look: Bounded, is_slow: bool = False) -> Check:
-    return Check(name, what, limit_s, partial(look, limit_s=limit_s), is_slow)  # type: ignore[call-arg]
-
-
 CHECKS = (
     Check("machine", "cores, memory, GPUs, driver, Python", 20, look_at_machine),
     Check("limits", "shared memory, open files, free memory, other programs", 20, look_at_limits),
     Check("versions", "installed packages against the lock", 20, look_at_versions),
-    _within("disk", "write and read at output folder, cache, /tmp", 60, outside.look_at_disk),
-    _within("network", "the model hub", 30, outside.look_at_network),
-    _within("judge", "two live calls, if these flags name a judge", 90, outside.look_at_judge),
-    _within("imports", "torch, transformers, ray, vllm, verl and our plugin", 180,
+    Check("disk", "write and read at output folder, cache, /tmp", 60, outside.look_at_disk),
+    Check("network", "the model hub", 30, outside.look_at_network),
+    Check("judge", "two live calls, if these flags name a judge", 90, outside.look_at_judge),
+    Check("imports", "torch, transformers, ray, vllm, verl and our plugin", 180,
             heavy.look_at_imports, True),
-    _within("collectives", "ranks add up some megabytes", 120, heavy.look_at_collectives, True),
-    _within("fsdp", "some steps of a tiny model, sharded", 120, heavy.look_at_fsdp, True),
-    _within("ray", "a private cluster starts, works, stops", 120, heavy.look_at_ray, True),
-    _within("generation", "vLLM writes 8 tokens with a tiny model", 240,
+    Check("collectives", "ranks add up some megabytes", 120, heavy.look_at_collectives, True),
+    Check("fsdp", "some steps of a tiny model, sharded", 120, heavy.look_at_fsdp, True),
+    Check("ray", "a private cluster starts, works, stops", 120, heavy.look_at_ray, True),
+    Check("generation", "vLLM writes 8 tokens with a tiny model", 240,
             heavy.look_at_generation, True),
 )  # fmt: skip

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from verlaunch.machine import leftovers, processes
+from verlaunch.machine import processes, run_guarded
 from verlaunch.paths import temp_dir
 
 POLL_S = 0.1
@@ -60,26 +60,11 @@ def run(
         folder = Path(name)
         # A file of ours alone: a judge's address may hold a password, and `ps` shows arguments.
         (folder / GIVEN).write_text(json.dumps(given))
-        guardian = _start([*command, name], folder, env)
-        try:
+        (folder / "logs").mkdir()  # for the guardian's note of its temporary folder
+        own = {**env, "PYTHONUNBUFFERED": "1"}  # so that its last words come last
+        with run_guarded.run([*command, name], folder / LOG, folder, own) as guardian:
             in_time = _follow(guardian, folder, limit_s, say)
-        finally:
-            _end(guardian)
         return _outcome(folder, guardian.returncode, None if in_time else limit_s)
-
-
-def _start(command: Sequence[str], folder: Path, env: Mapping[str, str]) -> subprocess.Popen:
-    temp = str(temp_dir() / leftovers.OURS)
-    own = {name: value for name, value in env.items() if name != leftovers.MARK}
-    with (folder / LOG).open("ab") as log:
-        return subprocess.Popen(
-            [sys.executable, "-m", "verlaunch.machine.guardian", temp, *command],
-            stdin=subprocess.PIPE,  # its end of file tells the guardian that we are gone
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C is ours to answer
-            env={**own, "PYTHONUNBUFFERED": "1"},  # so that its last words come last
-        )
 
 
 def _follow(
@@ -93,14 +78,6 @@ def _follow(
         say(_doing(_told(folder)))
         time.sleep(POLL_S)
     return True
-
-
-def _end(guardian: subprocess.Popen) -> None:
-    if guardian.poll() is None:
-        guardian.terminate()
-    guardian.wait()
-    assert guardian.stdin is not None
-    guardian.stdin.close()
 
 
 def _told(folder: Path) -> list[dict[str, Any]]:

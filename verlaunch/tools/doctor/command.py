@@ -54,7 +54,7 @@ def chosen(only: Sequence[str], quick: bool) -> list[Check]:
 def examine(check: Check, patient: Patient, say: Say) -> Line:
     began = time.monotonic()
     try:
-        line = check.look(patient, say)
+        line = check.look(patient, say, check.limit_s)
     except UserError as error:
         line = Line(check.name, BAD, " ".join(error.problems), ("Mend it, and run this again",))
     except Exception as error:

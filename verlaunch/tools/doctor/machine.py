@@ -1,6 +1,6 @@
 """The machine itself: what it has, how much of it may be used, and whether versions are the lock's.
 
-look_at_machine(patient, say).seen    # "2 cores, 23.4 GiB of memory, no GPU; Python 3.11.2, Linux"
+look_at_machine(patient, say, 20).seen    # "2 cores, 23 GiB of memory, no GPU; Python 3.11, Linux"
 """
 
 import platform
@@ -53,7 +53,7 @@ def _memory(patient: Patient) -> Part:
     return Part(f"{has:.1f} GiB of memory")
 
 
-def look_at_machine(patient: Patient, say: Say) -> Line:
+def look_at_machine(patient: Patient, say: Say, limit_s: float) -> Line:
     cores = patient.machine.cores
     parts = [
         Part(f"{cores} core{'s' * (cores != 1)}"),
@@ -114,7 +114,7 @@ def _others(has: Host) -> list[Part]:
     return parts + [Part(f"another Ray: {ray}") for ray in has.ray[:OTHERS_SHOWN]]
 
 
-def look_at_limits(patient: Patient, say: Say) -> Line:
+def look_at_limits(patient: Patient, say: Say, limit_s: float) -> Line:
     has = patient.host
     free = Part(f"{has.free_memory_gib:.1f} GiB of memory free")
     if has.free_memory_gib < LEAST_MEMORY_GIB:

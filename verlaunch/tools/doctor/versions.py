@@ -1,6 +1,6 @@
 """Whether the installed packages are those of the lock: verl's hooks move between versions.
 
-look_at_versions(patient, say).seen    # "all 197 packages as in locks/cpu.txt"
+look_at_versions(patient, say, 20).seen    # "all 197 packages as in locks/cpu.txt"
 """
 
 from verlaunch.machine.packages import CORE, installed
@@ -9,7 +9,7 @@ from verlaunch.tools.doctor.line import BAD, LOOK, OK, Line
 from verlaunch.tools.doctor.patient import Patient, Say
 
 
-def look_at_versions(patient: Patient, say: Say) -> Line:
+def look_at_versions(patient: Patient, say: Say, limit_s: float) -> Line:
     pins, lock = expected(patient.hardware), f"locks/{patient.hardware}.txt"
     if not pins:
         return Line("versions", OK, "installed without a checkout: there is no lock here")

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from verlaunch.config.tree import get
 from verlaunch.inputs.models import is_local
 from verlaunch.record.report.history import History, Line, read
 from verlaunch.record.report.names import validation_score
@@ -44,13 +45,6 @@ class Facts:
     versions: dict[str, str] = field(default_factory=dict)
     command: str = ""
     curves: Path | None = None
-
-
-def _get(tree: Line, dotted: str) -> Any:
-    found: Any = tree
-    for key in dotted.split("."):
-        found = found.get(key) if isinstance(found, dict) else None
-    return found
 
 
 def _validation(history: History, lines: list[Line]) -> Pair | None:
@@ -91,11 +85,11 @@ SETTINGS = {
 
 
 def _settings(config: Line) -> dict[str, Any]:
-    found = {name: _get(config, key) for name, key in SETTINGS.items()}
+    found = {name: get(config, key) for name, key in SETTINGS.items()}
     longest = "longest prompt and response (tokens)"
     if found[longest]:
-        found[longest] = f"{found[longest]} and {_get(config, 'data.max_response_length')}"
-    in_loss = _get(config, "actor_rollout_ref.actor.use_kl_loss")
+        found[longest] = f"{found[longest]} and {get(config, 'data.max_response_length')}"
+    in_loss = get(config, "actor_rollout_ref.actor.use_kl_loss")
     del found["KL coefficient" if in_loss else "KL loss coefficient"]
     return {name: value for name, value in found.items() if value is not None}
 
@@ -115,18 +109,18 @@ def facts(picked: Picked) -> Facts:
     config, model = history.config, str(history.identity.get("model", ""))
     curves = picked.run / "metrics" / "training_curves.png"
     return Facts(
-        name=str(_get(config, "trainer.experiment_name") or picked.run.name),
+        name=str(get(config, "trainer.experiment_name") or picked.run.name),
         step=step,
-        base=str(_get(config, "actor_rollout_ref.model.path") or ""),
+        base=str(get(config, "actor_rollout_ref.model.path") or ""),
         base_id="" if not model or model == "demo" or is_local(model) else model,
-        critic_base=str(_get(config, "critic.model.path") or ""),
-        lora_rank=int(_get(config, "actor_rollout_ref.model.lora_rank") or 0),
-        longest_response=int(_get(config, "data.max_response_length") or 0),
+        critic_base=str(get(config, "critic.model.path") or ""),
+        lora_rank=int(get(config, "actor_rollout_ref.model.lora_rank") or 0),
+        longest_response=int(get(config, "data.max_response_length") or 0),
         recipe=recipe(history) or "",
         data=str(history.identity.get("data", "")),
         reward=str(history.identity.get("reward", "")),
         hardware=str(history.environment.get("hardware", "")),
-        seed=_get(config, "data.seed"),
+        seed=get(config, "data.seed"),
         date=_date(lines, history),
         validation=_validation(history, lines),
         mean_reward=_mean_reward(lines),

@@ -7,22 +7,24 @@ torch is imported when the cheap questions are answered.
 """
 
 import json
-import os
+import logging
 import shutil
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from verlaunch.errors import UserError
+from verlaunch.machine import disk
+from verlaunch.record import checkpoints
 from verlaunch.record.tried_prompts import asked
-from verlaunch.tools.export import intact, room
+from verlaunch.tools.export import room
 from verlaunch.tools.export.card import CURVES, card
 from verlaunch.tools.export.facts import Facts, facts
 from verlaunch.tools.export.pick import Picked
 
 RECORD = "export.json"
+UNREAD = ("optim_", "extra_state_")
 MOST_TOKENS = 64  # of the answer that is shown
 
 
@@ -55,17 +57,17 @@ def _check_room(order: Order, known: Facts) -> None:
         room.check_memory(max(size.fp32 for size in found))
 
 
-@contextmanager
-def _building(out: Path) -> Iterator[Path]:
-    folder = out.with_name(f".{out.name}-{os.getpid()}")
+def _check_intact(order: Order) -> None:
+    """A shard of another step or rank has the right size and shape: only its hash tells. The
+    optimizer's files, two thirds of a checkpoint, are not read here."""
+    roles, checkpoint = ("actor", "critic") if order.critic else ("actor",), order.picked.checkpoint
+    folders = {name: name.partition("/") for name in checkpoint.files}
+    needed = [name for name, (role, _, file) in folders.items()
+              if role in roles and not file.startswith(UNREAD)]  # fmt: skip
     try:
-        folder.mkdir(parents=True)
-        yield folder
-        if out.exists():
-            out.rmdir()  # it was empty
-        os.replace(folder, out)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        checkpoints.check_hashes(checkpoint, needed)
+    except checkpoints.Unusable as reason:
+        raise UserError(f"{reason}. Take another checkpoint with --step N.") from None
 
 
 def _write_models(order: Order, known: Facts, into: Path) -> None:
@@ -112,19 +114,28 @@ def _write_papers(order: Order, known: Facts, checks: Sequence[str], into: Path)
     (into / RECORD).write_text(json.dumps(record, indent=1) + "\n")
 
 
+def _hush() -> None:
+    """No progress bars and no hints of libraries on a person's screen."""
+    from transformers.utils import logging as of_transformers
+
+    of_transformers.disable_progress_bar()
+    of_transformers.set_verbosity_error()
+    # Shards are read without a process group, which their device mesh tells of once per file.
+    logging.getLogger("torch.distributed.device_mesh").setLevel(logging.ERROR)
+
+
 def write(order: Order) -> None:
     """Raises UserError, and CannotExport for shards that make no model."""
-    from verlaunch.weights import quiet
-
-    quiet.hush()
+    _hush()
     known = facts(order.picked)
     _check_room(order, known)
-    intact.check(order.picked.checkpoint, ("actor", "critic") if order.critic else ("actor",))
+    _check_intact(order)
     try:
-        with _building(order.out) as into:
+        with disk.building(order.out) as into:
             _write_models(order, known, into)
             checks = _prove(order, known, into) if order.check else []
             _write_papers(order, known, checks, into)
+            room.check_empty(order.out)
     except Exception as error:
         why = room.why_not_written(error)
         if why is None:

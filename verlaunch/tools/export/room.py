@@ -4,19 +4,14 @@ Asked before anything is written, so that the answer comes in a second and not a
 """
 
 import errno
-import shutil
 from pathlib import Path
 
 import psutil
 
 from verlaunch.errors import UserError
-from verlaunch.text import GIB, MIB
+from verlaunch.machine import disk
 
 SPARE = 1.1  # of what is counted: tokenizers, buffers, what else is written meanwhile
-
-
-def said(size: float) -> str:
-    return f"{size / GIB:.1f} GiB" if size >= GIB / 10 else f"{size / MIB:.1f} MiB"
 
 
 def check_empty(out: Path) -> None:
@@ -26,12 +21,11 @@ def check_empty(out: Path) -> None:
 
 
 def check_disk(out: Path, needed: int) -> None:
-    existing = next(path for path in [out, *out.parents] if path.is_dir())
-    free = shutil.disk_usage(existing).free
+    free = disk.free(out)
     if free < needed * SPARE:
         raise UserError(
-            f"{existing} has {said(free)} free and the export takes {said(needed)}. Make room "
-            "there, or name another OUT."
+            f"{disk.existing(out)} has {disk.amount(free)} free and the export takes "
+            f"{disk.amount(needed)}. Make room there, or name another OUT."
         )
 
 
@@ -40,9 +34,9 @@ def check_memory(needed: int) -> None:
     free = psutil.virtual_memory().available
     if free < needed * SPARE:
         raise UserError(
-            f"Proving the export takes {said(needed * SPARE)} of memory (one fp32 copy of the "
-            f"model) and {said(free)} is free. Leave the proof out with --no-check; the export "
-            "itself takes at most a few GiB."
+            f"Proving the export takes {disk.amount(needed * SPARE)} of memory (one fp32 copy of "
+            f"the model) and {disk.amount(free)} is free. Leave the proof out with --no-check; the "
+            "export itself takes at most a few GiB."
         )
 
 
@@ -50,6 +44,6 @@ def why_not_written(error: BaseException) -> str | None:
     """The end of a sentence about OUT; None where the error has another cause. Safetensors tells
     of a full disk in words only."""
     code = error.errno if isinstance(error, OSError) else None
-    if code in (errno.ENOSPC, errno.EDQUOT) or "os error 28" in str(error):
+    if disk.is_full(error) or "os error 28" in str(error):
         return "its disk is full"
     return f"{error}" if code in (errno.EACCES, errno.EPERM, errno.EROFS) else None

@@ -20,10 +20,6 @@ LONGEST_S = 8.0  # of writing; a slow disk is known by then
 SHARE = 0.1  # of the free room at most
 
 
-def _existing(folder: Path) -> Path:
-    return next(path for path in [folder, *folder.parents] if path.exists())
-
-
 def _write(file: int, size: int) -> int:
     """Bytes written and synced."""
     block, written, until = os.urandom(BLOCK), 0, time.monotonic() + LONGEST_S
@@ -50,7 +46,7 @@ def _timed(act: Callable[[], int]) -> float:
 
 
 def measure(folder: Path, megabytes: float) -> dict[str, Any]:
-    where = _existing(folder)
+    where = disk.existing(folder)
     free = disk.free(where)
     size = max(BLOCK, int(min(megabytes * 1e6, SHARE * free)))
     try:
