@@ -68,6 +68,7 @@ ELSEWHERE = {
     "scripts/gpu_check.sh": "tests/e2e/test_gpu_check_runs.py",  # its CPU mode runs there
     "scripts/gpu_check.sh --hardware cpu": "tests/e2e/test_gpu_check_runs.py",
     # needs a package index
+    "bash findings/omegaconf_resolve.sh": "findings/omegaconf_resolve.sh",
     "scripts/offline_bundle.sh make DIR --hardware gpu --python 3.12": (
         "tests/scripts/test_offline_bundle.py"
     ),
