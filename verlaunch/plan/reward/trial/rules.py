@@ -73,8 +73,8 @@ def _unanswered(spec: RewardSpec, name: str, rows: Sequence[Row]) -> Iterator[st
     if lacking and any(built_in(rule, name) in COMPARING for rule in rules):
         yield (
             f"{_who(spec, name)} compares with a reference answer, and {lacking} of {len(rows)} "
-            "rows tried have none: these fail, or score 0, whatever they say. Name the column of the "
-            "answers: --answer_key COLUMN."
+            "rows tried have none: these fail, or score 0, whatever they say. Name the column of "
+            "the answers: --answer_key COLUMN."
         )
 
 
