@@ -59,6 +59,11 @@ def _typeset(text: str) -> str:
     return _STYLE.sub(lambda m: m[1] or m[2] or " ", text) if "\\" in text else text
 
 
+def _plain(text: str) -> str:
+    """An answer, or a reference, without tags and typesetting; all of it where no more is left."""
+    return _typeset(without_tags(text)).strip() or text.strip()
+
+
 def extract_answer(text: str, tag: str | None = None) -> str | None:
     """tag: the only place where an answer may stand; None: wherever one is stated."""
     if tag not in (None, "answer"):
@@ -70,10 +75,10 @@ def extract_answer(text: str, tag: str | None = None) -> str | None:
     if boxes and not (stated and stated[-1].start() > boxes.start):
         return _typeset(", ".join(boxes.bodies)).strip() or None
     if tagged:
-        return _typeset(without_tags(text)).strip()
+        return _plain(text)
     body = (text[stated[-1].end() :] if stated else text).strip()
     line = body.partition("\n")[0] if stated else body.rpartition("\n")[2]
-    return _typeset(without_tags(line[:LONGEST])).strip() or None
+    return _plain(line[:LONGEST]) or None
 
 
 def compute_score(
@@ -89,7 +94,7 @@ def compute_score(
 
     tag: `answer` accepts only what stands in <answer>...</answer>.
     """
-    references = _references(ground_truth)
+    references = [_plain(one) for one in _references(ground_truth)]
     answer = extract_answer(solution_str, tag) or ""
     answer = answer if len(answer) <= LONGEST else ""
     exact = float(any(same(answer, one) for one in references))

@@ -153,6 +153,11 @@ def test_scores_stay_in_their_range_and_f1_is_symmetric(a: str, b: str) -> None:
     assert token_f1(a, b) == token_f1(b, a)
 
 
+@pytest.mark.parametrize("text", [r"0\;0", r"\text{New York}", "<b>", r"5\,000 kg"])
+def test_a_reference_is_read_as_an_answer_is(text: str) -> None:
+    assert compute_score("qa", f"<answer>{text}</answer>", text)["score"] == 1.0
+
+
 @given(st.text())
 @settings(deadline=None)
 def test_an_answer_is_its_own_exact_match(text: str) -> None:

@@ -223,7 +223,7 @@ def test_unknown_words_get_the_usual_remedy_and_every_pattern_compiles() -> None
 def test_this_machine_is_fine(patient: Patient) -> None:
     patient = replace(patient, machine=replace(patient.machine, memory_gib=23.4))
     for look in (look_at_machine, look_at_limits):
-        line = look(patient, quiet)
+        line = look(patient, quiet, 20)
         assert line.verdict in (OK, LOOK) and line.seen
     assert look_at_limits(patient, quiet, 20).verdict == OK
     assert "23.4 GiB of memory" in look_at_machine(patient, quiet, 20).seen
