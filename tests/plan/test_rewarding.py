@@ -337,33 +337,38 @@ def rows(count: int, data_source: str = "chat", truth: str = "an answer") -> lis
     return [Row(data_source, "", f"{truth} {i}".strip() if truth else "") for i in range(count)]
 
 
+def settled(config: Config, found: list) -> tuple[RewardSpec, list]:
+    folder = Path("/out")
+    return settle(reward_spec(config, folder), config, folder, found)
+
+
 def test_a_models_scale_is_affine_where_there_are_reference_answers() -> None:
-    spec, references = settle(composed(*MODEL), Path("/out"), rows(200))
+    spec, references = settled(composed(*MODEL), rows(200))
     assert spec.parts[0].scale == "affine"
     assert len(references) == 64 and references[5].response == "an answer 5"
 
 
 def test_without_reference_answers_the_scale_is_running() -> None:
     for few in (rows(7), rows(50, truth=""), rows(50, data_source="code")):
-        spec, references = settle(composed(*MODEL), Path("/out"), few)
+        spec, references = settled(composed(*MODEL), few)
         assert (spec.parts[0].scale, references) == ("running", [])
 
 
 def test_an_affine_scale_that_was_asked_for_needs_references() -> None:
     with pytest.raises(UserError, match=r"at least 8 rows .* 7 of the first 7 .* running"):
-        settle(composed(*MODEL, "--rm_scale", "affine"), Path("/out"), rows(7))
+        settled(composed(*MODEL, "--rm_scale", "affine"), rows(7))
 
 
 def test_references_come_from_all_sources_that_the_model_scores(folder: Path) -> None:
     text = '  weights: {rm_score: 1}\n  by_data_source: {"math*": {rule_score: 1}}\n'
     config = composed(*MODEL, "--reward_config", composite(folder, text))
     mixed = [*rows(100, "chat/a"), *rows(10, "chat/b"), *rows(100, "math_reasoning")]
-    _, references = settle(config, Path("/out"), mixed)
+    _, references = settled(config, mixed)
     sources = [row.data_source for row in references]
     assert {name: sources.count(name) for name in set(sources)} == {"chat/a": 54, "chat/b": 10}
 
 
 def test_without_an_affine_scale_no_references_are_kept() -> None:
-    assert settle(composed(), Path("/out"), rows(100)) == (RULES, [])
-    spec, references = settle(composed("--use_api_reward"), Path("/out"), rows(100))
+    assert settled(composed(), rows(100)) == (RULES, [])
+    spec, references = settled(composed("--use_api_reward"), rows(100))
     assert references == [] and spec.parts[0].scale == "none"
