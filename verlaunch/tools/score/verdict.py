@@ -12,7 +12,7 @@ from typing import get_args
 
 from verlaunch.plan.reward.trial.measure import Scored
 from verlaunch.plan.reward.trial.on_attack import on_attack
-from verlaunch.plan.reward.trial.on_references import on_references
+from verlaunch.plan.reward.trial.on_references import NO_REFERENCE, on_references
 from verlaunch.plan.reward.trial.remark import NAMES, Level, Remark, digits
 from verlaunch.plan.reward.trial.summary import Source
 from verlaunch.text import plural
@@ -32,7 +32,8 @@ def _failures(source: Source) -> Iterator[Remark]:
     first = source.failed[0]
     why = f"the first, on {NAMES.get(first.answer.kind, 'a response')}: {first.result.reason}"
     if len(source.failed) == source.calls:
-        yield Remark("bad", f"nothing could be scored; {why}")
+        told = any(one.answer.kind == "reference" for one in source.failed)
+        yield Remark("bad", f"nothing could be scored; {why if told else NO_REFERENCE}")
         return
     level: Level = "bad" if len(source.failed) > MOST_FAILED * source.calls else "look"
     said = f"{len(source.failed)} of {plural(source.calls, 'call')} failed"
