@@ -100,7 +100,7 @@ def test_a_run_leaves_its_record(bench: Bench, capsys: pytest.CaptureFixture[str
     assert screen.endswith(f"Done. Checkpoints and the final model: {bench.out}/checkpoints\n")
     names = {path.name for path in bench.out.iterdir()}
     assert names == {"run.json", "config.yaml", "command.sh", "environment.json", "logs",
-                     "metrics.jsonl", "metrics", "checkpoints"}  # fmt: skip
+                     "metrics.jsonl", "checkpoints"}  # fmt: skip
 
 
 def test_verl_gets_absolute_paths_and_no_open_number(bench: Bench) -> None:
