@@ -37,8 +37,8 @@ ROWS = [asked(truth) for truth in TRUTHS]
 def part(folder: Path, expression: str, name: str = "rule_score") -> PartSpec:
     path = folder / f"{name}.py"
     body = "def score(solution_str, ground_truth):\n    s, t = solution_str, ground_truth\n"
-    path.write_text(f"import re\n{NUMBER}\n{body}    return float({expression})\n")
-    return PartSpec(name, RuleSpec(function=f"{path}:score", timeout_s=5))
+    path.write_text(f"import re, time\n{NUMBER}\n{body}    return float({expression})\n")
+    return PartSpec(name, RuleSpec(function=f"{path}:score", timeout_s=90))
 
 
 def by(folder: Path, expression: str) -> RewardSpec:
@@ -139,11 +139,13 @@ def test_a_plan_warns_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert try_reward(by(tmp_path, "s == t"), ROWS, 8.0).notes == []
 
 
+@pytest.mark.parametrize("seconds", [0.0, 2.0])
 def test_a_plan_leaves_cheap_answers_out_where_they_take_long(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float
 ) -> None:
-    monkeypatch.setattr(rules, "CHEAP_S", 0.0)
-    found = try_reward(by(tmp_path, "t in s"), ROWS, 8.0)
+    monkeypatch.setattr(rules, "CHEAP_S", seconds)
+    slow = by(tmp_path, "t in s if s in (t, '', 'lorem ipsum dolor sit amet') else time.sleep(60)")
+    found = try_reward(slow, ROWS, 8.0)
     assert found.notes == [] and found.means["any"]["reference"] == 1.0
 
 

@@ -9,9 +9,10 @@ reached are left out.
 """
 
 import asyncio
-import math
+import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from rewards.part import Row
@@ -44,7 +45,9 @@ def at_once(spec: RewardSpec) -> int:
     def wanted(source: RuleSpec | ModelSpec | JudgeSpec) -> int:
         if isinstance(source, JudgeSpec):
             return source.concurrency
-        return MODEL_AT_ONCE if isinstance(source, ModelSpec) else source.workers
+        if isinstance(source, ModelSpec):
+            return MODEL_AT_ONCE
+        return source.workers if source.function else len(os.sched_getaffinity(0))  # programs
 
     return max(wanted(part.source) for part in spec.parts)
 
@@ -65,27 +68,30 @@ async def score_all(
     answers: Sequence[Answer],
     workers: int,
     most_hangs: int = MOST_HANGS,
-    cheap_s: float = math.inf,
+    cheap_s: float | None = None,
 ) -> list[Scored]:
-    """The answers' scores in the answers' order. cheap_s: time for those of an attack."""
-    waiting = iter(enumerate(answers))
+    """The answers' scores in the answers' order. cheap_s: time for those of an attack, in all."""
     done: dict[int, Scored] = {}
-    until: float | None = None
 
-    async def work() -> None:
-        nonlocal until
+    async def work(waiting: Iterator[tuple[int, Answer]]) -> None:
         for number, answer in waiting:
-            began, row = time.perf_counter(), answer.row
-            if answer.kind not in KINDS:
-                until = began + cheap_s if until is None else until
-            if is_hopeless(reward, most_hangs) or (until is not None and began >= until):
+            if is_hopeless(reward, most_hangs):
                 return
+            began, row = time.perf_counter(), answer.row
             result = await reward.score(row)
             latency_s = time.perf_counter() - began
             said = {name: r.said[id(row)] for name, r in recorders.items() if id(row) in r.said}
             done[number] = Scored(answer, result, latency_s, said)
 
-    await asyncio.gather(*[work() for _ in range(min(workers, len(answers)))])
+    async def work_on(some: Sequence[tuple[int, Answer]]) -> None:
+        waiting = iter(some)
+        await asyncio.gather(*[work(waiting) for _ in range(min(workers, len(some)))])
+
+    numbered = list(enumerate(answers))
+    await work_on([pair for pair in numbered if pair[1].kind in KINDS])
+    with suppress(asyncio.TimeoutError):
+        cheap = [pair for pair in numbered if pair[1].kind not in KINDS]
+        await asyncio.wait_for(work_on(cheap), cheap_s)
     return [done[number] for number in sorted(done)]
 
 
@@ -94,7 +100,7 @@ async def measure(
     answers: Sequence[Answer],
     references: Sequence[Row] = (),
     most_hangs: int = MOST_HANGS,
-    cheap_s: float = math.inf,
+    cheap_s: float | None = None,
     tell: Callable[[str], object] = lambda note: None,
 ) -> tuple[Reward, list[Scored]]:
     """The reward, closed but with its books, and what it scored. Raises CannotStart.
