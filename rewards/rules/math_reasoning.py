@@ -13,7 +13,7 @@ compared with a root to 6 digits).
 
 from typing import Any, Literal, NamedTuple
 
-from rewards.rules.maths.answers import Answer, find
+from rewards.rules.maths.answers import MARKER, Answer, find
 from rewards.rules.maths.equal import ByNumber, equal
 from rewards.rules.maths.numbers import value
 from rewards.rules.maths.quantity import squeeze
@@ -32,6 +32,8 @@ def _readings(response: str, found: Answer | None, method: Method) -> list[Answe
     if method == "strict":
         return []
     whole = said(response).text.strip()
+    if found is None and MARKER.search(whole):
+        return []  # what was announced is taken back
     short = [Answer(whole, whole, False)] if len(whole) <= LONGEST else []
     return [found, *short] if found else short
 

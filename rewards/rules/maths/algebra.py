@@ -18,6 +18,7 @@ from rewards.rules.maths.statement import Item
 DIGITS = 60
 TOLERANCE = "1e-50"  # relative
 ROUNDED, ROUNDED_RELATIVELY = "5e-7", "1e-5"
+ABOUT = 0.01  # relatively: what is rounded to two digits
 _POINTS = ((7, 3), (-11, 7), (13, 19))  # three, far from zeros and from one another
 _LATEX = {"≤": r"\le ", "≥": r"\ge ", "≠": r"\ne ", "≈": "=", "∈": r"\in "}
 _TURNED = {"<": ">", ">": "<", "≤": "≥", "≥": "≤"}
@@ -155,6 +156,13 @@ class ByAlgebra:
             return False
         known = _numeric(ours, theirs)
         return is_verified(ours, theirs) if known is None else known
+
+    def near(self, exact: str, rounded: str) -> bool:
+        ours, theirs = parsed(formula(exact) or ""), parsed(formula(rounded) or "")
+        try:
+            return bool(abs(ours - theirs).evalf() <= ABOUT * abs(ours).evalf())
+        except Exception:
+            return False
 
     def relation(self, gold: Item, answer: Item) -> bool:
         if len(gold.signs) == len(answer.signs) == 1:

@@ -28,16 +28,17 @@ MARKER = re.compile(
     r"|答案\s{0,3}(?:是|为|[:：]))"
 )
 MOST_MARKERS = 32  # the last ones of a response that repeats itself
-_SENTENCE_END = re.compile(r"[.;。;](?:[\s*]|$)|\n")
+_SENTENCE_END = re.compile(r"(?:[.。]|[;；](?!\s?(?:or|alternatively)\b))(?:[\s*]|$)|\n")
 _JOINED = re.compile(
-    r"[\s$.\\()\[\]]{0,9}(?P<by>,|;|&|\band\b|\bor\b|和|或|\\(?:text|mathrm)\s?\{\s?,?\s?(?:and|or)\s?\}"
-    r"|\\q?quad)[\s$,;:&\\]{0,9}(?:and\b|or\b|\\(?:text|mathrm)\s?\{\s?(?:and|or)\s?\}|\\q?quad)?"
-    r"[\s$\\(\[]{0,9}(?P<name>[A-Za-z](?:_\{?\w{1,3}\}?)?\s?=)?[\s$]{0,3}"
+    r"(?:(?P<by>,|;|&|\band\b|\bor\b|和|或|\n\s?[-*•]\s|\\q?quad"
+    r"|\\(?:text|mathrm)\s?\{\s?,?\s?(?:and|or)\s?,?\s?\})|[\s$.:()\[\]]|\\[^A-Za-z]){0,24}?"
+    r"(?P<name>[A-Za-z](?:_\{?\w{1,3}\}?)?\s?=)?[\s$]{0,3}"
 )
 _NAME = re.compile(r"(?<![A-Za-z\\])([A-Za-z](?:_\{?\w{1,3}\}?)?\s?=)\s?$")
 _NOT = re.compile(
     r"(?:\b(?:not|never|cannot\sbe|can't\sbe)|n't|n't\sbe|≠|!=|\\neq?|不是|不等于)[\s$:\\(\[*]*$"
 )
+_THAT_IS = re.compile(r"\bi\.\s?e\.")
 _WORDS = re.compile(r"[^\W_]")
 
 
@@ -45,7 +46,8 @@ _PLAIN_LINE = re.compile(r"[ \t]*(-?[0-9][0-9,]*(?:\.[0-9]+)?)\.?[ \t]*(?:\n|$)"
 
 
 _DOUBTED = re.compile(
-    r"(?:n['’]t|\bnot|\bdoubt|\bnever)\s(?:think|believe|say|know|sure|claim|mean)?\s?"
+    r"(?:n['’]t|\b(?:not|doubt|never|false|untrue|wrong|incorrect))\s(?:to\s)?"
+    r"(?:think|believe|say|know|sure|claim|mean)?\s?"
     r"(?:that\s|whether\s|if\s)?(?:the\s)?(?:final\s|right\s|correct\s)?$"
 )
 _OR = ("or", "或", r"\text{ or }", r"\text{or}")
@@ -92,7 +94,7 @@ def _boxes(marks: Sequence[re.Match], text: str) -> Answer | None:
         inside = _content(before, text) if before["box"] else None
         gap = text[_end(before, text) : first.start()]
         joined = _JOINED.fullmatch(gap) if inside and len(gap) <= MOST_BETWEEN else None
-        if inside is None or joined is None or "\n\n" in gap:
+        if inside is None or joined is None or not joined["by"] or "\n\n" in gap:
             break
         name, by = joined["name"] or "", "or" if joined["by"] in _OR else ","
         source, first = f"{inside} {by} {name}{source}", before
@@ -119,7 +121,8 @@ def _read(text: str) -> Answer | None:
 
 
 def _display(text: str) -> str:
-    """`\\[` and `42` and `\\]` on lines of their own are one line."""
+    """`\\[` and `42` and `\\]` on lines of their own are one line; "i.e." ends no sentence."""
+    text = _THAT_IS.sub("that is", text)
     return re.sub(r"(\\\[|\\\(|\$\$)\s*|\s*(\\\]|\\\)|\$\$)", r"\1\2", text)
 
 

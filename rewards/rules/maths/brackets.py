@@ -21,6 +21,7 @@ _TOKEN = re.compile(
     r"|(?P<sign>[=<>≤≥≠≈∈])|(?P<cup>\\cup\b)"
 )
 _ENVIRONMENT = re.compile(r"\\begin\s?\{([a-z]*)\}(.*)\\end\s?\{\1\}")
+_AROUND_MATRIX = re.compile(r"[(\[]\s?(\\begin\b.*\\end\s?\{matrix\})\s?[)\]]")
 _CLOSING = {"(": ")]", "[": ")]", "\\{": ("\\}",)}
 
 
@@ -52,7 +53,7 @@ def cut(text: str, at: list[re.Match]) -> list[str]:
 def bracketed(text: str) -> Brackets | None:
     """When one pair of brackets with several parts in it, or a matrix, is the whole text."""
     text = text.strip()
-    if match := _ENVIRONMENT.fullmatch(text):
+    if match := _ENVIRONMENT.fullmatch(_AROUND_MATRIX.sub(r"\1", text)):
         rows = [row for row in match[2].split(BREAK) if row.strip()]
         cells = [[cell.strip() for cell in row.split("&")] for row in rows]
         if match[1].endswith("matrix") and len({len(row) for row in cells}) == 1:

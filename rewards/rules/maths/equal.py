@@ -8,6 +8,7 @@ The same code runs here, with numbers and texts alone, and in the child processe
 Left out: algebra itself (`algebra`).
 """
 
+import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
@@ -17,6 +18,7 @@ from rewards.rules.maths.intervals import Interval, Intervals, intervals_of, upw
 from rewards.rules.maths.quantity import Value, read, squeeze
 from rewards.rules.maths.statement import Item, Statement, is_closed
 
+_INDEX = re.compile(r"_\{?[0-9]\}?$")
 DEEPEST = 8  # brackets in brackets
 
 
@@ -26,6 +28,8 @@ class Asker(Protocol):
     def value(self, gold: str, answer: str) -> bool: ...
 
     def relation(self, gold: Item, answer: Item) -> bool: ...
+
+    def near(self, exact: str, rounded: str) -> bool: ...
 
 
 class ByNumber:
@@ -41,6 +45,9 @@ class ByNumber:
     def relation(self, gold: Item, answer: Item) -> bool:
         self.open = True
         return False
+
+    def near(self, exact: str, rounded: str) -> bool:
+        return self.value(exact, rounded)
 
 
 class _Claim(NamedTuple):
@@ -172,7 +179,9 @@ def _claims(statement: Statement) -> list[_Claim]:
 def _same_name(gold: str, answer: str) -> bool:
     """y = 2x and f(x) = 2x are one function."""
     ours, theirs = squeeze(gold), squeeze(answer)
-    return ours == theirs or {ours[:1] + ours[1:2], theirs[:1] + theirs[1:2]} in ({"y", "f("},)
+    if theirs in (ours, _INDEX.sub("", ours)) or ours == _INDEX.sub("", theirs):
+        return True  # x_1 = 3, x_2 = 5 are what x is
+    return {ours[:1] + ours[1:2], theirs[:1] + theirs[1:2]} in ({"y", "f("},)
 
 
 def _is_set(claim: _Claim) -> bool:
@@ -183,13 +192,25 @@ def _is_bound(claim: _Claim) -> bool:
     return claim.value is None and set(claim.item.signs) <= set("<>≤≥")
 
 
+def _is_rounded(gold: _Claim, answer: _Claim, asker: Asker) -> bool:
+    """`\\sqrt{2} \\approx 1.41` states the root, when that is about 1.41."""
+    if answer.item.signs[-1:] != ("≈",):
+        return False
+    exact, rounded = answer.item.sides[-2:]
+    return (
+        exact != answer.name
+        and same_value(gold.value or "", exact, asker)
+        and asker.near(exact, rounded)
+    )
+
+
 def _same_claim(gold: _Claim, answer: _Claim, asker: Asker) -> bool:
     if gold.value is not None and answer.value is not None:
         named = gold.name is not None and answer.name is not None
         if named and not _same_name(gold.name or "", answer.name or ""):
             closed = is_closed(gold.value) or is_closed(answer.value)
             return not closed and asker.relation(gold.item, answer.item)
-        if same_value(gold.value, answer.value, asker):
+        if same_value(gold.value, answer.value, asker) or _is_rounded(gold, answer, asker):
             return True
         return bool(named) and not is_closed(gold.value) and asker.relation(gold.item, answer.item)
     if (_is_set(gold) and _is_bound(answer)) or (_is_set(answer) and _is_bound(gold)):

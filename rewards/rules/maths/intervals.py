@@ -14,6 +14,7 @@ from rewards.rules.maths.numbers import value
 from rewards.rules.maths.statement import Item, Statement, is_closed, is_name
 
 LOW, HIGH = r"-\infty", r"\infty"
+_ALL = {r"\mathbb{r}", r"\mathbbr", "allreals", "allrealnumbers", "全体实数", "实数集"}
 _TURNED = {"<": ">", ">": "<", "≤": "≥", "≥": "≤"}
 
 
@@ -42,7 +43,7 @@ def written(text: str) -> list[Interval] | None:
     """Of `[1, 2) \\cup (4, \\infty)`; None for what is no set of numbers."""
     found = []
     for part in union_of(text):
-        if part.replace(" ", "") in (r"\mathbb{R}", r"\mathbbR"):
+        if part.replace(" ", "").casefold() in _ALL:
             found.append(Interval("(", LOW, HIGH, ")"))
             continue
         brackets = bracketed(part)

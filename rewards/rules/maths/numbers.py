@@ -24,7 +24,7 @@ _DECIMAL = re.compile(r"[0-9]*\.?[0-9]+\.?")
 _SPACED = re.compile(r"[0-9]{1,3}(?:\s[0-9]{3})+")  # 12 000
 _POWER_PARTS = re.compile(rf"({_PLAIN})(?:[eE]|{_TIMES_TEN})\{{?\s?([+-]?)\s?([0-9]+)\s?\}}?")
 _FRACTION = re.compile(
-    r"\\frac\s?\{\s?([-+]?)\s?([0-9.,]+)\s?\}\s?\{\s?([0-9.,]+)\s?\}(?!\s?[0-9])"
+    r"\\frac\s?\{\s?([-+]?)\s?([0-9.,]+)\s?\}\s?\{\s?(-?)\s?([0-9.,]+)\s?\}(?!\s?[0-9])"
 )
 _TWO_SIGNS = re.compile(r"^(?:-\s?-|\+\s?(?=[-+])|(-)\s?\+)")  # before and in a fraction
 _REPEATING = re.compile(
@@ -64,7 +64,8 @@ def _unsigned(body: str) -> Fraction | None:
 def _as_slash(match: re.Match) -> str:
     before = match.string[: match.start()].rstrip()
     mixed = before[-1:].isdigit() and not match[1]
-    return f"{' ' if mixed else ''}{match[1]}{match[2]}/{match[3]}"
+    sign = match[1] if not match[3] else "" if match[1] == "-" else "-"
+    return f"{' ' if mixed else ''}{sign}{match[2]}/{match[4]}"
 
 
 def _repeating(match: re.Match) -> Fraction:

@@ -23,6 +23,7 @@ from rewards.rules.maths.phrases import (
     DENYING,
     FILLER,
     GOES_ON,
+    LATER,
     NEGATION,
     RESULT,
     STATING,
@@ -69,7 +70,7 @@ def _is_condition(text: str, tokens: Sequence[Token], group: Group) -> bool:
     start, end = tokens[group.first].start, tokens[group.last].end
     if "=" in text[start:end] or RESULT.search(text[:start].casefold().rstrip()):
         return False
-    return word_at(tokens, at) in CONDITION
+    return word_at(tokens, at) in CONDITION or bool(LATER.match(text, end))
 
 
 def _last_stated(text: str, tokens: Sequence[Token], groups: Sequence[Group]) -> Group:
@@ -125,7 +126,17 @@ def _leads(tokens: Sequence[Token], groups: Sequence[Group]) -> bool:
     behind = word_at(tokens, first.last + 1)
     goes_on = behind in GOES_ON or (behind == "of" and "%" in tokens[first.last].text)
     begins = all(word in FILLER or word in MONTHS for word in words)
-    return begins and not (goes_on and len(groups) > 1)
+    if goes_on and len(groups) > 1:
+        return False
+    return begins and not _is_subject(tokens, first)
+
+
+def _is_subject(tokens: Sequence[Token], group: Group) -> bool:
+    """ "the 2 numbers are 4 and 5": what they are comes behind."""
+    words = [word_at(tokens, group.last + at) for at in range(1, 5)]
+    at = next((at for at, word in enumerate(words) if word in ("is", "are", "was", "were")), 0)
+    behind = group.last + at + 2
+    return at > 0 and all(words[:at]) and behind < len(tokens) and tokens[behind].kind == "run"
 
 
 def stated(sentence: str, announced: bool = True) -> str | None:
@@ -138,7 +149,7 @@ def stated(sentence: str, announced: bool = True) -> str | None:
     groups = groups_of(tokens)
     if not groups:
         return None
-    if announced and _leads(tokens, groups):
+    if announced and _leads(tokens, groups) and not _is_condition(text, tokens, groups[0]):
         chosen = groups[0]
     else:
         left = [group for group in groups if not _is_denied(text, tokens, group)]

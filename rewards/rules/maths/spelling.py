@@ -24,16 +24,34 @@ _SIGNS = {
     **{"π": r"\pi ", "∞": r"\infty ", "θ": r"\theta ", "±": r"\pm ", "∪": r"\cup ", "∩": r"\cap "},
     **{"²": "^2", "³": "^3", "½": r"\frac{1}{2}", "¼": r"\frac{1}{4}", "¾": r"\frac{3}{4}"},
     **{"<=": "≤", ">=": "≥", "=<": "≤", "!=": "≠", ":=": "=", "~=": "≈", "==": "=", "**": "^"},
-    **{"⩽": "≤", "⩾": "≥", "∨": r"\lor ", "∧": r"\land ", "ℝ": r"\mathbb{R}", "º": "°"},
+    **{
+        "⩽": "≤",
+        "⩾": "≥",
+        "∨": r"\lor ",
+        "∧": r"\land ",
+        "ℝ": r"\mathbb{R}",
+        "º": "°",
+        "∅": r"\emptyset ",
+    },
     **{"\r": " ", "\n": " ", "\t": " ", "~": " ", "{,}": ",", r"\%": "%"},
 }
 _SIGN = re.compile("|".join(re.escape(sign) for sign in sorted(_SIGNS, key=len, reverse=True)))
 _COMMANDS = {
     **{"le": "≤", "leq": "≤", "leqslant": "≤", "ge": "≥", "geq": "≥", "geqslant": "≥"},
-    **{"lt": "<", "gt": ">", "ne": "≠", "neq": "≠", "approx": "≈", "simeq": "≈", "in": "∈"},
+    **{
+        "lt": "<",
+        "gt": ">",
+        "ne": "≠",
+        "neq": "≠",
+        "approx": "≈",
+        "cong": "≈",
+        "simeq": "≈",
+        "in": "∈",
+    },
     **{"dfrac": r"\frac", "tfrac": r"\frac", "cfrac": r"\frac", "lvert": "|", "rvert": "|"},
     **{"langle": "(", "rangle": ")", "lbrace": r"\{", "rbrace": r"\}", "degree": "°"},
     **{"lbrack": "[", "rbrack": "]", "vert": "|", "mid": "|", "sim": "≈"},
+    **{"varnothing": r"\emptyset", "Omega": " Ω"},
     **{"vee": r"\lor", "wedge": r"\land", "lg": r"\log_{10}", "colon": ":", "ast": "*"},
     **{"bigcup": r"\cup", "lor": r"\lor", "land": r"\land", "thinspace": " ", "enspace": " "},
     **{name: " " for name in ("quad", "qquad", "displaystyle", "textstyle", "limits", "hfill")},
@@ -45,7 +63,7 @@ _SPACE = re.compile(r"\\[,;:>() \[\]]|\\(?:!|(?:left|right)\s?\.)(?P<none>)")
 _TWO = re.compile(r"\\\\(?=([A-Za-z])?)")  # the end of a row, or one too many before a name
 _UPRIGHT = re.compile(
     r"\\(?:text(?:normal|rm|bf|it|sf|tt|up)?|math(?:rm|bf|it|sf|tt|normal)|mbox|hbox|operatorname)"
-    r"\*?\s*\{([^{}]*)\}"
+    r"\*?\s*\{((?:[^{}]|\{[^{}]*\})*)\}"
 )
 _CALCULATOR = re.compile(r"<<[^<>]*>>")
 _CURRENCY = re.compile(r"\\?\$|(?:US|CA|A|C|HK)?(?=\$)|[€£¥₹`]")
@@ -53,8 +71,21 @@ _BOLD = re.compile(r"(?<![\w)}\]])\*\*|\*\*(?![\w({\\])")  # but 2**3 is a power
 _DEGREES = re.compile(r"(?:\^\s*\{?\s*\\circ\s*\}?|\^?\s*\{?°\}?)(?:\s{0,2}[CFK]\b)?")
 _SHORT_FRACTION = re.compile(r"\\frac\s*(?:([0-9])\s*([0-9])|([0-9A-Za-z])\s*(?=\{)|(?=\{))")
 _SHORT_ROOT = re.compile(r"(?:\\sqrt|√)\s*(?:([0-9A-Za-z])|\(([^()]{0,60})\)|\{|\[)|√")
+_MINUS = re.compile(  # a dash before a number, and the words
+    r"(^\s?|\b(?:is|are|be|equals|to|of|or|and)\s|[:=({,$*]\s?)(?:[Mm]inus|[Nn]egative)\s(?=[0-9\\$])"
+    r"|((?:^|(?<=[\s({$]))—(?=[0-9])|^\s?—\s(?=[0-9]))"
+)
+_ORDINAL = re.compile(r"(?<=[0-9])(?:st|nd|rd|th)\s(?:of\s)?(?=[A-Z])")  # the 3rd of March
+_NOON = re.compile(r"\b([AaPp])\.\s?([Mm])\b\.?")
+_POWERS_OF_TEN = {"thousand": 3, "million": 6, "billion": 9, "trillion": 12, "万": 4, "亿": 8}
+_SCALE = re.compile(rf"(?<=[0-9])\s{{0,3}}({'|'.join(_POWERS_OF_TEN)})(?![A-Za-z])", re.IGNORECASE)
+_ARRAY = re.compile(r"(\\(?:begin|end)\s?\{)array\}(?:\s?\{[lcr|\s]*\})?")
 _BY = re.compile(r"(?<=[0-9])\s+x\s+(?=[0-9.])")  # 5 x 2
 _GAPS = re.compile(r"\s+")
+
+
+def _scaled(match: re.Match) -> str:
+    return rf" \times 10^{{{_POWERS_OF_TEN[match[1].casefold()]}}} "
 
 
 def _command(match: re.Match) -> str:
@@ -77,6 +108,12 @@ def _space(match: re.Match) -> str:
     return " " if match["none"] is None else ""
 
 
+def _words(text: str) -> str:
+    """Words that are a part of a number: minus 5, the 3rd of March, 3 p.m., 2 million."""
+    text = _MINUS.sub(lambda match: f"{match[1] or ''}-", text)
+    return _SCALE.sub(_scaled, _NOON.sub(r"\1\2", _ORDINAL.sub(" ", text)))
+
+
 def spell(text: str) -> str:
     """Without typesetting, fences, currencies and degrees; signs of relations are one character."""
     text = text[:LONGEST].translate(_CHARACTERS)
@@ -87,11 +124,12 @@ def spell(text: str) -> str:
     text = _SIGN.sub(lambda match: _SIGNS[match[0]], text)
     if "\\" in text or "√" in text:
         if r"\begin" in text:
-            text = text.replace("\\\\", BREAK)
+            text = _ARRAY.sub(r"\1matrix}", text.replace("\\\\", BREAK))
         text = _TWO.sub(lambda match: "\\" if match[1] else " ", text)
         text = _UPRIGHT.sub(r" \1 ", _SPACE.sub(_space, text))
         text = _COMMAND.sub(_command, text)
         text = _SHORT_ROOT.sub(_root, _SHORT_FRACTION.sub(_fraction, text))
+    text = _words(text)
     text = _BY.sub(r" \\times ", text) if " x " in text else text
     text = _DEGREES.sub(" ", text) if "°" in text or "circ" in text else text
     return _GAPS.sub(" ", text).strip()

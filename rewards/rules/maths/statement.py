@@ -33,6 +33,9 @@ _CALL = re.compile(
     rf"\(\s?{_ARGUMENT}(?:\s?[,|]\s?{_ARGUMENT}){{0,3}}\s?\)|[PEV]\s?\([^()=]{{1,40}}\)"
 )
 _COMMAND = re.compile(r"\\(?:begin|end)\s?\{[a-z]*\}|\\[A-Za-z]+")
+_SET_OF = re.compile(  # {x | x > 4} is x > 4
+    r"\\\{\s?([A-Za-z])(?:\s?∈\s?(?:\\mathbb\s?\{R\}|R))?\s?[|:]\s?([^{}|]*\1[^{}|]*[<>≤≥≠][^{}|]*|[^{}|]*[<>≤≥≠][^{}|]*\1[^{}|]*)\\\}"
+)
 _UNKNOWN = re.compile(r"(?<![A-Za-z])(?!e(?![A-Za-z]))[A-Za-z]{1,3}(?![A-Za-z])")
 
 
@@ -112,7 +115,7 @@ def _split(text: str) -> tuple[list[str], list[str]]:
 @lru_cache(maxsize=4096)
 def read_statement(text: str) -> Statement:
     """Of the source of an answer, as it is written."""
-    text = trim(spell(text))
+    text = _SET_OF.sub(r"\2", trim(spell(text)))
     if (number := value(text)) is not None:
         return Statement(text, (Item((text,), ()),), (), None if "%" in text else number)
     parts, joins = _split(text)

@@ -50,6 +50,7 @@ _SPELLINGS = {
     "a": "ampere amp",
     "k": "kelvin",
     "pa": "pascal",
+    "ω": "ohm",
     "mol": "mole",
     "rad": "radian",
     "deg": "degree",
@@ -94,7 +95,7 @@ MONTHS = {
     "jan": 1, "feb": 2, "mar": 3, "apr": 4, "jun": 6, "jul": 7, "aug": 8, "sept": 9, "sep": 9,
     "oct": 10, "nov": 11, "dec": 12,
 }  # fmt: skip
-_UNIT_PARTS = re.compile(r"\s*(?:/|\bper\b|\*|\\cdot|·)\s*")
+_UNIT_PARTS = re.compile(r"\s*(?:/|\bper\b|\*|\\cdot|·)\s*|\s(?=[A-Za-z]+\s?\^)")
 _PART = re.compile(r"([^\W\d_]+)(?:\s*\^\s*\{?\s*(-?[0-9])\s*\}?)?$")
 _WORD = re.compile(r"[^\W\d_]+")
 
