@@ -477,7 +477,8 @@ def test_a_gpu_machine_trains_the_default_model_on_the_samples() -> None:
     chosen = Inputs(config)
     assert not chosen.is_demo
     assert config.verl["actor_rollout_ref"]["model"]["path"] == "Qwen/Qwen2.5-0.5B"
-    train, val = chosen.sources()
+    found = chosen.sources()
+    train, val = found.train, found.val
     assert [Path(s.path).name for s in (*train, *val)] == [
         "sample_math.json", "sample_math_val.json",
     ]  # fmt: skip
