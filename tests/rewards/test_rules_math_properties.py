@@ -2,7 +2,7 @@
 
 import asyncio
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from rewards.rules.math_reasoning import compute_score, quick_score
@@ -156,6 +156,7 @@ def test_a_letter_at_a_number_is_no_unit(n: int, letter: str) -> None:
 
 
 @given(st.integers(2, 40), st.integers(2, 40), st.integers(1, 99), st.integers(2, 9))
+@example(7, 11, 80, 2)  # goes through a point at which both sides are compared
 @settings(deadline=None, max_examples=15)
 def test_a_line_is_right_scaled_and_turned_and_no_other_line_is(
     a: int, b: int, c: int, scale: int

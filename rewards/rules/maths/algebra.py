@@ -112,10 +112,11 @@ def _ratio(gold: Any, answer: Any) -> Any:
     found = []
     for point in range(len(_POINTS)):
         a, b = _at(ours, point, names), _at(theirs, point, names)
-        if a is None or b is None or a == 0 or b == 0:
+        if a is None or b is None or (a == 0) != (b == 0):
             return None
-        found.append(a / b)
-    return found[0] if all(_near(found[0], each, False) for each in found[1:]) else None
+        found += [a / b] if b else []  # both vanish where the point lies on the line
+    same = len(found) > 1 and all(_near(found[0], each, False) for each in found[1:])
+    return found[0] if same else None
 
 
 def is_verified(gold: Any, answer: Any) -> bool:
