@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from rewards.rules.boxes import closed
 from rewards.rules.maths.sentences import DENIED, stated
 from rewards.rules.maths.spelling import LONGEST, spell
 from rewards.rules.said import said
@@ -62,21 +63,11 @@ class Answer(NamedTuple):
     marked: bool = True
 
 
-def _braces(text: str) -> str | None:
-    """What stands before the brace that closes the one already open; None if none does."""
-    depth = 1
-    for at, character in enumerate(text):
-        depth += {"{": 1, "}": -1}.get(character, 0)
-        if depth == 0:
-            return text[:at]
-    return None
-
-
 def _content(mark: re.Match, text: str) -> str | None:
     body = text[mark.end() : mark.end() + LONGEST]
     if not mark[0].endswith("{"):
         return re.split(r"[\s$,;}]", body, maxsplit=1)[0]
-    return _braces(body)
+    return closed(body)
 
 
 def _end(mark: re.Match, text: str) -> int:
