@@ -181,7 +181,7 @@ def _same_name(gold: str, answer: str) -> bool:
     ours, theirs = squeeze(gold), squeeze(answer)
     if theirs in (ours, _INDEX.sub("", ours)) or ours == _INDEX.sub("", theirs):
         return True  # x_1 = 3, x_2 = 5 are what x is
-    return {ours[:1] + ours[1:2], theirs[:1] + theirs[1:2]} in ({"y", "f("},)
+    return {ours[:2], theirs[:2]} == {"y", "f("}
 
 
 def _is_set(claim: _Claim) -> bool:
