@@ -145,7 +145,7 @@ def test_workers_get_rows_with_the_call_and_their_answers_become_columns(
     for seen in group.seen:
         assert tu.get(seen, "temperature") == 0.7 and tu.get(seen, "calculate_entropy") is True
         assert "raw_prompt" not in seen and "uid" not in seen
-    assert meta.keys == batch.keys and ray.get(meta.futures) == []
+    assert meta.keys == batch.keys and meta.futures == []
     found = transfer_queue.kv_batch_get(
         keys=batch.keys, partition_id="train", select_fields=["log_probs", "response_mask"]
     )

@@ -1,7 +1,6 @@
 """The run's one reward actor, on a real Ray cluster: limits are global, its death is no crash."""
 
 import asyncio
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,19 +13,6 @@ from tests.judge_servers import KEY, JudgeServer
 from verlaunch.engine.actors import NAME
 
 WORKERS, ROWS, AT_ONCE = 3, 20, 4
-
-
-@pytest.fixture
-def ray(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    import ray
-
-    settings = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_TOKEN": "t" * 32, "OPENAI_API_KEY": KEY}
-    for name, value in settings.items():
-        monkeypatch.setenv(name, value)  # before the start: actors inherit it
-    monkeypatch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # loopback only
-    ray.init("local", num_cpus=4, include_dashboard=False, namespace="t", log_to_driver=False)
-    yield ray
-    ray.shutdown()
 
 
 def configuration(server: JudgeServer, tmp_path: Path) -> dict[str, Any]:
