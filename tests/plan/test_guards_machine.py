@@ -367,10 +367,12 @@ def test_the_packages_of_this_environment_are_those_of_its_lock() -> None:
 
 
 def test_a_package_is_compared_by_name_and_version(tmp_path: Path) -> None:
-    for name in ("ray-2.48.0", "Torch-2.13.0+cpu", "my_Pkg.x-1.0"):
-        (tmp_path / f"{name}.dist-info").mkdir()
+    for name in ("ray-2.48.0.dist", "Torch-2.13.0+cpu.dist", "my_Pkg.x-1.0.dist",
+                 "antlr4_runtime-4.9.3-py3.11.egg", "old-2.egg", "unversioned.egg"):  # fmt: skip
+        (tmp_path / f"{name}-info").mkdir()
     have = locked_versions.installed([str(tmp_path)])
-    assert have == {"ray": "2.48.0", "torch": "2.13.0+cpu", "my-pkg-x": "1.0"}
+    others = {"my-pkg-x": "1.0", "antlr4-runtime": "4.9.3", "old": "2"}
+    assert have == {"ray": "2.48.0", "torch": "2.13.0+cpu", **others}
     told = locked_versions.differing({"ray": "2.60.0", "torch": "2.13.0", "verl": "0.9.1"}, have)
     assert told == {
         "ray": "ray 2.48.0 (the lock has 2.60.0)",

