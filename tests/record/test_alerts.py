@@ -33,10 +33,8 @@ def test_a_healthy_run_is_left_in_peace(seed: int, batch: int) -> None:
     assert names(run(200, seed=seed, batch=batch)) == []
 
 
-def test_the_demo_is_told_once_that_its_kl_is_above_the_range() -> None:
-    (alert,) = told(recorded_demo())
-    assert alert.name == "kl" and 0.1 < (alert.value or 0) < 0.15
-    assert "--kl_coef" in alert.sentence
+def test_the_demo_is_left_in_peace_as_it_learns() -> None:
+    assert told(recorded_demo()) == []
 
 
 def test_the_choices_of_stop_on_are_the_names_of_the_alerts() -> None:

@@ -132,6 +132,14 @@ def test_far_above_is_another_alert_than_above() -> None:
     assert "drifts" in above.sentence and "far above" in far.sentence
 
 
+def test_a_short_response_may_decide_more_in_each_token() -> None:
+    short = {"response_length/mean": 2.5}
+    assert names(run(30, {KL: 0.3, **short})) == []
+    assert "is 0.5 per token (median of steps 2 to 6), above 0.4" in only(
+        run(30, {KL: 0.5, **short}), "kl"
+    )
+
+
 def test_an_adaptive_coefficient_leads_the_kl_where_its_target_is() -> None:
     assert names(run(40, {KL: 0.4}), target_kl=6.0) == []
 

@@ -199,6 +199,13 @@ def test_a_kl_that_is_steered_has_no_upper_end(tmp_path: Path) -> None:
     assert verdict(by_name["kl_divergence"], [0.4] * 10).word == "look"  # type: ignore[union-attr]
 
 
+def test_the_range_of_the_kl_is_wider_for_short_responses(tmp_path: Path) -> None:
+    config = read(write_run(tmp_path, steps=12)).config
+    highs = {2.5: 0.4, 9.0: 0.11, 200.0: 0.1, 0.5: 1.0}
+    for tokens, high in highs.items():
+        assert of_run(config, [tokens] * 3)["kl_divergence"].healthy == (0.001, high)
+
+
 def test_one_wild_step_at_the_end_is_no_verdict() -> None:
     assert verdict(by_name["reward_mean"], [0.5, 0.52] * 20 + [0.9]).word == "look"  # type: ignore[union-attr]
 

@@ -1,11 +1,10 @@
 """Signs in the policy's update: numbers that are none (nan), the distance to the reference (kl),
 a policy that stops exploring (entropy)."""
 
-from verlaunch.record.alerts.series import ENTROPY, KL, REWARD, Series
+from verlaunch.record.alerts.series import ENTROPY, KL, LENGTH, REWARD, Series
 from verlaunch.record.alerts.sign import Sign, steps
+from verlaunch.record.report.names import KL_FAR, KL_LOW, kl_high
 
-KL_LOW, KL_HIGH = 0.001, 0.1  # nats per token, the healthy range of the report
-KL_FAR = 1.0  # the usual token is e times as likely as it was: text falls apart about there
 KL_STEPS, KL_WARMUP = 5, 5  # it is 0 at the first step of every run
 LOW_STEPS, LOW_WARMUP = 10, 30  # --lr 1e-6 takes that long to show
 ENTROPY_STEPS, ENTROPY_WARMUP = 5, 15
@@ -44,8 +43,9 @@ def kl(series: Series, target_kl: float | None = None) -> Sign | None:
     """target_kl: an adaptive coefficient leads the KL to it, wherever that lies."""
     key = _kl_key(series)
     high = series.now(key, KL_STEPS)
-    if high is not None and high > KL_HIGH and series.steps > KL_WARMUP and target_kl is None:
-        return _above(high, steps(series.begin(key, KL_STEPS), series.step))
+    healthy = kl_high(series.last(LENGTH, KL_STEPS))
+    if high is not None and high > healthy and series.steps > KL_WARMUP and target_kl is None:
+        return _above(high, healthy, steps(series.begin(key, KL_STEPS), series.step))
     low = series.now(key, LOW_STEPS)
     moved = series.rise(REWARD, LOW_STEPS) > RISEN
     if low is not None and abs(low) < KL_LOW and series.steps >= LOW_WARMUP and not moved:
@@ -53,14 +53,14 @@ def kl(series: Series, target_kl: float | None = None) -> Sign | None:
     return None
 
 
-def _above(value: float, when: str) -> Sign:
+def _above(value: float, healthy: float, when: str) -> Sign:
     seen = f"KL to the reference is {value:.3g} per token (median of {when})"
     if value > KL_FAR:
-        return Sign("far above", f"{seen}, far above {KL_HIGH:g}: the policy has left the model it "
+        return Sign("far above", f"{seen}, far above {healthy:g}: the policy has left the model it "
                     "started from and its text often breaks. Look at samples/, go back to an "
                     "earlier checkpoint with --resume, and raise --kl_coef or lower --lr.",
                     value)  # fmt: skip
-    return Sign("above", f"{seen}, above {KL_HIGH:g}: the policy drifts from the model it started "
+    return Sign("above", f"{seen}, above {healthy:g}: the policy drifts from the model it started "
                 "from. Raise --kl_coef, lower --lr, or set --target_kl; leave it where the "
                 "reward and samples/ are what you want.", value)  # fmt: skip
 

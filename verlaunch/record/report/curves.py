@@ -120,7 +120,7 @@ def _figure(history: History, series: Series, panels: Sequence[Panel]) -> Any:
     figure.suptitle(_headline(history, series), x=0.012, ha="left", fontsize=12, color=INK,
                     linespacing=1.5, parse_math=False)  # fmt: skip
     figure.supxlabel(_legend(history), x=0.012, ha="left", fontsize=8, color=FAINT)
-    table = of_run(history.config)
+    table = of_run(history.config, series.values("response_length"))
     for axes, panel in zip(_grid(figure, len(panels)), panels, strict=True):
         _panel(axes, panel, series, table[panel.name])
         _dress(axes, panel, history)

@@ -10,7 +10,9 @@ their own names (metrics.jsonl and the right half of the CSV hold them all).
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Any, Literal
 
 Line = dict[str, Any]
@@ -33,6 +35,8 @@ class Metric:
     keeps: float | None = None
 
 
+KL_LOW, KL_HIGH, KL_FAR = 0.001, 0.1, 1.0  # nats per token
+KL_RESPONSE = 1.0  # nats of a whole response: one that is a single choice has no more than that
 PART, PARTS = "reward_part_", "reward/"  # ours, and how the trainer names them
 MEAN = "/mean"
 VALIDATION, VALIDATION_MEAN = "val-core/", "/mean@"
@@ -54,7 +58,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("kl_divergence", ("actor/reward_kl_penalty", "actor/kl_loss", "actor/ppo_kl"),
            "KL divergence", ".4f", "KL",
            "Nats per token between policy and reference model; without a reference model, "
-           "between policy and the one that generated.", healthy=(0.001, 0.1)),
+           "between policy and the one that generated.", healthy=(KL_LOW, KL_HIGH)),
     Metric("kl_coef", ("actor/reward_kl_penalty_coeff", "actor/kl_coef"),
            "KL coefficient", ".4g", "KL",
            "Weight of the KL penalty."),
@@ -152,8 +156,16 @@ METRICS: tuple[Metric, ...] = (
 by_name: dict[str, Metric] = {metric.name: metric for metric in METRICS}
 
 
-def of_run(config: Line) -> dict[str, Metric]:
-    """The table by name, with the range of the KL as this run means it. config: config.yaml, or {}.
+def kl_high(lengths: Sequence[float]) -> float:
+    """Where a KL per token stops being healthy. `lengths`: of responses, in tokens. A response of
+    few tokens (a sum, a letter) decides in each of them what a long one decides in hundreds."""
+    tokens = median(lengths) if lengths else math.inf
+    return round(min(KL_FAR, max(KL_HIGH, KL_RESPONSE / max(1.0, tokens))), 2)
+
+
+def of_run(config: Line, lengths: Sequence[float] = ()) -> dict[str, Metric]:
+    """The table by name, with the range of the KL as this run means it. config: config.yaml, or {};
+    lengths: of its responses, in tokens.
 
     An adaptive coefficient steers the KL, so it has no upper end. Without a reference model the KL
     is that of an update, which may be 0.
@@ -162,11 +174,11 @@ def of_run(config: Line) -> dict[str, Metric]:
     if not isinstance(algorithm, dict):
         return by_name
     kl, actor = by_name["kl_divergence"], config.get("actor_rollout_ref", {}).get("actor", {})
-    healthy = kl.healthy
+    healthy: Range | None = (KL_LOW, kl_high(lengths))
     if algorithm.get("use_kl_in_reward") is False and not actor.get("use_kl_loss"):
         healthy = None
-    elif kl.healthy and algorithm.get("kl_ctrl", {}).get("target_kl"):
-        healthy = (kl.healthy[0], None)
+    elif algorithm.get("kl_ctrl", {}).get("target_kl"):
+        healthy = (KL_LOW, None)
     return {**by_name, kl.name: dataclasses.replace(kl, healthy=healthy)}
 
 

@@ -143,7 +143,7 @@ def summarize(history: History) -> Plain:
         "reward": _reward(series),
         "validation": _validation(series.validations),
         "kl": _kl(series),
-        "metrics": _metrics(series, of_run(history.config)),
+        "metrics": _metrics(series, of_run(history.config, series.values("response_length"))),
         "warnings": [{key: alert.get(key) for key in ("step", "name", "sentence")}
                      for alert in history.alerts],
         "judge": judged(history.folder, series),

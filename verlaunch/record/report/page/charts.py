@@ -145,7 +145,10 @@ def _main(columns: Columns) -> list[Chart]:
 
 def charts(history: History) -> list[dict[str, Any]]:
     series = history.series
-    columns, table = _columns(series), names.of_run(history.config)
+    columns, table = (
+        _columns(series),
+        names.of_run(history.config, series.values("response_length")),
+    )
     main = _main(columns)
     groups = {"main": main, "more": _others(columns, main)}
     pairs = [(group, chart) for group, found in groups.items() for chart in found]
