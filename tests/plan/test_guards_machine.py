@@ -242,7 +242,14 @@ def test_a_store_of_more_than_10_gb_must_fit() -> None:
 def test_weights_that_pass_through_shared_memory_must_fit() -> None:
     where = scene(shm_bytes=GB, estimate=expected(shared=2 * GB))
     finding = only(shm, where)
-    assert finding.stops and "one that finds no room is killed" in finding.text
+    assert finding.stops and "share up to 1.8 GB there, and one that finds no" in finding.text
+
+
+def test_a_store_that_alone_finds_no_room_stops_nobody() -> None:
+    """Docker gives 64 MB."""
+    finding = only(shm, scene(shm_bytes=2**26, estimate=expected(shared=220 * 10**6)))
+    assert not finding.stops
+    assert "would put up to 220.0 MB there" in finding.text and "--shm-size=300m" in finding.text
 
 
 def test_ranks_of_one_replica_share_a_queue_of_160_mb() -> None:

@@ -1,6 +1,6 @@
 """/dev/shm: Ray's object store lies there, and so do the buffers that processes share.
 
-    /dev/shm has 67.1 MB free; processes of this run share up to 3 GB there ... --shm-size=3g
+    /dev/shm has 67.1 MB free; processes of this run share up to 2.1 GB there ... --shm-size=3g
 
 Containers have 64 MB unless told otherwise. A store that does not fit goes to the temporary folder
 (slow), or ends the run when it is larger than 10 GB (ray/_private/services.py:2230-2245). What does
@@ -25,8 +25,7 @@ GB = 10**9
 
 def check(scene: Scene) -> Iterator[Finding]:
     free, store, need = scene.host.shm_bytes, scene.object_store_bytes, _needed(scene)
-    most = -(-need * 11 // 10 // GB)  # rounded up, with a tenth to spare
-    size = f"{most}g"
+    size = _size(need)
     way = (
         f"In a container: docker run --shm-size={size} (or --ipc=host). Else: sudo mount -o "
         f"remount,size={size} /dev/shm, or delete what others left there."
@@ -38,8 +37,8 @@ def check(scene: Scene) -> Iterator[Finding]:
         )
     elif free < need - store:
         yield Finding(
-            f"/dev/shm has {amount(free)} free; processes of this run share up to {most} GB there, "
-            f"and one that finds no room is killed. {way}"
+            f"/dev/shm has {amount(free)} free; processes of this run share up to "
+            f"{amount(need - store)} there, and one that finds no room is killed. {way}"
         )
     elif free < store and store > STORE_MUST_FIT and SLOW_ALLOWED not in scene.env:
         yield Finding(
@@ -48,10 +47,16 @@ def check(scene: Scene) -> Iterator[Finding]:
         )
     elif free < need:
         yield Finding(
-            f"/dev/shm has {amount(free)} free, and this run puts up to {most} GB there: "
-            f"Ray's object store would lie on the disk, which is slow. {way}",
+            f"/dev/shm has {amount(free)} free, and this run would put up to {amount(need)} there: "
+            f"Ray's object store lies on the disk instead, which is slower. {way}",
             stops=False,
         )
+
+
+def _size(need: int) -> str:
+    """As docker and mount take it, rounded up, with a tenth to spare."""
+    unit, letter = (GB, "g") if need >= GB else (100 * 10**6, "00m")
+    return f"{-(-need * 11 // 10 // unit)}{letter}"
 
 
 def _needed(scene: Scene) -> int:

@@ -19,7 +19,7 @@ from verlaunch.text import GIB, MIB
 # On top of what a process takes on the CPU (cpu.py), where that is measured: CUDA's libraries, and
 # what its driver keeps in main memory for a card. Not seen on a GPU by us yet.
 CUDA = 5 * GIB // 4
-SHM_RANK = 64 * MIB  # NCCL and vLLM's message queues, as far as they are touched
+SHM_RANK = 64 * MIB  # of a GPU: NCCL and vLLM's message queues, as far as they are touched
 EXPORT = 2 * 4 * GIB  # engine/hub_folder.py writes files of 4 GiB, from as much that it reads
 
 
@@ -109,8 +109,7 @@ def _export(shape: Shape) -> int:
 
 def shared_memory(shape: Shape, use: Use) -> int:
     """Below /dev/shm on one node. On the CPU weights go to vLLM through it, in buckets
-    (workers/rollout/vllm_rollout/bucketed_weight_transfer.py:170)."""
-    found = use.object_store_bytes + use.gpus_per_node * SHM_RANK
-    if use.hardware == "cpu":
-        found += use.gpus_per_node * min(use.bucket_bytes, shape.parameters * 4)
-    return found
+    (workers/rollout/vllm_rollout/bucketed_weight_transfer.py:170), and gloo does without."""
+    bucket = min(use.bucket_bytes, shape.parameters * 4)
+    each = bucket if use.hardware == "cpu" else SHM_RANK
+    return use.object_store_bytes + use.gpus_per_node * each
