@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import hydra
 import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
@@ -14,12 +15,13 @@ from omegaconf import OmegaConf
 from omegaconf.errors import InterpolationKeyError
 
 from verlaunch.config import overrides
-from verlaunch.config.compose import compose, differences, fill, to_yaml
-from verlaunch.config.flags import Request, load_table, parse
+from verlaunch.config.compose import VERL, compose, differences, fill, to_yaml
+from verlaunch.config.flags import LOADER, Request, load_table, parse
 from verlaunch.config.keys import flatten
 from verlaunch.config.recipes import known_recipes
 from verlaunch.config.tree import Config
 from verlaunch.errors import UserError
+from verlaunch.paths import verl_configs
 
 LR = "actor_rollout_ref.actor.optim.lr"
 NASTY = st.text(st.sampled_from("a1 ,=:$?{}[]()'\"\\#%+~@*é漢\t/.-<>|&!;`^"), max_size=12)
@@ -292,6 +294,14 @@ def test_verl_gets_its_own_tree_and_the_yaml_shows_ours_too() -> None:
     assert set(config.verl) == set(config.verl_defaults)
     shown = yaml.safe_load(to_yaml(config))
     assert shown == {"verlaunch": config.launch, **config.verl}
+
+
+def test_verls_tree_is_what_hydra_composes_from_its_parts() -> None:
+    with hydra.initialize_config_dir(str(verl_configs()), version_base=None):
+        parts = hydra.compose("ppo_trainer")
+    tree = OmegaConf.to_container(parts)
+    assert tree.pop("model_engine") == "dp"  # it chose the parts, and verl reads it nowhere else
+    assert tree == yaml.load((verl_configs() / VERL).read_text(), LOADER)
 
 
 def test_composing_imports_neither_torch_nor_verl() -> None:

@@ -17,18 +17,21 @@ from typing import Any
 
 import hydra
 import yaml
+from hydra.core.config_store import ConfigStore
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from verlaunch.config import keys, overrides
-from verlaunch.config.flags import Request, load_table
+from verlaunch.config.flags import LOADER, Request, load_table
 from verlaunch.config.recipes import Recipe, displaced, find_recipe, recipe_folder
 from verlaunch.config.tree import OURS, Config, Tree
 from verlaunch.config.values import allowed, fits
 from verlaunch.errors import UserError, raise_all
 from verlaunch.paths import CONFIGS, verl_configs
 
+# verl's ppo_trainer with all its parts in one file; reading the parts takes three times as long.
+VERL = "_generated_ppo_trainer.yaml"
 FOLDERS = ("verlaunch.output_dir", "verlaunch.run_name")  # ours, and put into verl's tree
 
 
@@ -38,15 +41,19 @@ def _plain(tree: DictConfig, resolve: bool = True) -> Tree:
     return {str(name): value for name, value in container.items()}
 
 
-def _hydra(folder: Path, name: str, words: Sequence[str]) -> DictConfig:
-    with hydra.initialize_config_dir(str(folder), version_base=None):
-        return hydra.compose(name, overrides=list(words))
+@functools.cache
+def _store_verl() -> DictConfig:
+    """verl's own tree, under the name by which ppo.yaml starts from it."""
+    text = (verl_configs() / VERL).read_text(encoding="utf-8")
+    tree = DictConfig(yaml.load(text, LOADER))
+    ConfigStore.instance().store("verl", tree)
+    return tree
 
 
 @functools.cache
 def _known() -> tuple[Tree, Tree]:
     """verl's own tree, and that tree with our node: the keys that exist."""
-    verl = _plain(_hydra(verl_configs(), "ppo_trainer", []))
+    verl = _plain(_store_verl())
     ours = _plain(DictConfig(OmegaConf.load(CONFIGS / "ppo.yaml")), resolve=False)
     return verl, verl | {"verlaunch": ours["verlaunch"]}
 
@@ -94,11 +101,12 @@ def _settings(words: Sequence[overrides.Override]) -> Tree:
 
 def _compose(hardware: str, recipe: Recipe, words: Sequence[str]) -> DictConfig:
     with recipe_folder(recipe) as (folder, name):
-        path = [f"file://{verl_configs()}", f"file://{folder}"]
-        search = f"hydra.searchpath={overrides.quoted(path)}"
+        search = f"hydra.searchpath={overrides.quoted([f'file://{folder}'])}"
         chosen = [search, f"hardware={hardware}", f"recipe={name}"]
+        _store_verl()
         try:
-            return _hydra(CONFIGS, "ppo", [*chosen, *words])
+            with hydra.initialize_config_dir(str(CONFIGS), version_base=None):
+                return hydra.compose("ppo", overrides=[*chosen, *words])
         except (HydraException, OmegaConfBaseException) as error:
             raise UserError(f"The configuration does not compose: {_reason(error)}") from error
 

@@ -9,6 +9,7 @@ Every flag stands in configs/flags.yaml. This module imports neither hydra nor t
 their meaning when a flag is added, and one-letter flags, but for -h.
 """
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -53,6 +54,7 @@ class Typed:
         return any(flag.action == action and WORDS.get(text, True) for flag, _, text in self.given)
 
 
+@functools.cache
 def load_table() -> tuple[Flag, ...]:
     """The rows of configs/flags.yaml, in order."""
     groups = yaml.load((CONFIGS / "flags.yaml").read_text(encoding="utf-8"), LOADER)
