@@ -2,6 +2,8 @@
 
 import asyncio
 import inspect
+import sys
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,6 +12,8 @@ from vllm.sampling_params import RequestOutputKind
 
 from tests.vllm_servers import Server, vLLMHttpServer
 from verlaunch.engine import threads
+
+rollout_server = sys.modules[Server.__module__]
 
 
 @pytest.fixture
@@ -94,3 +98,27 @@ def test_a_clients_answers_wait_for_it_alone(server: Server) -> None:
 def test_verls_server_takes_what_ours_hands_on() -> None:
     parameters = inspect.signature(vLLMHttpServer.generate).parameters
     assert list(parameters)[1:4] == ["prompt_ids", "sampling_params", "request_id"]
+
+
+def test_a_server_whose_engine_was_killed_ends_too(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weights sent to it would be waited for without end."""
+    ended: list[int] = []
+
+    async def launch(self: Server) -> None:
+        self.engine, self.node_rank = SimpleNamespace(errored=False), 0
+
+    async def scene() -> None:
+        await server.launch_server()
+        await asyncio.sleep(0.05)
+        assert not ended and not server.watch.done()
+        server.engine.errored = True
+        await server.watch
+
+    monkeypatch.setattr(vLLMHttpServer, "launch_server", launch)
+    monkeypatch.setattr(rollout_server, "POLL_S", 0.01)
+    monkeypatch.setattr(rollout_server, "LAST_WORDS_S", 0.01)
+    monkeypatch.setattr(rollout_server.os, "_exit", ended.append)
+    asyncio.run(asyncio.wait_for(scene(), 30))
+    assert ended == [1]

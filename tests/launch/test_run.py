@@ -307,6 +307,12 @@ def test_log_lines_lose_colours_prefixes_and_progress_bars(line: str, shown: str
         ("ERROR 11-20 12:00:00 [core.py:1] Traceback (most recent call last):", False),
         ("ERROR 11-20 12:00:00 [core.py:1]     raise ValueError(", False),
         ("ERROR 11-20 12:00:00 [core.py:1] ValueError: no cache", True),
+        ("ERROR 11-30 22:12:15 [async_llm.py:744] AsyncLLM output_handler failed.", False),
+        (
+            "ERROR 11-30 22:12:15 [async_llm.py:744] vllm.v1.engine.exceptions.EngineDeadError: "
+            "EngineCore encountered an issue.",
+            False,
+        ),
     ],
 )
 def test_which_lines_are_errors(line: str, shown: bool) -> None:

@@ -4,13 +4,16 @@
     for line in log.new():
         if errors.is_news(line): ...
 
-Ray, vLLM and verl write thousands of lines; only errors are picked, each kind once.
+Ray, vLLM and verl write thousands of lines; only errors are picked, each kind once, and not those
+that follow from the death of another process.
 """
 
 import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+
+from verlaunch.launch.failures import follows
 
 SHOWN_ERRORS = 8
 SAME = 80  # characters after which two errors are of one kind: rows and texts differ later on
@@ -62,6 +65,8 @@ class Errors:
         if not ERROR_LINE.search(line) or HARMLESS.search(line) or _is_frame(line):
             return False
         self.last = line
+        if follows(line):
+            return False
         kind = re.sub(r"[0-9a-f]{6,}|\d+", "#", _told(line))[:SAME]
         if kind in self.seen or len(self.seen) >= SHOWN_ERRORS:
             return False

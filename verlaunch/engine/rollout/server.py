@@ -9,6 +9,7 @@ runner says so to verl's registry (workers/rollout/replica.py:318).
 """
 
 import asyncio
+import os
 from collections import defaultdict
 from typing import Any
 
@@ -19,6 +20,8 @@ from vllm.sampling_params import RequestOutputKind
 from verlaunch.engine import threads
 
 GATHER_S = 0.005  # answers that come this soon after another travel with it
+POLL_S = 0.5
+LAST_WORDS_S = 5.0  # an error of the engine's own reaches the trainer as an answer
 
 
 class Server(vLLMHttpServer):
@@ -27,6 +30,19 @@ class Server(vLLMHttpServer):
         threads.hand_to_vllm(self.model_config)
         self.ready: dict[str, asyncio.Queue] = defaultdict(asyncio.Queue)  # by client
         self.tasks: set[asyncio.Task] = set()
+
+    async def launch_server(self, *arguments: Any, **named: Any) -> None:
+        await super().launch_server(*arguments, **named)
+        if self.node_rank == 0:
+            self.watch = asyncio.create_task(self._end_with_engine())
+
+    async def _end_with_engine(self) -> None:
+        """Whoever sends weights to an engine that was killed waits for it for ever
+        (workers/rollout/vllm_rollout/bucketed_weight_transfer.py:195); a dead server is seen."""
+        while not self.engine.errored:
+            await asyncio.sleep(POLL_S)
+        await asyncio.sleep(LAST_WORDS_S)
+        os._exit(1)
 
     async def generate(
         self, prompt_ids: list[int], sampling_params: dict[str, Any], request_id: str, **named: Any

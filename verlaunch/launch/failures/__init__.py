@@ -9,5 +9,6 @@ told already in words (a reward that fails too often, a hang, a signal that aske
 
 from verlaunch.launch.failures.ended import Ended, Explanation
 from verlaunch.launch.failures.explain import explain
+from verlaunch.launch.failures.table import follows
 
-__all__ = ["Ended", "Explanation", "explain"]
+__all__ = ["Ended", "Explanation", "explain", "follows"]

@@ -63,6 +63,11 @@ def failures() -> tuple[Failure, ...]:
     return tuple(_failure(**row) for row in yaml.safe_load(TABLE.read_text()))
 
 
+def follows(line: str) -> bool:
+    """Whether it says no more than that another process is gone; the end of a run explains it."""
+    return any(one.rank == "follows" and one.search(line) for one in failures())
+
+
 def _failure(match: list[str], todo: list[str], **rest: str) -> Failure:
     return Failure(match=tuple(map(re.compile, match)), todo=tuple(todo), **rest)
 
