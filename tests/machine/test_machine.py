@@ -1,7 +1,10 @@
 """What nvidia-smi and CUDA_VISIBLE_DEVICES say, read as CUDA reads it."""
 
+from pathlib import Path
+
 import pytest
 
+from verlaunch.machine import hardware
 from verlaunch.machine.hardware import Gpu, look, read_gpus, visible
 
 SMI = "NVIDIA H200, 143771, GPU-aaa\nNVIDIA A10, 23028, GPU-abb\n"
@@ -29,3 +32,24 @@ def test_visible_devices_are_chosen_as_cuda_does(setting: str | None, left: list
 def test_this_machine_has_cores_and_memory() -> None:
     seen = look()
     assert seen.cores >= 1 and seen.memory_gib > 0.5
+
+
+@pytest.mark.parametrize(
+    ("files", "cores"),
+    [
+        ({"cpu.max": "300000 100000"}, 3),
+        ({"cpu.max": "max 100000"}, 8),
+        ({"cpu.cfs_quota_us": "250000", "cpu.cfs_period_us": "100000"}, 2),
+        ({"cpu.cfs_quota_us": "-1", "cpu.cfs_period_us": "100000"}, 8),
+        ({"cpu.cfs_quota_us": "5000", "cpu.cfs_period_us": "100000"}, 1),
+    ],
+)
+def test_a_quota_counts_as_cores_in_both_versions_of_cgroups(
+    files: dict[str, str], cores: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, text in files.items():
+        (tmp_path / name).write_text(f"{text}\n")
+    monkeypatch.setattr(hardware, "groups", lambda controller: [tmp_path])
+    monkeypatch.setattr(hardware.os, "sched_getaffinity", lambda process: set(range(8)))
+    monkeypatch.setattr(hardware, "_gpus", lambda memory_gib: ())
+    assert look().cores == cores

@@ -64,8 +64,10 @@ def groups(controller: str) -> Iterator[Path]:
 def _cores() -> int:
     cores = len(os.sched_getaffinity(0))
     for group in groups("cpu"):
-        limit = numbers(group / "cpu.max")
-        if len(limit) == 2:
+        # version 2 of cgroups, then version 1, where -1 is no limit
+        old = [n for name in ("quota", "period") for n in numbers(group / f"cpu.cfs_{name}_us")]
+        limit = numbers(group / "cpu.max") or old
+        if len(limit) == 2 and limit[0] > 0:
             cores = min(cores, max(1, int(limit[0] / limit[1])))
     return cores
 
