@@ -9,7 +9,8 @@ import pytest
 
 from verlaunch import cli, paths
 from verlaunch.cli import COMMANDS
-from verlaunch.paths import anew, as_typed
+from verlaunch.paths import anew, as_typed, sample
+from verlaunch.plan import sentences
 
 OTHERS = [command for command in COMMANDS if command.module]
 
@@ -95,3 +96,12 @@ def test_a_text_names_what_the_reader_types(
     assert as_typed(text) == f"Try: {tmp_path}/train.sh score"
     monkeypatch.chdir(tmp_path)
     assert as_typed(text) == text
+
+
+def test_the_sample_data_is_named_as_it_is_found_from_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert sample() == "data/sample_math.json"
+    monkeypatch.chdir(tmp_path)
+    assert Path(sample()).is_absolute() and Path(sample()).is_file()
+    assert f"--data {sample()}  #" in sentences.done(tmp_path, is_demo=True)

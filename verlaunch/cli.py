@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from verlaunch.errors import UserError
 from verlaunch.paths import anew, as_typed, start_command
+from verlaunch.text import told
 from verlaunch.tools.door import exit_code
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def _told(problems: Sequence[str], words: Sequence[str]) -> int:
 
         print(failed(problems, [start_command(), *words]))
     for problem in problems[:SHOWN]:
-        print(f"error: {problem}", file=sys.stderr)
+        print(told(f"error: {problem}", sys.stderr), file=sys.stderr)
     if more := len(problems[SHOWN:]):
         print(f"error: and {more} more. --dry_run json has them all.", file=sys.stderr)
     return 2

@@ -74,6 +74,12 @@ def as_typed(text: str) -> str:
     return text.replace("./train.sh", "./train.sh" if is_here else shlex.quote(start))
 
 
+def sample() -> str:
+    """The sample data as it is typed here: a wheel brings it inside the package."""
+    file, here = SAMPLES / "sample_math.json", Path.cwd()
+    return shlex.quote(str(file.relative_to(here) if file.is_relative_to(here) else file))
+
+
 def anew(words: str = "--help") -> str:
     """How to install again where the environment is not whole; a wheel has no train.sh."""
     way = f"rm -r .venv && ./train.sh {words}" if IS_CLONE else "install the wheel in a new one"

@@ -4,12 +4,15 @@ plural(2, "rank")   ->  "2 ranks"
 duration(3725)      ->  "1h02m"
 """
 
+import os
+import sys
 import textwrap
 from collections.abc import Sequence
+from typing import TextIO
 
 GIB, MIB = 2**30, 2**20  # bytes
 LABEL = 12  # characters
-LINE = 88
+LEAST, LINE = 40, 88
 Rows = tuple[tuple[str, str], ...]  # label, what a person reads
 
 
@@ -41,11 +44,29 @@ def gib(size: float) -> str:
     return f"{size / GIB:.1f} GiB"
 
 
+def columns(out: TextIO | None) -> int | None:
+    """Of a terminal; None where a file or a program reads."""
+    try:
+        return os.get_terminal_size(out.fileno()).columns or None if out else None
+    except (OSError, ValueError):
+        return None
+
+
+def filled(value: str, most: int = LINE, first: str = "", rest: str = "") -> str:
+    """In lines of a terminal's width, and no longer than `most`; paths and flags stay whole."""
+    width = max(LEAST, min(most, columns(sys.__stdout__) or most))
+    return textwrap.fill(value, width, initial_indent=first, subsequent_indent=rest,
+                         break_long_words=False, break_on_hyphens=False)  # fmt: skip
+
+
+def told(text: str, out: TextIO) -> str:
+    """In a terminal no word is torn at the edge; elsewhere a message is one line."""
+    return filled(text, columns(out) or LINE, rest="  ") if out.isatty() else text
+
+
 def row(label: str, value: str) -> str:
     """A label and its text, wrapped beside the label."""
-    first, rest = f"  {label:<{LABEL}} ", " " * (LABEL + 3)
-    return textwrap.fill(value, LINE, initial_indent=first, subsequent_indent=rest,
-                         break_long_words=False, break_on_hyphens=False)  # fmt: skip
+    return filled(value, first=f"  {label:<{LABEL}} ", rest=" " * (LABEL + 3))
 
 
 def joined(names: Sequence[str]) -> str:

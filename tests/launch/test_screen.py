@@ -167,10 +167,11 @@ screen.say("a line that stays")
 """
 
 
-def test_a_real_terminal_gets_one_line_of_its_own_width() -> None:
+def in_terminal(code: str, columns: int) -> str:
+    """What it shows in a real one."""
     ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 24, 40, 0, 0))
-    show = subprocess.Popen([sys.executable, "-c", SHOW], stdout=theirs)
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 24, columns, 0, 0))
+    show = subprocess.Popen([sys.executable, "-c", code], stdout=theirs, stderr=theirs)
     os.close(theirs)
     text = ""
     with contextlib.suppress(OSError):  # how a pty says that its other end was closed
@@ -178,6 +179,33 @@ def test_a_real_terminal_gets_one_line_of_its_own_width() -> None:
             text += chunk.decode()
     assert show.wait() == 0
     os.close(ours)
+    return text
+
+
+WORDS = """
+import sys
+from verlaunch.launch.screen import Screen
+from verlaunch.text import row, told
+words = "many words of a warning with --flag_that_stays=whole " * 3
+print(row("warning", words))
+Screen(sys.stdout).warn(words)
+print(told("error: " + words, sys.stderr), file=sys.stderr)
+"""
+
+
+def test_words_are_wrapped_to_the_width_of_a_terminal_and_stay_whole() -> None:
+    lines = in_terminal(WORDS, 50).split("\r\n")
+    assert 40 < max(map(len, lines)) <= 50
+    assert " ".join(lines).count("--flag_that_stays=whole") == 9
+
+
+def test_a_program_reads_a_message_in_one_line() -> None:
+    shown = subprocess.run([sys.executable, "-c", WORDS], capture_output=True, text=True)
+    assert shown.stderr.count("\n") == 1 and max(map(len, shown.stdout.splitlines()[:-1])) <= 88
+
+
+def test_a_real_terminal_gets_one_line_of_its_own_width() -> None:
+    text = in_terminal(SHOW, 40)
     assert text.count("\n") == 1 and text.endswith("a line that stays\r\n")
     assert "step 2/2 generating  0s  reward 0.250" in text
     assert "tok/s" not in text  # does not fit

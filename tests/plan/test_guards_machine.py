@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.guard_scenes import SHAPE
 from verlaunch.config.compose import compose, fill
 from verlaunch.config.derive import Facts, derive
 from verlaunch.config.flags import parse
@@ -226,6 +227,14 @@ def test_main_memory_that_others_hold_is_told_below_rays_limit() -> None:
     assert said(main_memory, replace(where, env={main_memory.THRESHOLD: "0.99"})) == []
 
 
+def test_a_smaller_model_is_no_advice_where_the_programs_take_it_all() -> None:
+    most = expected(main=20 * GIB)
+    for parameters, advised in ((360_000, False), (500_000_000, True)):
+        known = replace(most, shape=replace(SHAPE, parameters=parameters))
+        text = only(main_memory, scene(estimate=known, free_memory_gib=5.0)).text
+        assert ("or use a smaller --model" in text) is advised and main_memory.WAY in text
+
+
 def test_shared_memory_that_holds_the_queues_but_not_rays_store_is_slow() -> None:
     where = replace(scene(shm_bytes=3 * GB), object_store_bytes=4 * GB)
     finding = only(shm, where)
@@ -438,3 +447,10 @@ def test_what_a_bundle_left_out_on_purpose_is_not_missing(tmp_path: Path) -> Non
     stamp.write_text("set gpu\nbundle 12ab\nleft out flashinfer-python\nleft out opencv_python\n")
     assert locked_versions.left_out(stamp) == {"flashinfer-python", "opencv-python"}
     assert locked_versions.left_out(tmp_path / "none") == set()
+
+
+def test_a_limit_of_addresses_is_a_warning_where_cuda_maps_more_than_was_seen() -> None:
+    large = {"address_bytes": 64 * GB}
+    assert said(ulimits, scene(**large)) == []
+    assert not only(ulimits, scene(cards=(card(0),), **large)).stops
+    assert only(ulimits, scene(address_bytes=4 * GB)).stops

@@ -19,7 +19,7 @@ from typing import TextIO
 
 from verlaunch.paths import as_typed
 from verlaunch.record.report.names import Line, by_name, only_validates, validation_score, value
-from verlaunch.text import duration
+from verlaunch.text import columns, duration, told
 
 # What a line has room for: the word on the screen, and the metric of report/names.py.
 ON_SCREEN = {
@@ -89,6 +89,9 @@ class Screen:
         self._write((ERASE if self._line else "") + as_typed(text) + "\n")
         self._line = ""
 
+    def warn(self, text: str) -> None:
+        self.say(told(f"  ! {as_typed(text)}", self.out))
+
     def phase(self, name: str, step: int | None = None, total_steps: int | None = None) -> None:
         self.total_steps = total_steps or self.total_steps
         self.step = step if step and name in STEP_PHASES else self.step
@@ -145,10 +148,7 @@ class Screen:
         return f"Validation score: {before:.3f} {begin}, {after:.3f} after step {last}."
 
     def _width(self) -> int:
-        try:
-            return (os.get_terminal_size(self.out.fileno()).columns or USUAL_WIDTH) - 1
-        except OSError:
-            return USUAL_WIDTH - 1
+        return (columns(self.out) or USUAL_WIDTH) - 1
 
     def _write(self, text: str) -> None:
         try:

@@ -76,7 +76,7 @@ class View:
         """A full one has no room for an event."""
         is_full = (self.record / FULL).exists()
         if is_full and not self.is_full:
-            self.screen.say(f"  ! {disk.full(self.record)}")
+            self.screen.warn(disk.full(self.record))
         self.is_full = is_full
 
     def signs(self) -> tuple[Any, ...]:
@@ -113,9 +113,9 @@ class View:
             for note in event["notes"]:
                 self.screen.say(f"  reward: {note}")
         elif kind == "disk":
-            self.screen.say(f"  ! {event['text']}")
+            self.screen.warn(event["text"])
         elif kind == "alert":
-            self.screen.say(f"  ! {event['sentence']}")
+            self.screen.warn(event["sentence"])
         elif kind in KEPT:
             self.told[kind] = event
 

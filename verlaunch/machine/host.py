@@ -47,6 +47,7 @@ class Host:
     ray: tuple[str, ...] = ()  # other Ray clusters of this user, as "head at ADDRESS (pid N)"
     threads: int = 0  # that count towards `processes` already
     threads_by: str = "ulimit -u"  # what sets `processes`, or "pids.max" of a container
+    address_bytes: int | None = None  # what one process may map (ulimit -v); None: no limit
     ports: int = 28_232  # for outgoing connections, and servers that take any: Linux's own default
     cards: tuple[Card, ...] = ()  # all, those that CUDA_VISIBLE_DEVICES hides too
     smi_error: str = ""  # of an nvidia-smi that fails
@@ -65,6 +66,11 @@ def _open_files() -> int:
         MOST_FILES if soft == unlimited else soft,
         MOST_FILES if hard == unlimited else min(hard, MOST_FILES),
     )
+
+
+def _address_bytes() -> int | None:
+    soft = resource.getrlimit(resource.RLIMIT_AS)[0]
+    return None if soft == resource.RLIM_INFINITY else soft
 
 
 def _threads(user: int) -> int:
@@ -188,6 +194,7 @@ def look() -> Host:
         ray=tuple(_clusters()),
         threads=threads,
         threads_by=threads_by,
+        address_bytes=_address_bytes(),
         ports=_ports(),
         cards=seen.cards,
         smi_error=seen.error,

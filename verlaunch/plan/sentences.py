@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from verlaunch.inputs.data import Look, Prepared
+from verlaunch.paths import sample
 from verlaunch.plan.reward.trial.answers import EMPTY, IDLE, REFERENCE, RUBBISH
 from verlaunch.plan.reward.trial.remark import NAMES
 from verlaunch.plan.reward.trial.trial import Trial
@@ -19,14 +20,15 @@ SHOWN = 200  # characters of the example prompt
 ANSWER_SHOWN = 40  # characters of a reference answer
 
 DEMO = """\
-No GPU, no --model, no --data: this is the CPU demo. It makes a tiny model, teaches it half of
-single-digit addition, and lets PPO (verl, Ray, vLLM, FSDP2) do the rest.
+No GPU, no --model, no --data: this is the CPU demo. It makes a tiny model,
+teaches it half of single-digit addition, and lets PPO (verl, Ray, vLLM, FSDP2)
+do the rest.
 """
 AFTER_DEMO = """\
 Next:
-  ./train.sh --model FOLDER_OR_HUB_ID --data data/sample_math.json   # a model of yours
-  ./train.sh --model FOLDER_OR_HUB_ID --data my.json --dry_run       # look before you train
-  ./train.sh --help                                                  # everything else"""
+  ./train.sh --model FOLDER_OR_HUB_ID --data {sample}  # a model of yours
+  ./train.sh --model FOLDER_OR_HUB_ID --data my.json --dry_run  # look first
+  ./train.sh --help  # everything else"""
 
 
 def looked_data(look: Look, rows: int) -> str:
@@ -93,4 +95,4 @@ def complete(resume: Checkpoint, total_steps: int) -> str:
 
 def done(folder: Path, is_demo: bool) -> str:
     text = f"Done. Checkpoints and the final model: {folder / 'checkpoints'}"
-    return f"{text}\n{AFTER_DEMO}" if is_demo else text
+    return f"{text}\n{AFTER_DEMO.format(sample=sample())}" if is_demo else text

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from verlaunch.errors import UserError
 from verlaunch.paths import as_typed
+from verlaunch.text import told
 
 
 def exit_code(command: Callable[[], int], interrupted: str = "Stopped.") -> int:
@@ -17,7 +18,7 @@ def exit_code(command: Callable[[], int], interrupted: str = "Stopped.") -> int:
         return command()
     except UserError as error:
         for problem in error.problems:
-            print(f"error: {as_typed(problem)}", file=sys.stderr)
+            print(told(f"error: {as_typed(problem)}", sys.stderr), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"\n{interrupted}", file=sys.stderr)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from verlaunch.errors import UserError, raise_all
+from verlaunch.paths import sample
 
 TYPES = {".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
 ALLOWED_TYPES = ("json", "jsonl", "parquet", "saved", "hub")
@@ -60,7 +61,7 @@ def sources(
             problems += error.problems
     raise_all(problems)
     if not found:
-        raise UserError("No data was named. Type for example: --data data/sample_math.json")
+        raise UserError(f"No data was named. Type for example: --data {sample()}")
     return tuple(dict.fromkeys(found))
 
 

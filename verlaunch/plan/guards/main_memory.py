@@ -10,7 +10,7 @@ on purpose: a machine that is too small for the run on its own (memory_needed.py
 from collections.abc import Iterator
 
 from verlaunch.errors import Finding
-from verlaunch.plan.guards.memory_needed import TIGHT
+from verlaunch.plan.guards.memory_needed import TIGHT, smaller_helps
 from verlaunch.plan.guards.scene import Scene
 from verlaunch.plan.memory.estimate import Phase
 from verlaunch.text import GIB
@@ -25,6 +25,8 @@ def check(scene: Scene) -> Iterator[Finding]:
     peak = _untold_peak(scene)
     need = peak.bytes / GIB if peak else LEAST_GIB
     limit = _threshold(scene)
+    helps = scene.estimate is None or smaller_helps(scene.estimate)
+    smaller = ", or use a smaller --model" * helps
     if need <= free - (1 - limit) * total:
         return
     takes = f"This run takes about {need:.1f} GiB of main memory" + (
@@ -32,7 +34,7 @@ def check(scene: Scene) -> Iterator[Finding]:
     )
     yield Finding(
         f"{takes}; {free:.1f} of {total:.1f} GiB are free, and Ray ends processes when {limit:.0%} "
-        f"are taken. {WAY}, or use a smaller --model.",
+        f"are taken. {WAY}{smaller}.",
         stops=False,
     )
 

@@ -27,6 +27,7 @@ ERROR, CPU_ERROR = 1.15, 1.05
 MOST_GPUS = 8  # of one machine
 SHOWN = 3  # remedies
 HELPS = 0.95  # of the peak; what lowers it less is not worth naming
+TRAINED = 16  # bytes per parameter: weight, gradient and two moments
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ def _small_cache(tokens: int, use: Use) -> Finding:
 def _remedy(found: Estimate, use: Use, fits: Callable[[Estimate], bool], ways: str) -> str:
     """What does it alone; else what comes closest, as no single setting is enough."""
     if found.shape is None:
-        return "Use a smaller --model, or larger cards."
+        return way_out(found, "larger cards")
     turns = list(_turns(found.shape, use, found.critic))
     enough = _enough(found, turns, fits)
     if enough:
@@ -124,7 +125,17 @@ def _remedy(found: Estimate, use: Use, fits: Callable[[Estimate], bool], ways: s
     closest, alone = _peak(found.again(best.use)), ""
     if closest < HELPS * _peak(found):
         alone = f"; {best.typed} comes closest ({gib(closest)})"
-    return f"No single setting is enough{alone}. Use a smaller --model, or larger cards.{ways}"
+    return f"No single setting is enough{alone}. {way_out(found, 'larger cards')}{ways}"
+
+
+def smaller_helps(found: Estimate) -> bool:
+    """Not where the programs take it all, as beside the demo's model."""
+    shape = found.shape
+    return shape is None or TRAINED * shape.parameters > (1 - HELPS) * _peak(found)
+
+
+def way_out(found: Estimate, more: str) -> str:
+    return f"Use {'a smaller --model, or ' * smaller_helps(found)}{more}."
 
 
 def _enough(found: Estimate, turns: Iterable[_Turn], fits: Callable[[Estimate], bool]) -> list[str]:
@@ -192,7 +203,7 @@ def _host_remedy(found: Estimate, use: Use, host_bytes: int) -> str:
     enough = _enough(found, _host_turns(found, use), fits)
     if enough:
         return f"Use {' or '.join(enough)}."
-    return "Use a smaller --model, or a machine with more memory."
+    return way_out(found, "a machine with more memory")
 
 
 def _host_turns(found: Estimate, use: Use) -> Iterator[_Turn]:

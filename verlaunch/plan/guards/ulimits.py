@@ -1,4 +1,4 @@
-"""Limits of this user or container: open files, processes and threads.
+"""Limits of this user or container: open files, processes and threads, addresses.
 
     This user may have 512 threads (ulimit -u), 300 of them taken; a run needs about 720. ...
 
@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from verlaunch.config.tree import ranks_here
 from verlaunch.errors import Finding
+from verlaunch.machine.disk import amount
 from verlaunch.plan.guards.scene import Scene
 from verlaunch.plan.sizes import processes
 
@@ -19,15 +20,31 @@ RAYS = 8  # processes of Ray itself
 THREADS_EACH = 40
 LEAST = 0.5  # of what is said to be needed; below it a run has never been seen to live
 FILES, FILES_EACH = 256, 8
+# What one process maps, most of it never touched: 5.2 GB seen in the demo (VmPeak). CUDA maps all
+# of the machine's memory and the cards'.
+ADDRESSES = 52 * 10**8
 
 
 def check(scene: Scene) -> Iterator[Finding]:
+    yield from _addresses(scene)
     if scene.config.launch["ray_address"]:  # a cluster of others has brought its own
         return
     count = processes(scene.config.verl) + RAYS
     yield from _files(scene, FILES + FILES_EACH * count)
     yield from _threads(
         scene, THREADS_EACH * count + scene.machine.cores * ranks_here(scene.config.verl)
+    )
+
+
+def _addresses(scene: Scene) -> Iterator[Finding]:
+    limit = scene.host.address_bytes
+    if limit is None or (limit >= ADDRESSES and scene.config.hardware == "cpu"):
+        return
+    yield Finding(
+        f"A process may map {amount(limit)} (ulimit -v), and those of a run map "
+        f"{amount(ADDRESSES)} or more, most of which they never use: they would fail as if memory "
+        "were full, or threads too many. Type: ulimit -v unlimited",
+        stops=limit < ADDRESSES,
     )
 
 

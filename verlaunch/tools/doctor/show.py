@@ -5,12 +5,11 @@ screen.begin(check); screen.doing("importing vllm"); screen.end(line)
   disk         ok    output ~/outputs: write 812 MB/s, ...
 """
 
-import os
-import textwrap
 import time
 from collections.abc import Iterator
 from typing import TextIO
 
+from verlaunch.text import columns, filled
 from verlaunch.tools.doctor.checks import Check
 from verlaunch.tools.doctor.line import BAD, LOOK, OK, Line
 
@@ -29,8 +28,7 @@ def wrapped(line: Line) -> Iterator[str]:
 
 def _lines(text: str, first: str, rest: str) -> list[str]:
     """Paths and flags stay whole, to be copied."""
-    return textwrap.wrap(text, WIDTH, initial_indent=first, subsequent_indent=rest,
-                         break_long_words=False, break_on_hyphens=False)  # fmt: skip
+    return filled(text, WIDTH, first, rest).split("\n")
 
 
 def summary(lines: list[Line]) -> str:
@@ -81,7 +79,4 @@ class Screen:
             self._drawn = text
 
     def _width(self) -> int:
-        try:
-            return (os.get_terminal_size(self.out.fileno()).columns or WIDTH) - 1
-        except OSError:
-            return WIDTH
+        return (columns(self.out) or WIDTH + 1) - 1

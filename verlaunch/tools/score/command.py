@@ -10,7 +10,6 @@ import asyncio
 import os
 import sys
 import tempfile
-import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -24,7 +23,7 @@ from verlaunch.paths import as_typed
 from verlaunch.plan.reward.trial.answers import KINDS
 from verlaunch.plan.reward.trial.measure import Scored, measure
 from verlaunch.plan.reward.trial.summary import Source, summarise
-from verlaunch.text import plural
+from verlaunch.text import filled, plural
 from verlaunch.tools.door import exit_code
 from verlaunch.tools.score.bill import bill
 from verlaunch.tools.score.flags import HELP, ROWS, parse
@@ -63,7 +62,7 @@ def _plan(work: Work) -> Iterator[str]:
 
 
 def _note(note: str) -> None:
-    print(textwrap.fill(as_typed(f"note: {note}"), WIDTH, subsequent_indent="  "))
+    print(filled(as_typed(f"note: {note}"), WIDTH, rest="  "))
 
 
 def _cannot_be_loaded(reward: Reward) -> list[str]:
