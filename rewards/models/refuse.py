@@ -10,8 +10,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError, safe_open
+
 from rewards.models.profiles import OURS, PER_TOKEN, SUFFIX
-from rewards.models.weights import tensor_names
 from rewards.part import CannotStart
 
 EXAMPLE = "Skywork/Skywork-Reward-V2-Qwen3-0.6B"
@@ -115,6 +116,30 @@ def _check_labels(folder: Path, config: dict[str, Any], architecture: str) -> No
             f"{folder} has {count} labels{shown}; a reward is one number. Give a model with "
             "num_labels 1, or turn the labels into a number in a function of your own: --reward_fn."
         )
+
+
+def _tensors(path: Path) -> set[str]:
+    """The names in a file, from its header: nothing is loaded."""
+    try:
+        with safe_open(path, "np") as file:
+            return set(file.keys())
+    except SafetensorError:
+        raise CannotStart(
+            f"{path} is no safetensors file, perhaps a Git LFS pointer or half a download. "
+            "Download it again."
+        ) from None
+
+
+def tensor_names(folder: Path) -> set[str] | None:
+    """None where only loading tells: weights in *.bin files. Raises CannotStart without any."""
+    index = folder / "model.safetensors.index.json"
+    if index.is_file():
+        return set(read_json(index)["weight_map"])
+    if files := sorted(folder.glob("*.safetensors")):
+        return set().union(*map(_tensors, files))
+    if any(folder.glob("*.bin")):
+        return None
+    raise CannotStart(f"{folder} has no weights (*.safetensors or *.bin).")
 
 
 def _check_head(folder: Path, architecture: str) -> None:

@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from rewards.models.profiles import LLAMA2_TEMPLATE
-from rewards.models.weight_files import ShardWriter
 
 PUBLISHED, CONVERTED = "LLMForSequenceRegression", "LlamaForSequenceClassification"
 LLAMA2 = "meta-llama/Llama-2-7b-chat-hf"  # it has the tokenizer; its licence must be accepted
 MAX_LENGTH = 2048  # tokens, of its training; Llama 2 has more positions
 PADDING = 0  # <unk>
 INDEX = "pytorch_model.bin.index.json"
+SHARD_BYTES = 2 * 10**9  # of a file that is written
 NOT_WEIGHTS = {"training_args.bin", "optimizer.pt", "scheduler.pt"}
 # `model.` is the same Llama once more, with the head that writes text.
 RENAMED = {"transformer.": "model.", "v_head.": "score."}
@@ -151,6 +151,8 @@ def convert(source: Path, out: Path, tokenizer: Path | None = None) -> None:
 
     Raises NotStarling.
     """
+    from huggingface_hub import save_torch_state_dict
+
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise NotStarling(f"{out} exists already. Name a folder that does not.")
     config, files = _config(source), _files(source)
@@ -159,12 +161,9 @@ def convert(source: Path, out: Path, tokenizer: Path | None = None) -> None:
     partial = out.with_name(out.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    writer = ShardWriter(partial)
-    for path in files:
-        for name, tensor in _renamed(_load(path)):
-            config.dtype = tensor.dtype
-            writer.add(name, tensor)
-    writer.close()
+    tensors = {name: tensor for path in files for name, tensor in _renamed(_load(path))}
+    save_torch_state_dict(tensors, partial, max_shard_size=SHARD_BYTES)
+    config.dtype = next(iter(tensors.values())).dtype
     config.save_pretrained(partial)
     tokens.save_pretrained(partial)
     os.replace(partial, out)

@@ -1,18 +1,19 @@
 """Folders that are reward models, and those that are not, seen without torch or weights."""
 
 import json
-import struct
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from rewards.models.fetch import fetch, is_local
 from rewards.models.model_part import ModelPart
 from rewards.models.probe import Probe, probe
-from rewards.models.weights import tensor_names
+from rewards.models.refuse import tensor_names
 from rewards.part import CannotStart
 from rewards.spec import ModelSpec
 
@@ -30,9 +31,7 @@ def write(
     folder.mkdir(parents=True, exist_ok=True)
     config = {"architectures": [architecture], "id2label": ONE_LABEL} | config
     (folder / "config.json").write_text(json.dumps(config))
-    header = json.dumps({name: {"dtype": "F32"} for name in tensors} | {"__metadata__": {}})
-    path = folder / "model.safetensors"
-    path.write_bytes(struct.pack("<Q", len(header)) + header.encode())
+    save_file({name: np.zeros(1) for name in tensors}, folder / "model.safetensors")
     (folder / "tokenizer.json").write_text("{}")
     (folder / "tokenizer_config.json").write_text(json.dumps({"chat_template": template}))
     return folder

@@ -18,7 +18,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from rewards.models import starling, weight_files
+from rewards.models import starling
 from rewards.models.inputs import Inputs
 from rewards.models.probe import probe
 from rewards.models.starling import NotStarling, convert
@@ -108,7 +108,7 @@ def padded() -> torch.Tensor:
 def test_scores_are_the_published_ones_to_the_last_bit(
     files: int, legacy: bool, tmp_path: Path, llama2: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(weight_files, "SHARD_BYTES", 50_000)
+    monkeypatch.setattr(starling, "SHARD_BYTES", 50_000)
     source = published(tmp_path / "source", files=files, legacy=legacy)
     convert(source, tmp_path / "out", llama2)
     assert len(list((tmp_path / "out").glob("*.safetensors"))) > 1
