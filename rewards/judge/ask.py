@@ -9,6 +9,8 @@ Left out on purpose: what the text means (rewards/judge/parse.py).
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from rewards.judge.costs import Tokens
+
 Finish = Literal["stop", "length", "refusal"]
 
 
@@ -26,12 +28,9 @@ class Ask:
 class Answer:
     """finish: "length" when max_tokens cut it, "refusal" when a filter or the judge declined.
 
-    Tokens are those that the provider billed; 0 when it does not say. latency_s: of the one
-    request that was answered, without waits for limits and without retries.
+    tokens: as the provider bills them; None when it does not say.
     """
 
     text: str
     finish: Finish
-    input_tokens: int
-    output_tokens: int
-    latency_s: float
+    tokens: Tokens | None = None

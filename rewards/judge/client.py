@@ -25,7 +25,7 @@ from rewards.spec import JudgeSpec
 
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 8.0
 FIRST_PAUSE_S = 0.05
-REFUSED = Answer("", "refusal", 0, 0, 0.0)  # a filter of the provider's, before any judge saw it
+REFUSED = Answer("", "refusal")  # a filter of the provider's, before any judge saw it
 
 
 def backoff_s(attempt: int) -> float:

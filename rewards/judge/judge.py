@@ -17,7 +17,6 @@ from collections import Counter
 from rewards.judge.ask import Answer
 from rewards.judge.cache import Cache, cache_key
 from rewards.judge.client import Client
-from rewards.judge.inflight import InFlight
 from rewards.judge.parse import Unparsable, read_score
 from rewards.judge.precheck import answers_nothing
 from rewards.judge.prompts import NO_NONCE, SCORE, Request, build
@@ -46,7 +45,7 @@ class Judge(Part):
         self.spec = spec
         self.client = Client(spec) if client is None else client
         self.cache = Cache(spec.cache) if cache is None and spec.cache else cache
-        self._in_flight: InFlight[int] = InFlight()
+        self._asking: dict[str, asyncio.Task[int]] = {}
         self._counts: Counter[str] = Counter()
 
     async def start(self) -> list[str]:
@@ -95,9 +94,13 @@ class Judge(Part):
         if (known := self._known(key)) is not None:
             self._counts["cache_hits"] += 1
             return known, True
-        shared = key in self._in_flight
-        self._counts["cache_hits"] += shared
-        return await self._in_flight.run(key, lambda: self._grade_and_keep(row, key)), shared
+        if shared := key in self._asking:
+            self._counts["cache_hits"] += 1
+        else:
+            self._asking[key] = asyncio.ensure_future(self._grade_and_keep(row, key))
+            self._asking[key].add_done_callback(lambda _: self._asking.pop(key))
+        # a caller that is cancelled leaves the work to the others
+        return await asyncio.shield(self._asking[key]), shared
 
     async def _grade_and_keep(self, row: Row, key: str) -> int:
         score = await self._grade(row)
@@ -165,7 +168,9 @@ class Judge(Part):
         }
 
     async def close(self) -> None:
-        await self._in_flight.close()
+        for task in (tasks := list(self._asking.values())):
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self.client.close()
         if self.cache is not None:
             self.cache.close()

@@ -2,7 +2,7 @@
 
     protocol = PROTOCOLS["chat"]
     body = protocol.body(endpoint, ask, without=frozenset())    # what POST {url}{path} sends
-    protocol.read({"choices": [...], "usage": {...}})           # Reply(text, finish, 31, 12)
+    protocol.read({"choices": [...], "usage": {...}})     # Answer(text, finish, Tokens(31, 12))
 
 A request holds only what its provider documents: Gemini and Anthropic refuse any other field.
 `without` names what this server refused: "structured" output, the "quiet" fields that turn
@@ -10,10 +10,10 @@ thinking off, or the usual name of the limit of "tokens".
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
-from rewards.judge.ask import Ask, Finish
+from rewards.judge.ask import Answer, Ask, Finish
+from rewards.judge.costs import Tokens
 from rewards.judge.endpoint import Endpoint
 
 Body = dict[str, Any]
@@ -29,27 +29,6 @@ _STRUCTURED = (
 
 class UnreadableReply(Exception):
     """An answer with status 200 that is not what the protocol promises: cut off, or not JSON."""
-
-
-@dataclass(frozen=True)
-class Reply:
-    """Tokens are None when the server does not count them."""
-
-    text: str
-    finish: Finish
-    input_tokens: int | None
-    output_tokens: int | None
-
-
-class Wire(Protocol):
-    """optional: what `without` may hold -> the words by which a 400 means it."""
-
-    path: str
-    optional: Mapping[str, tuple[str, ...]]
-
-    def body(self, endpoint: Endpoint, ask: Ask, without: Iterable[str]) -> Body: ...
-
-    def read(self, data: Any) -> Reply: ...
 
 
 def _clean(text: str) -> str:
@@ -70,11 +49,12 @@ def _schema(schema: Any, closed: bool) -> Any:
     return out
 
 
-def _sum(usage: Any, *names: str) -> int | None:
-    if not isinstance(usage, dict):
-        return None
-    found = [usage[name] for name in names if isinstance(usage.get(name), int)]
-    return sum(found) if found else None
+def _tokens(usage: Any, output: str, *inputs: str) -> Tokens | None:
+    """None when the server does not count them."""
+    counts = usage if isinstance(usage, dict) else {}
+    read = [counts[name] for name in inputs if isinstance(counts.get(name), int)]
+    written = counts.get(output)
+    return Tokens(sum(read), written) if read and isinstance(written, int) else None
 
 
 def _joined(content: Any) -> str:
@@ -86,7 +66,10 @@ def _joined(content: Any) -> str:
 
 
 class Chat:
-    """https://platform.openai.com/docs/api-reference/chat, and all that speak it."""
+    """https://platform.openai.com/docs/api-reference/chat, and all that speak it.
+
+    optional: what `without` may hold -> the words by which a 400 means it.
+    """
 
     path = "/chat/completions"
     optional: Mapping[str, tuple[str, ...]] = {
@@ -112,7 +95,7 @@ class Chat:
             body["response_format"] = self._format(endpoint, ask)
         return body if "quiet" in without else {**body, **endpoint.quiet}
 
-    def read(self, data: Any) -> Reply:
+    def read(self, data: Any) -> Answer:
         try:
             choice = data["choices"][0]
             message = choice["message"]
@@ -124,8 +107,8 @@ class Chat:
         if refusal or str(said).startswith("content_filter"):
             finish = "refusal"
         text = _joined(message.get("content")) or _joined(refusal)
-        usage = data.get("usage")
-        return Reply(text, finish, _sum(usage, "prompt_tokens"), _sum(usage, "completion_tokens"))
+        tokens = _tokens(data.get("usage"), "completion_tokens", "prompt_tokens")
+        return Answer(text, finish, tokens)
 
 
 class Messages:
@@ -149,16 +132,15 @@ class Messages:
             body["output_config"] = {"format": {"type": "json_schema", "schema": schema}}
         return body
 
-    def read(self, data: Any) -> Reply:
+    def read(self, data: Any) -> Answer:
         if not isinstance(data, dict) or not isinstance(data.get("content"), list):
             raise UnreadableReply("the answer has no content")
         said = data.get("stop_reason")
         finish: Finish = "length" if said in self._cut else "stop"
         if said == "refusal":
             finish = "refusal"
-        usage = data.get("usage")
-        tokens = _sum(usage, *self._input), _sum(usage, "output_tokens")
-        return Reply(_joined(data["content"]), finish, *tokens)
+        tokens = _tokens(data.get("usage"), "output_tokens", *self._input)
+        return Answer(_joined(data["content"]), finish, tokens)
 
 
-PROTOCOLS: dict[str, Wire] = {"chat": Chat(), "messages": Messages()}
+PROTOCOLS: dict[str, Chat | Messages] = {"chat": Chat(), "messages": Messages()}

@@ -21,10 +21,6 @@ def _table() -> dict[str, dict[str, dict[str, str]]]:
     return yaml.safe_load(TABLE.read_text(encoding="utf-8"))
 
 
-def _when(day: str) -> str:
-    return f"in {day}" if day.count("-") == 1 else f"on {day}"
-
-
 def model_notes(provider: str, model: str, today: date | None = None) -> list[str]:
     """A sentence when the provider has switched the model off, or said when it will."""
     known = _table().get(provider, {})
@@ -34,4 +30,5 @@ def model_notes(provider: str, model: str, today: date | None = None) -> list[st
         return []
     over = found["end"] <= (today or date.today()).isoformat()  # "2025-09" sorts before its days
     verb = "was retired" if over else "will be retired"
-    return [f"{model} {verb} {_when(found['end'])}; use another: --rm_model {found['use']}"]
+    when = f"{'in' if found['end'].count('-') == 1 else 'on'} {found['end']}"
+    return [f"{model} {verb} {when}; use another: --rm_model {found['use']}"]

@@ -14,7 +14,7 @@ from rewards.judge.ask import Answer, Ask
 from rewards.judge.costs import Budget, Price, Tokens, find_price
 from rewards.judge.endpoint import Endpoint
 from rewards.judge.failed_requests import Trouble
-from rewards.judge.protocols import PROTOCOLS, Body, Reply, UnreadableReply
+from rewards.judge.protocols import PROTOCOLS, Body, UnreadableReply
 from rewards.judge.rate_limits import Limits
 from rewards.judge.stats import Stats
 from rewards.judge.transport import Transport
@@ -35,12 +35,6 @@ def _price(endpoint: Endpoint) -> Price | None:
     """A server of one's own has a bill of its own; a proxy of a provider bills as the provider."""
     unknown = endpoint.own and endpoint.provider.name == "openai"
     return None if unknown else find_price(endpoint.provider.name, endpoint.model)
-
-
-def _bill(reply: Reply) -> Tokens | None:
-    if reply.input_tokens is None or reply.output_tokens is None:
-        return None
-    return Tokens(reply.input_tokens, reply.output_tokens)
 
 
 class Sender:
@@ -73,8 +67,8 @@ class Sender:
         started = time.monotonic()
         try:
             with self.stats.request():
-                reply = await self._exchange(body)
-            billed = _bill(reply)
+                answer = await self._exchange(body)
+            billed = answer.tokens
         except Trouble as trouble:
             self.stats.counts["failed_requests"] += 1
             billed = None if trouble.billed else NOTHING
@@ -82,19 +76,15 @@ class Sender:
         finally:
             self.budget.settle(reserved, billed)
             leave.settle(billed.total if billed else None)
-        return self._answer(reply, time.monotonic() - started)
+        self.stats.answered(time.monotonic() - started, answer.tokens or NOTHING)
+        return answer
 
-    async def _exchange(self, body: Body) -> Reply:
+    async def _exchange(self, body: Body) -> Answer:
         try:
             return self.wire.read(await self._transport.post(self.wire.path, body))
         except UnreadableReply as error:
             words = f"nothing readable from {self.endpoint.shown}: {error}"
         raise Trouble("transient", words, billed=True)
-
-    def _answer(self, reply: Reply, latency_s: float) -> Answer:
-        tokens = reply.input_tokens or 0, reply.output_tokens or 0
-        self.stats.answered(latency_s, *tokens)
-        return Answer(reply.text, reply.finish, *tokens, latency_s)
 
     def curves(self) -> dict[str, float]:
         cost = {} if self.budget.usd is None else {"judge/cost_usd": self.budget.usd}

@@ -7,6 +7,8 @@ from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from rewards.judge.costs import Tokens
+
 RECENT = 1000
 COUNTERS = (
     *("calls", "requests", "retries", "failed_requests"),
@@ -34,10 +36,11 @@ class Stats:
         finally:
             self._in_flight -= 1
 
-    def answered(self, latency_s: float, input_tokens: int, output_tokens: int) -> None:
+    def answered(self, latency_s: float, tokens: Tokens) -> None:
+        """latency_s: of the one request, without waits for limits and without retries."""
         self._latencies.append(latency_s)
-        self.counts["input_tokens"] += input_tokens
-        self.counts["output_tokens"] += output_tokens
+        self.counts["input_tokens"] += tokens.input
+        self.counts["output_tokens"] += tokens.output
 
     @property
     def has_answers(self) -> bool:

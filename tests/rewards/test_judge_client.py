@@ -11,6 +11,7 @@ import pytest
 from rewards.judge import client as client_module
 from rewards.judge.ask import Answer, Ask
 from rewards.judge.client import Client
+from rewards.judge.costs import Tokens
 from rewards.judge.providers import PROVIDERS
 from rewards.part import Failure
 from rewards.spec import JudgeSpec
@@ -62,8 +63,7 @@ def test_every_provider_accepts_what_is_sent_and_its_answer_is_read(provider: st
     with JudgeServer(provider, judge=lambda prompt: 9 if "42" in prompt else 1) as server:
         answer = ask_once(server)
     assert '"score": 9' in answer.text and answer.finish == "stop"
-    assert (answer.input_tokens, answer.output_tokens) == (TOKENS["input"], TOKENS["output"])
-    assert answer.latency_s > 0
+    assert answer.tokens == Tokens(TOKENS["input"], TOKENS["output"])
     body = server.requests[-1].body
     assert ASK.system in server.requests[-1].prompt and ASK.user in server.requests[-1].prompt
     assert not body.keys() & {"temperature", "top_p", "seed", "logprobs", "store"}
