@@ -11,15 +11,14 @@ sandbox: the child may read and write what we may.
 import asyncio
 import pickle
 import signal
-import threading
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from pebble import ProcessExpired, ProcessPool
 
 from rewards.functions.child import begin, run
-from rewards.functions.spawn import Spawn
+from rewards.functions.spawn import Spawn, end
+from rewards.functions.turns import Turns
 from rewards.part import Failure
 
 
@@ -35,10 +34,7 @@ class Killable:
         self._pool: ProcessPool | None = None
         self._loaded = False
         self._cannot_load: Failure | None = None
-        # asyncio's locks belong to one loop each; a child may outlive several
-        self._locks: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = (
-            WeakKeyDictionary()
-        )
+        self._turn = Turns(1)
 
     async def score(self, *row: Any) -> dict[str, float]:
         """row: data_source, solution_str, ground_truth, extra_info. Raises Failure."""
@@ -46,10 +42,9 @@ class Killable:
             packed = pickle.dumps(row)
         except Exception as error:  # whatever the row's objects raise
             raise Failure("unsendable", f"the row does not pickle: {error}") from None
-        lock = self._locks.setdefault(asyncio.get_running_loop(), asyncio.Lock())
         self.waiting += 1
         try:
-            async with lock:
+            async with self._turn.here():
                 await self._load()
                 late = f"no answer within {self.timeout_s:g} s"
                 return await self._ask(packed, self.timeout_s, late)
@@ -75,7 +70,7 @@ class Killable:
             self._loaded = False
             raise Failure("crash", f"{self._name()}: {_how_it_died(error.exitcode)}") from None
         except RuntimeError:  # BrokenProcessPool too: the child died while it was idle
-            self._drop()
+            self.close(wait=False)
             raise Failure("crash", f"{self._name()}: its process died between calls") from None
         except asyncio.CancelledError:
             self._loaded = False  # pebble kills the child of a call that is cancelled
@@ -94,21 +89,10 @@ class Killable:
             self._pool = ProcessPool(max_workers=1, initializer=begin, context=Spawn())
         return self._pool
 
-    def _drop(self) -> None:
-        """Stopping a pool may take seconds; it is not ours to wait for."""
+    def close(self, wait: bool = True) -> None:
         pool, self._pool, self._loaded = self._pool, None, False
         if pool is not None:
-            threading.Thread(target=_stop, args=(pool,), daemon=True).start()
-
-    def close(self) -> None:
-        pool, self._pool, self._loaded = self._pool, None, False
-        if pool is not None:
-            _stop(pool)
-
-
-def _stop(pool: ProcessPool) -> None:
-    pool.stop()
-    pool.join()
+            end(pool, wait)
 
 
 def _how_it_died(exitcode: int) -> str:

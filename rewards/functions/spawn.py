@@ -1,4 +1,4 @@
-"""How we start child processes: spawned, and without importing the parent's __main__ first.
+"""How we start and end child processes: spawned, without importing the parent's __main__ first.
 
     ProcessPool(max_workers=1, initializer=begin, context=Spawn())
 
@@ -6,10 +6,13 @@ The standard library makes a spawned child import the parent's __main__. In a Ra
 Ray's own worker script (seconds), and from a console it is no file at all.
 """
 
+import threading
 import types
 from multiprocessing import popen_spawn_posix, spawn
 from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import Any
+
+from pebble import ProcessPool
 
 
 def _preparation(name: str) -> dict[str, Any]:
@@ -36,3 +39,16 @@ class _Process(SpawnProcess):
 
 class Spawn(SpawnContext):
     Process = _Process
+
+
+def end(pool: ProcessPool, wait: bool) -> None:
+    """Takes seconds, which are not always ours to wait for."""
+
+    def stop() -> None:
+        pool.stop()
+        pool.join()
+
+    if wait:
+        stop()
+    else:
+        threading.Thread(target=stop, daemon=True).start()

@@ -17,9 +17,10 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+from rewards.functions.turns import Turns
 from rewards.part import CannotStart, Failure
 from rewards.rules.said import said
-from rewards.sandbox.blocking import Turns, in_thread
+from rewards.sandbox.blocking import in_thread
 from rewards.sandbox.cases import Case, read_cases
 from rewards.sandbox.fusion import run_remote
 from rewards.sandbox.inside.supervisor import MOST_TIMEOUTS

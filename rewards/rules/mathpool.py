@@ -14,11 +14,11 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from importlib.util import find_spec
-from weakref import WeakKeyDictionary
 
 from pebble import ProcessExpired, ProcessPool
 
-from rewards.functions.spawn import Spawn
+from rewards.functions.spawn import Spawn, end
+from rewards.functions.turns import Turns
 from rewards.part import Failure
 from rewards.rules.mathchild import CPU_S, begin, equal, works
 
@@ -42,18 +42,14 @@ class Pool:
         self._ready: ProcessPool | None = None  # the one that has answered
         self._lock = threading.Lock()
         self._known: dict[tuple[str, str], bool] = {}
-        # asyncio's semaphores belong to one loop each
-        self._turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = (
-            WeakKeyDictionary()
-        )
+        self._turns = Turns(workers)
 
     async def is_equal(self, gold: str, answer: str) -> bool:
         """Raises Failure."""
         pair = (gold, answer)
         if pair in self._known:
             return self._known[pair]
-        turns = self._turns.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(self.workers))
-        async with turns:
+        async with self._turns.here():
             found = await self._asked(pair)
         if found is None:  # not remembered: a busy machine may have been the reason
             return False
@@ -116,18 +112,13 @@ class Pool:
         with self._lock:
             if self._pool is pool:
                 self._pool = None
-        threading.Thread(target=_stop, args=(pool,), daemon=True).start()  # may take seconds
+        end(pool, wait=False)
 
     def close(self) -> None:
         with self._lock:
             pool, self._pool = self._pool, None
         if pool is not None:
-            _stop(pool)
-
-
-def _stop(pool: ProcessPool) -> None:
-    pool.stop()
-    pool.join()
+            end(pool, wait=True)
 
 
 _POOL = Pool()

@@ -12,23 +12,10 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, TypeVar
-from weakref import WeakKeyDictionary
+
+from rewards.functions.turns import Turns
 
 T = TypeVar("T")
-
-
-class Turns:
-    """A semaphore for each loop that asks: asyncio's belong to one loop only."""
-
-    def __init__(self, most: int) -> None:
-        self.most = most
-        self._of: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = (
-            WeakKeyDictionary()
-        )
-
-    def here(self) -> asyncio.Semaphore:
-        loop = asyncio.get_running_loop()
-        return self._of.setdefault(loop, asyncio.Semaphore(self.most))
 
 
 def _settle(future: asyncio.Future, result: Any, error: BaseException | None) -> None:
