@@ -9,78 +9,24 @@ Tables only, English and Chinese. Left out: converting one unit to another.
 
 import re
 
-# canonical name: its other spellings; a plural s is taken off before a word is looked up
-_SPELLINGS = {
-    "mm": "millimeter millimetre",
-    "cm": "centimeter centimetre",
-    "dm": "decimeter decimetre",
-    "m": "meter metre",
-    "km": "kilometer kilometre kms",
-    "in": "inch inche",
-    "ft": "foot feet",
-    "yd": "yard",
-    "mi": "mile",
-    "mg": "milligram",
-    "g": "gram gm",
-    "kg": "kilogram kilo",
-    "oz": "ounce",
-    "lb": "pound lbs",
-    "ton": "tonne",
-    "ml": "milliliter millilitre",
-    "l": "liter litre",
-    "gal": "gallon",
-    "qt": "quart",
-    "ms": "millisecond",
-    "s": "second sec",
-    "min": "minute mins",
-    "h": "hour hr hrs",
-    "day": "",
-    "week": "wk",
-    "month": "",
-    "year": "yr",
-    "mph": "",
-    "kmh": "kmph kph",
-    "hz": "hertz",
-    "j": "joule",
-    "kj": "kilojoule",
-    "n": "newton",
-    "w": "watt",
-    "kw": "kilowatt",
-    "v": "volt",
-    "a": "ampere amp",
-    "k": "kelvin",
-    "pa": "pascal",
-    "ω": "ohm",
-    "mol": "mole",
-    "rad": "radian",
-    "deg": "degree",
-    "dollar": "usd buck",
-    "cent": "",
-    "euro": "eur",
-    "percent": "pct percentage",
-    "dozen": "",
-    "unit": "",
-    "point": "pt",
-    "am": "",
-    "pm": "",
-    "st": "nd rd th",
-    "元": "块",
-    "厘米": "",
-    "米": "",
-    "千米": "公里",
-    "千克": "公斤",
-    "克": "",
-    "升": "",
-    "小时": "",
-    "分钟": "",
-    "秒": "",
-    "天": "",
-    "个": "",
-    "岁": "",
-    "人": "",
-}
+# canonical name and its other spellings; a plural s is taken off before a word is looked up
+_SPELLINGS = """
+mm millimeter millimetre; cm centimeter centimetre; dm decimeter decimetre; m meter metre;
+km kilometer kilometre kms;
+in inch inche; ft foot feet; yd yard; mi mile;
+mg milligram; g gram gm; kg kilogram kilo; oz ounce; lb pound lbs; ton tonne;
+ml milliliter millilitre; l liter litre; gal gallon; qt quart;
+ms millisecond; s second sec; min minute mins; h hour hr hrs; day; week wk; month; year yr;
+mph; kmh kmph kph; hz hertz; j joule; kj kilojoule; n newton; w watt; kw kilowatt;
+v volt; a ampere amp; k kelvin; pa pascal; ω ohm; mol mole; rad radian; deg degree;
+dollar usd buck; cent; euro eur; percent pct percentage; dozen; unit; point pt; am; pm;
+st nd rd th;
+元 块; 厘米; 米; 千米 公里; 千克 公斤; 克; 升; 小时; 分钟; 秒; 天; 个; 岁; 人
+"""
 CANONICAL = {
-    spelling: name for name, others in _SPELLINGS.items() for spelling in (name, *others.split())
+    spelling: spellings.split()[0]
+    for spellings in _SPELLINGS.split(";")
+    for spelling in spellings.split()
 }
 _GLUED = set("mgshlL")  # letters that may stand right behind a digit: 5m
 _SPACED = _GLUED | set("NJWVK")  # and those that need a gap: 5 N
