@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from tests.judge_servers import KEY, MODELS, JudgeServer
+from verlaunch import cli
 from verlaunch.config.compose import compose
 from verlaunch.config.flags import load_table, parse
 from verlaunch.config.tree import Config
@@ -407,7 +408,7 @@ def test_offline_is_a_choice_and_a_name_server_that_hangs_no_disaster(
 
 
 def examined(words: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str, Any]:
-    code = command.main(words)
+    code = cli.main(["doctor", *words])
     return code, capsys.readouterr().out, json.loads(Path("outputs/doctor.json").read_text())
 
 
@@ -566,7 +567,7 @@ def test_neither_file_nor_screen_of_a_real_run_holds_a_secret(
 
 
 def test_help_states_every_check_and_its_limit(capsys: pytest.CaptureFixture[str]) -> None:
-    assert command.main(["--help"]) == 0
+    assert cli.main(["doctor", "--help"]) == 0
     assert capsys.readouterr().out == as_typed(HELP)
     for check in CHECKS:
         assert re.search(rf"^  {check.name} +{check.limit_s:.0f} s  ", HELP, re.M)
@@ -588,7 +589,7 @@ def test_help_states_every_check_and_its_limit(capsys: pytest.CaptureFixture[str
 def test_a_mistyped_word_is_put_right(
     capsys: pytest.CaptureFixture[str], words: list[str], says: str
 ) -> None:
-    assert command.main(words) == 2
+    assert cli.main(["doctor", *words]) == 2
     assert says in capsys.readouterr().err
     assert not Path("outputs/doctor.json").exists()
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from verlaunch import cli
 from verlaunch.config.flags import load_table
 from verlaunch.paths import as_typed
-from verlaunch.tools.score.command import main
 from verlaunch.tools.score.flags import HELP, OWN
 
 SCRIPT = [sys.executable, "-m", "verlaunch", "score"]
@@ -22,6 +22,10 @@ def _empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for flag in load_table():
         if flag.env:
             monkeypatch.delenv(flag.env, raising=False)
+
+
+def main(words: list[str]) -> int:
+    return cli.main(["score", *words])
 
 
 def jsonl(name: str, *rows: object) -> str:
@@ -44,7 +48,7 @@ def test_the_samples_and_their_rule_are_fine(capsys: pytest.CaptureFixture[str])
 
 def test_rules_need_neither_torch_nor_ray_nor_verl(tmp_path: Path) -> None:
     code = (
-        "import sys; from verlaunch.tools.score.command import main; code = main(['--rows', '5']); "
+        "import sys; from verlaunch.cli import main; code = main(['score', '--rows', '5']); "
         "assert not {'torch', 'ray', 'verl', 'transformers', 'vllm'} & sys.modules.keys(); "
         "sys.exit(code)"
     )

@@ -9,9 +9,9 @@ import pytest
 
 from tests.judge_servers import Fault, JudgeServer, every
 from tests.reward_models import make
+from verlaunch import cli
 from verlaunch.config.flags import load_table
 from verlaunch.plan.reward.trial.answers import JUNK
-from verlaunch.tools.score.command import main
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +41,7 @@ def server(
 
 def score(server: JudgeServer, *words: str) -> int:
     asks = ["--use_api_reward", "--rm_base_url", server.url, "--rm_model", "qwen-plus"]
-    return main([*asks, *words])
+    return cli.main(["score", *asks, *words])
 
 
 def numbers() -> dict[str, Any]:
@@ -125,7 +125,7 @@ def test_a_judge_that_cannot_be_asked_is_one_sentence(
 def test_a_reward_model_is_loaded_and_compared(
     model: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["--reward_model", model, "--rows", "12"]) in (0, 1)  # random weights
+    assert cli.main(["score", "--reward_model", model, "--rows", "12"]) in (0, 1)  # random weights
     assert "Scoring 36 answers to 12 questions by rm_score 1." in capsys.readouterr().out
     assert {"rm_score", "rm_raw", "rm_truncated"} <= parts().keys()
     # affine: the references' own mean and deviation

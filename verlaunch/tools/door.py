@@ -1,6 +1,6 @@
 """How a command ends, whatever happens in it: a code, and a mistake told in the words to type here.
 
-exit_code(lambda: _report(words))   ->  2, and "error: runs is not a folder." on standard error
+exit_code(lambda: main(words))   ->  2, and "error: runs is not a folder." on standard error
 """
 
 import os

@@ -14,7 +14,6 @@ from rewards.models.fetch import fetch
 from rewards.part import CannotStart
 from verlaunch.errors import UserError
 from verlaunch.paths import as_typed
-from verlaunch.tools.door import exit_code
 
 ABOUT = "Turns Starling-RM-7B-alpha, as it was published, into a folder that --reward_model takes."
 
@@ -27,7 +26,7 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(words)
 
 
-def _convert(words: Sequence[str]) -> int:
+def main(words: Sequence[str]) -> int:
     args = _arguments(words)
     from rewards.models.starling import NotStarling, convert  # brings torch
 
@@ -38,7 +37,3 @@ def _convert(words: Sequence[str]) -> int:
         raise UserError(str(mistake)) from None
     print(as_typed(f"Wrote {args.out}. Train with it: ./train.sh --reward_model {args.out}"))
     return 0
-
-
-def main(words: Sequence[str]) -> int:
-    return exit_code(lambda: _convert(words))

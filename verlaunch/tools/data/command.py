@@ -13,7 +13,6 @@ from pathlib import Path
 from verlaunch.errors import UserError
 from verlaunch.inputs.data import Prepared, Settings, prepare, sources
 from verlaunch.paths import as_typed, cache_dir
-from verlaunch.tools.door import exit_code
 
 ABOUT = "Prepares data by hand: reads, checks, measures, splits, and says what was kept."
 
@@ -64,14 +63,10 @@ def copy(prepared: Prepared, out: Path) -> None:
         raise UserError(f"--out {out} cannot be written: {error.strerror}.") from None
 
 
-def _prepare(words: Sequence[str]) -> int:
+def main(words: Sequence[str]) -> int:
     args = arguments(words)
     prepared = prepare(settings_of(args), cache_dir())
     show(prepared)
     if args.out:
         copy(prepared, args.out)
     return 0
-
-
-def main(words: Sequence[str]) -> int:
-    return exit_code(lambda: _prepare(words))

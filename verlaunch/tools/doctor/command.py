@@ -29,7 +29,6 @@ from verlaunch.tools.doctor.line import BAD, Line
 from verlaunch.tools.doctor.patient import Patient, Say
 from verlaunch.tools.doctor.remedies import BUG
 from verlaunch.tools.doctor.show import Screen, summary
-from verlaunch.tools.door import exit_code
 
 
 def _patient(request: Request) -> Patient:
@@ -107,13 +106,9 @@ def _shown(line: Line, scrub: Scrub) -> Line:
     return replace(line, seen=scrub(line.seen), remedies=remedies)
 
 
-def _main(words: Sequence[str]) -> int:
+def main(words: Sequence[str]) -> int:
     request = parse(words, os.environ)
     if request.action == "help":
         print(as_typed(HELP), end="")
         return 0
     return _run(request, words)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    return exit_code(lambda: _main(sys.argv[1:] if argv is None else argv))

@@ -15,7 +15,6 @@ from verlaunch.errors import UserError
 from verlaunch.paths import as_typed
 from verlaunch.record.channel import METRICS
 from verlaunch.record.report import csv_table, write
-from verlaunch.tools.door import exit_code
 
 ABOUT = "Makes a run's summary, CSV, curves and report.html anew, from what the run has recorded."
 MADE = (write.SUMMARY, csv_table.CSV, write.PICTURE, write.PAGE)
@@ -36,7 +35,7 @@ def _check(folder: Path) -> None:
     raise UserError(f"{folder} holds no run: there is no {METRICS} in it.{hint}")
 
 
-def _report(words: Sequence[str]) -> int:
+def main(words: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog=as_typed("./train.sh report"), description=ABOUT)
     parser.add_argument("folder", type=Path, metavar="RUN_FOLDER", help="what --output_dir named")
     folder = parser.parse_args(words).folder
@@ -45,7 +44,3 @@ def _report(words: Sequence[str]) -> int:
     print("\n".join(wrong), end="\n" if wrong else "", file=sys.stderr)
     print("\n".join(str(folder / name) for name in MADE if (folder / name).exists()))
     return 1 if wrong else 0
-
-
-def main(words: Sequence[str]) -> int:
-    return exit_code(lambda: _report(words))

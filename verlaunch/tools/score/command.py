@@ -8,7 +8,6 @@ are never touched.
 
 import asyncio
 import os
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -24,7 +23,6 @@ from verlaunch.plan.reward.trial.answers import KINDS
 from verlaunch.plan.reward.trial.measure import Scored, measure
 from verlaunch.plan.reward.trial.summary import Source, summarise
 from verlaunch.text import filled, plural
-from verlaunch.tools.door import exit_code
 from verlaunch.tools.score.bill import bill
 from verlaunch.tools.score.flags import HELP, ROWS, parse
 from verlaunch.tools.score.picture import draw
@@ -109,7 +107,7 @@ def _score(asked: Asked, work: Work) -> int:
     return 1 if is_bad or reward.stop_reason() else 0
 
 
-def _main(words: Sequence[str]) -> int:
+def main(words: Sequence[str]) -> int:
     read = _read(words)
     if read is None:
         print(as_typed(HELP), end="")
@@ -118,7 +116,3 @@ def _main(words: Sequence[str]) -> int:
     work = prepare(config, asked)
     print("\n".join(_plan(work)), flush=True)
     return 0 if asked.is_dry else _score(asked, work)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    return exit_code(lambda: _main(sys.argv[1:] if argv is None else argv))
