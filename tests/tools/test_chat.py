@@ -14,10 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.saved_run import save_run, write_papers
+from verlaunch import cli
 from verlaunch.errors import UserError
 from verlaunch.record.checkpoints import write_manifest
 from verlaunch.record.report.history import read
-from verlaunch.tools.chat import command, voices
+from verlaunch.tools.chat import voices
 from verlaunch.tools.chat.columns import cells, harmless, shown, side_by_side, wrapped
 from verlaunch.tools.chat.flags import parse, prompts
 from verlaunch.tools.chat.speaker import Answer, Conversation, Model, Sampling, Speaker
@@ -120,7 +121,9 @@ def test_only_the_oldest_turns_are_left_out_when_a_conversation_is_too_long() ->
     from verlaunch.tools.chat.speaking import Prompts
 
     tokenizer = make_tokenizer()  # one token a byte, and one for each role and end
-    fitting = Prompts(tokenizer, {"window": 30, "template": None, "template_options": {}})
+    fitting = Prompts(
+        tokenizer, {"engine": {"max_model_len": 30}, "template": None, "template_options": {}}
+    )
     turns = [{"role": role, "content": "12345678"} for role in ("user", "assistant") * 3]
     ids, forgot = fitting.fit([{"role": "system", "content": "S"}, *turns[:5]], answer=8)
     assert forgot == 4 and tokenizer.decode(ids) == "<|user|>S<|user|>12345678<|assistant|>"
@@ -198,7 +201,7 @@ def test_mistakes_are_one_sentence_and_exit_code_2(
         ([str(run), "--prompts", str(tmp_path / "empty.txt")], "holds no prompt"),
         ([str(run), "--step", "5"], "no complete checkpoint of step 5"),
     ):
-        assert command.main(words) == 2
+        assert cli.main(["chat", *words]) == 2
         told = capsys.readouterr().err
         assert told.startswith("error: ") and said in told and told.count("\n") == 1
 
@@ -220,7 +223,7 @@ def test_a_vllm_that_does_not_start_is_said_with_its_last_words_and_its_log(
     (tmp_path / "vllm.py").write_text("print('loading'); raise RuntimeError('no such card')")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     log = tmp_path / "chat.log"
-    model = Model(str(tmp_path), 64, "float32", 0.1, 1 << 26, 1, 1, None)
+    model = Model({"model": str(tmp_path), "max_model_len": 64})
     speaker = Speaker("after", model, "cpu", log)
     with pytest.raises(UserError, match=r"after: vLLM ended\. .*no such card .*: .*chat\.log"):
         speaker.wait_ready()

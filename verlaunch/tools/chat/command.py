@@ -23,12 +23,11 @@ from verlaunch.tools.chat.flags import parse, prompts
 from verlaunch.tools.chat.speaker import Model, Sampling, Speaker
 from verlaunch.tools.chat.talk import Quit, Talk, ask_all, told
 from verlaunch.tools.chat.voices import Voice
-from verlaunch.tools.door import exit_code
 from verlaunch.tools.export.pick import check_run
 
 WINDOW = 4096  # tokens; a longer conversation than in training is fine where the model takes it
 SHARE = {"cpu": 0.1, "gpu": 0.4}  # of the memory, for each of the two; on the CPU hardly used
-SEQUENCES_HELD = 4
+SEQUENCES, SEQUENCES_HELD = 16, 4  # answered at a time; of their keys and values
 LEAST_CACHE = 64 << 20  # bytes
 USUAL_TOKENS = 512
 
@@ -39,17 +38,19 @@ def _model(voice: Voice, config: dict[str, Any], hardware: str, seed: int, gpus:
     window = max(trained, min(WINDOW, looked.max_positions or WINDOW))
     held = SEQUENCES_HELD * window * looked.cached_values * 4
     wanted = get(config, f"{ROLLOUT}.tensor_model_parallel_size") or 1
-    return Model(
-        folder=str(voice.folder),
-        window=window,
-        dtype="float32" if hardware == "cpu" else "auto",
-        memory_share=SHARE[hardware],
-        cache_bytes=max(LEAST_CACHE, held) if hardware == "cpu" else None,
-        gpus=1 if hardware == "cpu" else min(wanted, gpus),
-        seed=seed,
-        template=get(config, "actor_rollout_ref.model.custom_chat_template"),
-        template_options=get(config, "data.apply_chat_template_kwargs") or {},
-    )
+    engine = {
+        "model": str(voice.folder),
+        "max_model_len": window,
+        "max_num_seqs": SEQUENCES,
+        "dtype": "float32" if hardware == "cpu" else "auto",
+        "gpu_memory_utilization": SHARE[hardware],
+        "kv_cache_memory_bytes": max(LEAST_CACHE, held) if hardware == "cpu" else None,
+        "tensor_parallel_size": 1 if hardware == "cpu" else min(wanted, gpus),
+        "enforce_eager": True,  # a chat starts sooner; graphs pay over thousands of answers
+        "seed": seed,
+    }
+    template = get(config, "actor_rollout_ref.model.custom_chat_template")
+    return Model(engine, template, get(config, "data.apply_chat_template_kwargs") or {})
 
 
 def _voices(history: History, step: str | None) -> list[Voice]:
@@ -127,7 +128,7 @@ def _converse(speakers: list[Speaker], sampling: Sampling) -> None:
             return
 
 
-def _chat(words: Sequence[str] | None) -> int:
+def main(words: Sequence[str]) -> int:
     args = parse(words)
     check_run(args.run.expanduser())
     asked = prompts(args)
@@ -142,7 +143,3 @@ def _chat(words: Sequence[str] | None) -> int:
         else:
             _converse(speakers, sampling)
     return 0
-
-
-def main(words: Sequence[str] | None = None) -> int:
-    return exit_code(lambda: _chat(words))

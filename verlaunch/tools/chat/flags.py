@@ -42,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def parse(words: Sequence[str] | None) -> argparse.Namespace:
+def parse(words: Sequence[str]) -> argparse.Namespace:
     args = _parser().parse_args(words)
     if not 0 <= args.temperature <= 10:
         raise UserError(f"--temperature {args.temperature:g}: takes a number from 0 to 10.")

@@ -1,6 +1,6 @@
 """A model in a process of its own, which answers conversations through vLLM.
 
-    speaker = Speaker(Model(folder, ...), "cpu", log)
+    speaker = Speaker("after", Model({"model": folder, ...}), "cpu", log)
     speaker.wait_ready()
     speaker.ask([[{"role": "user", "content": "3+4="}]], Sampling(0.0, 64, 1))
     speaker.answers()    ->  [Answer("7")]
@@ -29,16 +29,10 @@ PATIENCE_S = 5  # for a process that was asked to end
 
 @dataclass(frozen=True)
 class Model:
-    """What the process loads. `window`: tokens of a conversation and its answer together."""
+    """What the process loads. engine: the arguments of vLLM's LLM."""
 
-    folder: str
-    window: int
-    dtype: str
-    memory_share: float  # of each GPU
-    cache_bytes: int | None  # of keys and values; None where the memory's share decides
-    gpus: int
-    seed: int
-    template: str | None  # None: the tokenizer's own
+    engine: dict[str, Any]
+    template: str | None = None  # None: the tokenizer's own
     template_options: dict[str, Any] = field(default_factory=dict)
 
 

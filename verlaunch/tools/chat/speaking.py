@@ -1,8 +1,8 @@
 """The process behind a chat's speaker: loads one model in vLLM and answers lines of JSON.
 
-    python -m verlaunch.tools.chat.speaking '{"folder": ..., "window": 4096, ...}'
+    python -m verlaunch.tools.chat.speaking '{"engine": {"model": ...}, "template": null, ...}'
 
-See chatting/speaker.py, which starts it. Conversations are rendered as training renders prompts;
+See speaker.py, which starts it. Conversations are rendered as training renders prompts;
 when one does not fit, its oldest turns are left out, the system message never.
 """
 
@@ -12,8 +12,6 @@ import sys
 from collections.abc import Iterator
 from typing import Any, TextIO
 
-SEQUENCES = 16  # answered at a time
-
 
 def _private_stdout() -> TextIO:
     """Our line to the parent. Everything that libraries print goes to stderr, the log."""
@@ -22,27 +20,12 @@ def _private_stdout() -> TextIO:
     return ours
 
 
-def _engine(model: dict[str, Any]) -> Any:
-    from vllm import LLM
-
-    return LLM(
-        model["folder"],
-        dtype=model["dtype"],
-        max_model_len=model["window"],
-        max_num_seqs=SEQUENCES,
-        gpu_memory_utilization=model["memory_share"],
-        kv_cache_memory_bytes=model["cache_bytes"],
-        tensor_parallel_size=model["gpus"],
-        enforce_eager=True,  # a chat starts sooner; graphs pay over thousands of answers
-        seed=model["seed"],
-    )
-
-
 class Prompts:
     """Conversations to token ids that leave room for an answer."""
 
     def __init__(self, tokenizer: Any, model: dict[str, Any]) -> None:
         self.tokenizer, self.model = tokenizer, model
+        self.window = model["engine"]["max_model_len"]  # tokens, with the answer
 
     def _ids(self, messages: list[dict[str, str]]) -> list[int]:
         options = {**self.model["template_options"], "return_dict": True}
@@ -57,7 +40,7 @@ class Prompts:
         rest = messages[len(first) :]
         for start in range(0, max(1, len(rest)), 2):
             ids = self._ids([*first, *rest[start:]])
-            if len(ids) + answer <= self.model["window"]:
+            if len(ids) + answer <= self.window:
                 break
         return ids, start
 
@@ -65,7 +48,7 @@ class Prompts:
 def _answers(llm: Any, prompts: Prompts, request: dict[str, Any]) -> Iterator[dict[str, Any]]:
     from vllm import SamplingParams
 
-    window = prompts.model["window"]
+    window = prompts.window
     answer = min(request["max_tokens"], window // 2)
     asked = [prompts.fit(messages, answer) for messages in request["conversations"]]
     sampling = SamplingParams(
@@ -84,7 +67,9 @@ def _answers(llm: Any, prompts: Prompts, request: dict[str, Any]) -> Iterator[di
 
 def main(model: dict[str, Any]) -> None:
     out = _private_stdout()
-    llm = _engine(model)
+    from vllm import LLM
+
+    llm = LLM(**model["engine"])
     prompts = Prompts(llm.get_tokenizer(), model)
     print(json.dumps({"ready": True}), file=out, flush=True)
     for line in sys.stdin:
