@@ -16,9 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from rewards.spec import RuleSpec
-from rewards.table import BadTable, Entry, read_table
+from rewards.table import Entry, read_table
 
-__all__ = ["BadTable", "UnknownDataSource", "known_sources", "rule_for", "rule_named", "rule_of"]
 TABLE = Path(__file__).with_name("rules.yaml")
 
 

@@ -16,8 +16,9 @@ from rewards.checks import BadReward, check
 from rewards.functions.killable import Killable
 from rewards.functions.user import LoadError, describe, resolve
 from rewards.part import CannotStart, Failure, Part, Row
-from rewards.registry import BadTable, UnknownDataSource, known_sources, rule_for, rule_of
+from rewards.registry import UnknownDataSource, known_sources, rule_for, rule_of
 from rewards.spec import RuleSpec
+from rewards.table import BadTable
 
 LOAD_TIMEOUT_S = 60.0
 

@@ -18,9 +18,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from rewards.checks import BadReward, check
+from rewards.checks import check
 
-__all__ = ["ARGUMENTS", "BadReward", "LoadError", "call", "describe", "load_function", "resolve"]
 ARGUMENTS = ("data_source", "solution_str", "ground_truth", "extra_info")
 _SHOWN = 200  # characters of an error message
 

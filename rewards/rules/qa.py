@@ -16,9 +16,8 @@ from typing import Any, Literal
 
 from rewards.rules.boxes import last_boxes
 from rewards.rules.said import said, without_tags
-from rewards.rules.texts import normalise, same, token_f1
+from rewards.rules.texts import same, token_f1
 
-__all__ = ["compute_score", "extract_answer", "normalise", "token_f1"]
 LONGEST = 4_000  # characters of an answer; what is longer is none
 _SAID = re.compile(r"answer[\s*]{0,4}(?:is\b|[:：])|答案\s{0,3}(?:是|为|[:：])", re.IGNORECASE)
 _STYLE = re.compile(

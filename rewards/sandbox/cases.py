@@ -22,7 +22,8 @@ from typing import Any
 from rewards.part import Failure
 from rewards.sandbox.checks import hide
 from rewards.sandbox.equal_values import Check
-from rewards.sandbox.runnable import BadTest, make_runnable
+from rewards.sandbox.needed import BadTest
+from rewards.sandbox.runnable import make_runnable
 
 _FORMS = "inputs with outputs, assert_case, or functional"
 _LARGE = "which cannot be read here; write it as text, for a program's stdin or stdout"

@@ -18,7 +18,6 @@ from rewards.sandbox.called import calls, uses
 from rewards.sandbox.needed import BadTest, free_names, require_checks, require_names
 from rewards.sandbox.unittests import Assertions
 
-__all__ = ["BadTest", "Runnable", "make_runnable"]
 # what tests of other people's call the module with the program
 PROGRAM = {
     *("solution", "solutions", "program", "submission", "answer", "candidate", "main", "task"),

@@ -1,6 +1,6 @@
 """Which sandbox programs run in on this machine, found by trying, and in words that hold.
 
-require_sandbox(None, False)  # "Programs run in namespaces: ...", or raises CannotStart
+isolation(None, False).sentence  # "Programs run in namespaces: ...", or raises CannotStart
 """
 
 import os
@@ -42,7 +42,7 @@ class Tier:
 
 
 def _works(ran: list[Ran]) -> bool:
-    return len(ran) == 1 and ran[0].ended == "exit" and ran[0].stdout == _OUT
+    return len(ran) == 1 and ran[0].ended == "exit" and ran[0].stdout.strip() == _OUT.strip()
 
 
 def try_plan(plan: str) -> str:
@@ -89,7 +89,7 @@ def _remote(url: str) -> Tier:
         ran = run_remote(url, Job(PROBE, (task,)), task, threading.Event(), tries=3)
     except Failure as error:
         raise CannotStart(f"the sandbox does not answer: {error.reason}") from None
-    if ran.ended != "exit" or ran.stdout.strip() != _OUT.strip():
+    if not _works([ran]):
         raise CannotStart(f"{shown(url)} answers, but does not run a simple Python program")
     sentence = f"Programs run in the sandbox at {shown(url)}; that server isolates them."
     return Tier("sandbox fusion", "", sentence)
@@ -104,8 +104,3 @@ def isolation(sandbox_url: str | None = None, allow_unsafe_code: bool = False) -
         return _remote(sandbox_url)
     with _lock:  # rows that come together wait for one answer
         return _local(allow_unsafe_code)
-
-
-def require_sandbox(sandbox_url: str | None, allow_unsafe_code: bool) -> str:
-    """The sentence of the tier in use. Raises CannotStart with what to do."""
-    return isolation(sandbox_url, allow_unsafe_code).sentence

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from rewards.registry import BadTable, UnknownDataSource, known_sources, rule_for, rule_named
+from rewards.registry import UnknownDataSource, known_sources, rule_for, rule_named
 from rewards.rules.math_reasoning import compute_score
+from rewards.table import BadTable
 
 # by rule: keyword arguments that fit the gold answer, the gold answer, and its ground truth
 GOLD: dict[str, tuple[dict[str, Any], str, Any]] = {

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rewards.functions.user import BadReward, LoadError, call, load_function, resolve
+from rewards.checks import BadReward
+from rewards.functions.user import LoadError, call, load_function, resolve
 
 ROW = ("math_reasoning", "so 42", "42", {"index": 3})
 

@@ -14,7 +14,8 @@ import pytest
 
 from rewards.part import CannotStart, Failure
 from rewards.rules.code import compute_score
-from rewards.sandbox import isolation, require_sandbox, tiers
+from rewards.sandbox import tiers
+from rewards.sandbox.tiers import isolation
 
 KEYS = {"score", "compiled", "passed_all", "timeouts"}
 ADD = {"inputs": ["1 2", "3 4", "0 0", "-1 1"], "outputs": ["3", "7", "0", "0"]}
@@ -194,7 +195,6 @@ def test_the_tier_in_use_is_named_in_a_sentence() -> None:
     tier = isolation(None, allow_unsafe_code=True)
     assert tier.name in ("namespaces", "process only")
     assert ("not isolated" in tier.sentence) == (tier.name == "process only")
-    assert require_sandbox(None, True) == tier.sentence
 
 
 @pytest.fixture
@@ -215,7 +215,7 @@ def no_namespaces(monkeypatch: pytest.MonkeyPatch):
 
 def test_where_nothing_isolates_programs_the_run_is_refused_with_the_way_out(no_namespaces) -> None:
     with pytest.raises(CannotStart) as caught:
-        require_sandbox(None, False)
+        isolation(None, False)
     sentence = str(caught.value)
     assert all(word in sentence for word in ("--sandbox_url URL", "--allow_unsafe_code", "unshare"))
     with pytest.raises(Failure) as failed:
@@ -224,7 +224,7 @@ def test_where_nothing_isolates_programs_the_run_is_refused_with_the_way_out(no_
 
 
 def test_with_the_users_leave_programs_run_with_limits_only(no_namespaces) -> None:
-    assert "not isolated" in require_sandbox(None, True)
+    assert "not isolated" in isolation(None, True).sentence
     assert score(RIGHT, ADD)["score"] == 1.0
     assert score("import os\nprint(len(os.environ) + 3)", ADD)["score"] == 0.25
 

@@ -16,9 +16,10 @@ import pytest
 
 from rewards.part import CannotStart, Failure
 from rewards.rules.code import compute_score
-from rewards.sandbox import fusion, require_sandbox
+from rewards.sandbox import fusion
 from rewards.sandbox.fusion import run_remote
 from rewards.sandbox.local import Job
+from rewards.sandbox.tiers import isolation
 
 FIELDS = {
     *("code", "language", "stdin", "run_timeout", "compile_timeout", "memory_limit_MB"),
@@ -275,7 +276,7 @@ def test_a_cancelled_row_makes_no_further_requests() -> None:
 
 def test_the_sandbox_is_tried_before_the_run() -> None:
     with serving(503) as server:
-        assert server.url in require_sandbox(server.url, False)
+        assert server.url in isolation(server.url, False).sentence
         assert len(server.requests) == 2
 
 
@@ -291,5 +292,5 @@ UNFIT: list[tuple[Callable[[str], str], list[Any], str]] = [
 @pytest.mark.parametrize(("change", "faults", "words"), UNFIT)
 def test_a_sandbox_that_does_not_work_cannot_start(change, faults, words: str) -> None:
     with serving(*faults) as server, pytest.raises(CannotStart, match=words) as caught:
-        require_sandbox(change(server.url), False)
+        isolation(change(server.url), False)
     assert "hunter2" not in str(caught.value)

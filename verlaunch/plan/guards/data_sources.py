@@ -8,8 +8,9 @@ Left out on purpose: whether the reward makes sense on real rows (plan/reward/tr
 
 from collections.abc import Iterable, Iterator
 
-from rewards.registry import BadTable, UnknownDataSource, rule_of
+from rewards.registry import UnknownDataSource, rule_of
 from rewards.spec import JudgeSpec, ModelSpec, RewardSpec, RuleSpec
+from rewards.table import BadTable
 from verlaunch.errors import Finding
 from verlaunch.inputs.data.rows import NO_LABEL
 from verlaunch.plan.reward.checks import counts

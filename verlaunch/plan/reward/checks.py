@@ -12,8 +12,9 @@ from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from rewards.registry import BadTable, UnknownDataSource, rule_of
+from rewards.registry import UnknownDataSource, rule_of
 from rewards.spec import ModelSpec, PartSpec, RewardSpec, RuleSpec
+from rewards.table import BadTable
 from verlaunch.inputs.models import is_local
 
 if TYPE_CHECKING:
@@ -61,9 +62,9 @@ def sandbox(spec: RewardSpec, data_sources: Iterable[str], ask_server: bool) -> 
         return None
     if which.sandbox_url and not ask_server:
         return "Programs run in the sandbox that --sandbox_url names."
-    from rewards.sandbox import require_sandbox
+    from rewards.sandbox.tiers import isolation
 
-    return require_sandbox(which.sandbox_url, which.allow_unsafe_code)
+    return isolation(which.sandbox_url, which.allow_unsafe_code).sentence
 
 
 def flags_of(part: PartSpec) -> tuple[str, str]:

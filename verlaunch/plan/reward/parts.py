@@ -17,8 +17,9 @@ from urllib.parse import urlsplit
 from rewards.composite import Entry
 from rewards.composite_grammar import FAILURE_WORDS, is_number
 from rewards.functions.user import LoadError, resolve
-from rewards.registry import BadTable, rule_of
+from rewards.registry import rule_of
 from rewards.spec import JudgeSpec, ModelSpec, PartSpec, RuleSpec
+from rewards.table import BadTable
 from verlaunch.errors import UserError
 from verlaunch.inputs.models import is_local
 from verlaunch.plan.reward.judge import flags_judge, own_judge

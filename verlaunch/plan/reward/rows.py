@@ -15,9 +15,10 @@ from itertools import chain, repeat
 from typing import Any
 
 from rewards.part import CannotStart
-from rewards.registry import BadTable, UnknownDataSource, known_sources, rule_of
+from rewards.registry import UnknownDataSource, known_sources, rule_of
 from rewards.scale import DEFAULT_CLIP
 from rewards.spec import Gate, JudgeSpec, ModelSpec, PartSpec, RewardSpec, RuleSpec
+from rewards.table import BadTable
 from verlaunch.config.tree import ROLLOUT, get, sequence_length
 from verlaunch.plan.reward.checks import counts, probe_model
 from verlaunch.text import plural
