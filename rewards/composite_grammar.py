@@ -29,10 +29,6 @@ def is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
-
-
 def _one_of(*words: str) -> Check:
     return (lambda value: value in words), f"one of {', '.join(words)}"
 
@@ -40,7 +36,7 @@ def _one_of(*words: str) -> Check:
 TEXT: Check = (lambda value: isinstance(value, str) and bool(value.strip())), "some text"
 NUMBER: Check = is_number, "a number"
 POSITIVE: Check = (lambda value: is_number(value) and value > 0), "a number above 0"
-COUNT: Check = _is_count, "a whole number of at least 1"
+COUNT: Check = (lambda value: type(value) is int and value >= 1), "a whole number of at least 1"
 SWITCH: Check = (lambda value: isinstance(value, bool)), "true or false"
 SECTION: Check = (lambda value: isinstance(value, dict)), "a section of key: value lines"
 FAILURE: Check = (

@@ -140,11 +140,6 @@ def _bare(truth: Any) -> str:
     return head[1] if head and not alone.isdecimal() else alone
 
 
-def _by_label(text: str, options: Options) -> int | None:
-    """A whole reference that is a label: "B", "(b)", "2"."""
-    return options.named.get(text.strip("(). :*").upper())
-
-
 def _headed(text: str, options: Options) -> int | None:
     """ "B. Paris", where Paris is B's text or no texts are known."""
     head = _HEAD.match(text)
@@ -159,7 +154,8 @@ def key(truth: Any, options: Options) -> int:
     """The right option's place: by its label, its text, or an index from 0. Raises ValueError."""
     by_label = options.named.get(truth) if isinstance(truth, str) else None
     text = "" if by_label is not None else _unwrapped(truth)
-    by_label = _by_label(text, options) if by_label is None else by_label
+    if by_label is None:  # "B", "(b)", "2"
+        by_label = options.named.get(text.strip("(). :*").upper())
     if by_label is not None:
         return by_label
     by_text, by_head = options.with_text(text), _headed(text, options)

@@ -131,12 +131,8 @@ def _behind(mark: re.Match, text: str, end: int) -> Answer | None:
     return next((answer for answer in read if answer), None)
 
 
-def find_marked(text: str) -> Answer | None:
-    """The answer behind the last marker. "The answer is correct" gives way to `\\boxed{42}`."""
-    return _of(list(deque(MARKER.finditer(text), maxlen=MOST_MARKERS)), text)
-
-
 def _of(marks: Sequence[re.Match], text: str) -> Answer | None:
+    """The answer behind the last marker. "The answer is correct" gives way to `\\boxed{42}`."""
     prose: Answer | None = None
     end = len(text)
     for at in range(len(marks) - 1, -1, -1):

@@ -235,18 +235,15 @@ def _same_noun(gold: _Claim, answer: _Claim) -> bool:
     return len(nouns - {""}) < 2
 
 
-def _same_interval(gold: Interval, answer: Interval, asker: Asker) -> bool:
-    return (
-        (gold.left, gold.right) == (answer.left, answer.right)
-        and same_value(gold.low, answer.low, asker)
-        and same_value(gold.high, answer.high, asker)
-    )
-
-
 def _same_sets(gold: Intervals, answer: Intervals, asker: Asker) -> bool:
     if gold.unknown and answer.unknown and squeeze(gold.unknown) != squeeze(answer.unknown):
         return False
-    return _pairs(gold.parts, answer.parts, lambda a, b: _same_interval(a, b, asker))
+
+    def same(a: Interval, b: Interval) -> bool:
+        ends = (a.left, a.right) == (b.left, b.right)
+        return ends and same_value(a.low, b.low, asker) and same_value(a.high, b.high, asker)
+
+    return _pairs(gold.parts, answer.parts, same)
 
 
 def _in_order(values: Sequence[str], claims: Sequence[_Claim], asker: Asker) -> bool:

@@ -64,9 +64,6 @@ def threads_of(user: int) -> int:
 
 def counted_already(user: int, own_namespace: bool) -> int:
     """From Linux 5.14 on each user namespace has its own count; before, all share one."""
-    major, minor = (int("".join(filter(str.isdigit, part))) for part in _release())
+    release = os.uname().release.split("-")[0].split(".")[:2]
+    major, minor = (int("".join(filter(str.isdigit, part))) for part in release)
     return 0 if own_namespace and (major, minor) >= (5, 14) else threads_of(user)
-
-
-def _release() -> list[str]:
-    return os.uname().release.split("-")[0].split(".")[:2]

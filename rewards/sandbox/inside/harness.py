@@ -19,9 +19,7 @@ from collections.abc import Callable
 from typing import Any
 
 DEEPEST = 60  # levels of a reported value
-LONG = (
-    10_000  # bits of an integer that travels in hexadecimal: Python reads no 4,300 digits of JSON
-)
+LONG = 10_000  # bits; a longer integer travels in hexadecimal: Python reads no 4,300 digits of JSON
 # competitive code leaves these imports out; the modules come last, so that bisect is the module
 _STARS = ("typing", "collections", "functools", "itertools", "heapq", "bisect", "math")
 _MODULES = (
@@ -80,10 +78,6 @@ def _reporter(say: Say) -> Callable[..., None]:
     return seen
 
 
-def _exit_code(code: Any) -> int:
-    return 0 if code is None else code & 255 if isinstance(code, int) else 1
-
-
 def run(program: str, task: dict[str, Any], say: Say) -> int:
     """The exit code. task: "source" is a test's code, None when stdin and stdout are the test;
     "mark" is what to say when the test's code has come to its end.
@@ -111,7 +105,7 @@ def run(program: str, task: dict[str, Any], say: Say) -> int:
             exec(compile(source, "<test>", "exec", dont_inherit=True), names)
             say({"done": task.get("mark")})
     except SystemExit as end:
-        return _exit_code(end.code)
+        return 0 if end.code is None else end.code & 255 if isinstance(end.code, int) else 1
     except BaseException:
         return 1
     return 0

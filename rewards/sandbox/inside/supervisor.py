@@ -18,6 +18,7 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from . import harness
@@ -39,10 +40,11 @@ class Gone(Exception):
     """The lifeline is cut."""
 
 
-def _send(message: dict[str, Any]) -> None:
+def _send(message: dict[str, Any], to: int = OUT, write: Any = os.write) -> None:
+    # bound before the program runs: it may replace os.write with something of its own
     left = json.dumps(message).encode() + b"\n"
     while left:
-        left = left[os.write(OUT, left) :]
+        left = left[write(to, left) :]
 
 
 def _read_line() -> bytes:
@@ -65,11 +67,7 @@ def _stream(fd: int, text: bytes) -> None:
     os.dup2(source, fd)
 
 
-def _say(message: dict[str, Any], write: Any = os.write) -> None:
-    # bound before the program runs: it may replace os.write with something of its own
-    left = json.dumps(message).encode() + b"\n"
-    while left:
-        left = left[write(SAID, left) :]
+_say = partial(_send, to=SAID)
 
 
 def _opened(fd: int, mode: str) -> Any:
