@@ -51,8 +51,8 @@ _JOIN = re.compile(
     re.IGNORECASE,
 )
 _FRESH = re.compile(  # a negation before these is another clause's
-    r"[.;!?,:。；，\n]|\b(?:(?<!anything )(?<!everything )(?<!\ball )but|so|therefore|thus|hence|then"
-    r"|it['’]s|it is|must be|leav(?:es|ing)|left)\b",
+    r"[.;!?,:。；，\n]|\b(?:(?<!anything )(?<!everything )(?<!\ball )but|so|therefore|thus|hence"
+    r"|then|it['’]s|it is|must be|leav(?:es|ing)|left)\b",
     re.IGNORECASE,
 )
 _NO_DOUBT = re.compile(
@@ -63,8 +63,8 @@ _NO_DOUBT = re.compile(
 )
 _NOT_BEFORE = re.compile(
     r"\b(?:(?:any|every)thing but|all but(?=\W*$)|not|never|neither|nor|no|cannot|\w+n['’]t|without"
-    r"|unlike|except|besides|wrong|incorrect|false|against|avoid|drop|over|than|(?:rul|cross|strik)\w*\s(?:out|off)"
-    r"|(?:instead|ahead) of"
+    r"|unlike|except|besides|wrong|incorrect|false|against|avoid|drop|over|than"
+    r"|(?:rul|cross|strik)\w*\s(?:out|off)|(?:instead|ahead) of"
     r"|(?:eliminat|exclud|reject|discard|dismiss|disqualif|remov|disprov|refut)\w*)\b|不|非|排除|错",
     re.IGNORECASE,
 )
