@@ -110,14 +110,8 @@ make_bundle() {
 }
 
 find_pip() {
-  local name names=("${PYTHON:-}")
-  [[ ${PYTHON:-} ]] || names=("$VENV/bin/python" python3 python3.12 python3.11 python3.10)
-  for name in "${names[@]}"; do
-    "$name" -c 'import sys, pip; sys.exit(sys.version_info < (3, 10))' >/dev/null 2>&1 || continue
-    echo "$name"
-    return
-  done
-  fail "No Python from 3.10 on with pip was found. Name one: PYTHON=/path/to/python3 $0 make DIR"
+  usual_python 'sys.version_info >= (3, 10) and __import__("pip")' ||
+    fail "No Python from 3.10 on with pip was found. Name one: PYTHON=/path/to/python3 $0 make DIR"
 }
 
 # pip takes each --platform for itself: what runs on an older C library is named too.
@@ -156,14 +150,7 @@ add_what_torch_needs() {
   download --only-binary=:all: -c "$DIR/pins.txt" "torch==$torch"
 }
 
-noted() {
-  printf '+ %s\n' "$*" >>"$DIR/make.log"
-  PYTHONUNBUFFERED=1 "$@" 2>&1 | tee -a "$DIR/make.log" | progress && return
-  say "Downloading failed. The end of $DIR/make.log:" ""
-  tail -n 15 "$DIR/make.log" >&2
-  say "" "Mirrors are set as for pip: PIP_INDEX_URL, PIP_FIND_LINKS. Then the same command again."
-  exit 1
-}
+noted() { told "$DIR/make.log" "Downloading" "The same command again goes on." "$@"; }
 
 noted_in() { sed -n "s/^ \"$1\": \"\(.*\)\",\$/\1/p" "$DIR/bundle.json" 2>/dev/null || true; }
 
@@ -173,13 +160,8 @@ verify_bundle() {
 }
 
 find_new_enough() { # for what needs neither pip nor venv
-  local name names=("${PYTHON_EXE:-${PYTHON:-false}}" "$VENV/bin/python")
-  for name in "${names[@]}" python3 python3.12 python3.11 python3.10; do
-    "$name" -c 'import sys; sys.exit(sys.version_info < (3, 10))' >/dev/null 2>&1 || continue
-    echo "$name"
-    return
-  done
-  fail "No Python from 3.10 on was found. Name one: PYTHON=/path/to/python3 $0 $STEP $DIR"
+  usual_python 'sys.version_info >= (3, 10)' ${PYTHON_EXE:+"$PYTHON_EXE"} ||
+    fail "No Python from 3.10 on was found. Name one: PYTHON=/path/to/python3 $0 $STEP $DIR"
 }
 
 read_flags "$@"

@@ -71,19 +71,29 @@ is_complete() { # is_complete PYTHON SET [test]
 
 python_path() { "$1" -c 'import os, sys; print(os.path.realpath(sys.executable))' 2>/dev/null; }
 
+# Prints the first that says so of itself: PYTHON alone if set, else .venv's, else the usual names.
+usual_python() { # usual_python EXPRESSION [NAMES...]
+  local name names=("${PYTHON:-}")
+  [[ ${PYTHON:-} ]] || names=("$VENV/bin/python" python3 python3.12 python3.11 python3.10)
+  for name in "${@:2}" "${names[@]}"; do
+    if "$name" -c "import sys; sys.exit(not ($1))" >/dev/null 2>&1; then
+      echo "$name"
+      return
+    fi
+  done
+  return 1
+}
+
 # Prints the real path of a Python 3.10 to 3.12: PYTHON alone if set, else that of an install begun
 # before, else the usual names in turn.
 find_python() {
-  local name names=("${PYTHON:-}")
-  [[ ${PYTHON:-} ]] || names=("$VENV/bin/python" python3 python3.12 python3.11 python3.10)
-  for name in "${names[@]}"; do
-    "$name" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' \
-      >/dev/null 2>&1 || continue
+  local name
+  if name=$(usual_python '(3, 10) <= sys.version_info[:2] <= (3, 12)'); then
     "$name" -c 'import ensurepip, venv' >/dev/null 2>&1 ||
       fail "$name cannot make virtual environments. Debian and Ubuntu: apt install python3-venv"
     python_path "$name"
     return
-  done
+  fi
   name=${PYTHON:-python3}
   fail "$name is $("$name" -V 2>/dev/null || echo 'not found'); needed is Python 3.10, 3.11 or 3.12." \
     "Name one: PYTHON=/path/to/python3.11 ./train.sh"
@@ -185,12 +195,14 @@ system_libraries() { # system_libraries LIBRARY PACKAGE
 }
 
 # Runs a command with its output in the log and a short account of it on the screen.
-logged() {
-  printf '+ %s\n' "$*" >>"$VENV/install.log"
-  PYTHONUNBUFFERED=1 "$@" 2>&1 | tee -a "$VENV/install.log" | progress && return
-  say "Installing failed. The end of .venv/install.log:" ""
-  tail -n 15 "$VENV/install.log" >&2
-  say "" "The next start continues from here. Mirrors are set as for pip: PIP_INDEX_URL, PIP_FIND_LINKS."
+logged() { told "$VENV/install.log" "Installing" "The next start continues from here." "$@"; }
+
+told() { # told LOG DOING WAY_ON COMMAND...
+  printf '+ %s\n' "${*:4}" >>"$1"
+  PYTHONUNBUFFERED=1 "${@:4}" 2>&1 | tee -a "$1" | progress && return
+  say "$2 failed. The end of $1:" ""
+  tail -n 15 "$1" >&2
+  say "" "$3 Mirrors are set as for pip: PIP_INDEX_URL, PIP_FIND_LINKS."
   exit 1
 }
 
