@@ -27,7 +27,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parent / "bench"))
+from contest import Table  # it finds the checkout
 
 from verlaunch.machine import leftovers, processes
 from verlaunch.record import checkpoints
@@ -233,17 +234,12 @@ def unmapped_memory() -> set[str]:
 
 
 def table(kills: list[Kill]) -> str:
-    rows = [("kill", "phase", "what", "step", "ended after", "exit", "resumed from", "folder")]
-    for number, kill in enumerate(kills, 1):
-        resumed = "start" if kill.resumed is None else f"step {kill.resumed}"
-        seconds = f"{kill.ended_s:.1f} s"
-        rows.append((str(number), kill.phase, kill.what, str(kill.step), seconds,
-                     str(kill.code), resumed, kill.folder))  # fmt: skip
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    )
+    heads = ("kill", "phase", "what", "step", "ended after, s", "exit", "resumed from", "folder")
+    rows = [
+        (number, k.phase, k.what, k.step, k.ended_s, k.code, k.resumed or "start", k.folder)
+        for number, k in enumerate(kills, 1)
+    ]
+    return Table(heads, rows).text()
 
 
 def main() -> int:

@@ -15,9 +15,10 @@ import platform
 import statistics
 import subprocess
 import sys
-import threading
+import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,7 +27,7 @@ import psutil
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
-from gpu_check.memory_seen import tree  # noqa: E402
+from gpu_check.memory_seen import Sampler, tree  # noqa: E402
 
 from verlaunch.machine import nvidia, packages  # noqa: E402
 from verlaunch.text import GIB  # noqa: E402
@@ -43,6 +44,12 @@ def machine() -> str:
     cards = nvidia.look().cards
     gpus = f"{len(cards)} x {cards[0].name}" if cards else "no GPU"
     return ", ".join((f"{cores} cores {_processor()}", memory, gpus))
+
+
+def environment() -> dict[str, str]:
+    """Ours, in which this checkout is found from any folder."""
+    path = filter(None, (str(ROOT), os.environ.get("PYTHONPATH")))
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(path)}
 
 
 def _processor() -> str:
@@ -87,23 +94,28 @@ class Usage:
     processes: int
 
 
-class Meter(threading.Thread):
-    """Samples a process tree until `done` is set. The tree is `pid` and all its descendants."""
+@dataclass(frozen=True)
+class Demo:
+    """began: time.time() at the start of the command."""
 
-    def __init__(self, pid: int, every_s: float = SAMPLE_S) -> None:
-        super().__init__(daemon=True)
-        self.pid, self.every_s = pid, every_s
-        self.rss = self.pss = self.uss = self.processes = 0
-        self.done = threading.Event()
+    out: Path
+    began: float
+    used: Usage
 
-    def run(self) -> None:
-        while True:
-            sizes = [(memory.rss, memory.pss, memory.uss) for _, _, memory in tree(self.pid)]
-            sums = [sum(column) for column in zip(*sizes, strict=True)] or [0, 0, 0]
-            self.rss, self.pss = max(self.rss, sums[0]), max(self.pss, sums[1])
-            self.uss, self.processes = max(self.uss, sums[2]), max(self.processes, len(sizes))
-            if self.done.wait(self.every_s):
-                return
+
+class Meter(Sampler[tuple[int, ...]]):
+    """Of a process and all below it: rss, pss, uss and how many they are."""
+
+    def __init__(self, pid: int, every_s: float) -> None:
+        super().__init__(lambda: self._sums(pid), every_s)
+
+    @staticmethod
+    def _sums(pid: int) -> tuple[int, ...]:
+        found = [(memory.rss, memory.pss, memory.uss, 1) for _, _, memory in tree(pid)]
+        return tuple(sum(column) for column in zip((0, 0, 0, 0), *found, strict=True))
+
+    def peaks(self) -> list[int]:
+        return [max(column) for column in zip(*(sums for _, sums in self.samples), strict=True)]
 
 
 def child(command: Sequence[str], every_s: float = SAMPLE_S, **options: Any) -> Usage:
@@ -113,13 +125,25 @@ def child(command: Sequence[str], every_s: float = SAMPLE_S, **options: Any) -> 
     """
     began = time.perf_counter()
     process = subprocess.Popen(command, **options)
-    meter = Meter(process.pid, every_s)
-    meter.start()
-    code = process.wait()
-    seconds = time.perf_counter() - began
-    meter.done.set()
-    meter.join()
-    return Usage(code, seconds, meter.rss, meter.pss, meter.uss, meter.processes)
+    with Meter(process.pid, every_s) as meter:
+        code = process.wait()
+        seconds = time.perf_counter() - began
+    return Usage(code, seconds, *meter.peaks())
+
+
+@contextmanager
+def demo(*words: str, before: Sequence[str] = (), every_s: float = 60.0) -> Iterator[Demo]:
+    """Runs the CPU demo in a folder that goes afterwards; `every_s`: as for `child`."""
+    with tempfile.TemporaryDirectory(prefix="bench-demo-") as name:
+        log, out = Path(name) / "log", Path(name) / "outputs"
+        settings = ["--hardware", "cpu", "--recipe", "cpu_demo", "verlaunch.export=false", *words]
+        command = [*before, sys.executable, "-m", "verlaunch", *settings, "--output_dir", str(out)]
+        began = time.time()
+        with log.open("w") as to:
+            used = child(command, every_s, cwd=name, env=environment(), stdout=to, stderr=to)
+        if used.code:
+            raise SystemExit(f"the demo ended with {used.code}: {log.read_text()[-2000:]}")
+        yield Demo(out, began, used)
 
 
 @dataclass(frozen=True)

@@ -28,15 +28,13 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psutil
-from contest import Cell, Table, child, in_turn, machine, median, versions, write_json
+from contest import Cell, Table, Usage, child, in_turn, machine, median, versions, write_json
 from made_rows import make_tokenizer, write_rows
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
-from verlaunch.text import MIB  # noqa: E402
+from verlaunch.text import MIB
 
 LIMIT, HELD_OUT = 256, 256
 
@@ -137,12 +135,9 @@ def _new(prompt: str, seen: set[bytes]) -> bool:
 CONTESTANTS = {"ours": ours, "datasets.map": datasets_map}
 
 
-@dataclass(frozen=True)
-class Run:
+class Run(NamedTuple):
     work: Work
-    peak_rss: int
-    peak_pss: int
-    peak_uss: int
+    used: Usage
 
 
 def run(name: str, rows: Path, model: str, before: list[str]) -> Run:
@@ -154,7 +149,7 @@ def run(name: str, rows: Path, model: str, before: list[str]) -> Run:
         if used.code:
             raise SystemExit(f"{name} ended with {used.code}")
         work = Work(**json.loads(report.read_text()))
-    return Run(work, used.rss, used.pss, used.uss)
+    return Run(work, used)
 
 
 def measured(count: int, args: argparse.Namespace) -> list[list[Cell]]:
@@ -188,9 +183,9 @@ def line(count: int, name: str, runs: list[Run], theirs: list[float]) -> list[Ce
         round(median([each.work.cpu_s for each in runs]), 3),
         round(count / median(seconds)),
         round(median(ratios), 3) if ratios else None,
-        mib(each.peak_rss for each in runs),
-        mib(each.peak_pss for each in runs),
-        mib(each.peak_uss - each.work.start_uss for each in runs),
+        mib(each.used.rss for each in runs),
+        mib(each.used.pss for each in runs),
+        mib(each.used.uss - each.work.start_uss for each in runs),
     ]
 
 

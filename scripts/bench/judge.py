@@ -21,15 +21,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from contest import Cell, Table, machine, median, versions, write_json
+from contest import ROOT, Cell, Table, machine, median, versions, write_json
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
-from rewards.judge import rate_limits  # noqa: E402
-from rewards.judge.ask import Ask  # noqa: E402
-from rewards.judge.client import Client  # noqa: E402
-from rewards.judge.endpoint import NO_KEY  # noqa: E402
-from rewards.spec import JudgeSpec  # noqa: E402
+from rewards.judge import rate_limits
+from rewards.judge.ask import Ask
+from rewards.judge.client import Client
+from rewards.judge.endpoint import NO_KEY
+from rewards.spec import JudgeSpec
 
 SCHEMA = {
     "type": "object",
@@ -54,15 +52,8 @@ class Server:
     def __init__(self, *options: str) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="bench-judge-"))
         self._counters = self._folder / "counters.json"
-        files = (
-            "--key",
-            NO_KEY,
-            "--port-file",
-            self._folder / "port",
-            "--counters",
-            self._counters,
-        )
-        program = (sys.executable, ROOT / "tests/judge_servers.py")
+        program = (sys.executable, ROOT / "tests/judge_servers.py", "--key", NO_KEY)
+        files = ("--port-file", self._folder / "port", "--counters", self._counters)
         self._process = subprocess.Popen([str(part) for part in (*program, *files, *options)])
 
     def __enter__(self) -> "Server":

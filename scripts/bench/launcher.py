@@ -11,8 +11,6 @@ before Ray is started, "first rollout" and "first update" are those of step 1.
 """
 
 import argparse
-import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -23,11 +21,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import contest
 from contest import Cell, Table, in_turn, machine, median, versions, write_json
 
-from verlaunch.record.channel import EVENTS
+from verlaunch.record.channel import EVENTS, Tail
 
-ROOT = Path(__file__).resolve().parents[2]
 LAUNCHER = ("-m", "verlaunch")
 EMPTY, TORCH = "empty", "torch"
 ANSWERS: dict[str, tuple[int, tuple[str, ...]]] = {  # name: exit code, words after python
@@ -46,16 +44,16 @@ def answered(code: int, words: tuple[str, ...], folder: Path) -> float:
     """Seconds from start to end."""
     began = time.perf_counter()
     done = subprocess.run(
-        [sys.executable, *words], cwd=folder, env=environment(), capture_output=True, text=True
+        [sys.executable, *words],
+        cwd=folder,
+        env=contest.environment(),
+        capture_output=True,
+        text=True,
     )
     seconds = time.perf_counter() - began
     if done.returncode != code:
         raise SystemExit(f"{' '.join(words)} ended with {done.returncode}: {done.stderr[-500:]}")
     return seconds
-
-
-def environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(ROOT)}
 
 
 def answers(rounds: int, names: list[str]) -> Table:
@@ -81,23 +79,10 @@ def ratios(seconds: list[float], found: dict[str, list[float]]) -> list[Cell]:
     ]
 
 
-def demo(steps: int) -> Table:
-    """Runs the demo and reads its own record of when each phase began."""
-    with tempfile.TemporaryDirectory(prefix="bench-launcher-") as folder:
-        out = Path(folder) / "outputs"
-        words = ["--hardware", "cpu", "--recipe", "cpu_demo", "--steps", str(steps)]
-        to = ["--output_dir", str(out), "verlaunch.export=false"]
-        with (Path(folder) / "log").open("w+") as log:
-            began = time.time()
-            command = [sys.executable, *LAUNCHER, *words, *to]
-            code = subprocess.run(
-                command, cwd=folder, env=environment(), stdout=log, stderr=log
-            ).returncode
-            if code:
-                log.seek(0)
-                raise SystemExit(f"the demo ended with {code}: {log.read()[-2000:]}")
-        lines = (out / EVENTS).read_text().splitlines()
-    marks = phases(began, [json.loads(line) for line in lines])
+def started(steps: int) -> Table:
+    """The demo's own record of when each phase began."""
+    with contest.demo("--steps", str(steps)) as run:
+        marks = phases(run.began, list(Tail(run.out / EVENTS).new()))
     return Table(("phase", "s", "from the start"), spans(marks))
 
 
@@ -132,7 +117,7 @@ def main() -> None:
     print(machine())
     table = answers(args.rounds, args.only)
     print(table.text())
-    start = demo(2) if args.demo else None
+    start = started(2) if args.demo else None
     if start:
         print(start.text())
     facts: dict[str, Any] = {"start": start.records()} if start else {}

@@ -13,25 +13,24 @@ learning; the weights are random and the reward is of no interest.
 """
 
 import argparse
-import json
-import subprocess
-import sys
+import math
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
-from contest import Cell, Table, machine, write_json  # noqa: E402
-from gpu_check.memory_seen import Sampler, cards_used, of_processes, taken  # noqa: E402
-from gpu_check.models import write_model, write_rows  # noqa: E402
-from models import SIZES  # noqa: E402
+from contest import Cell, Table, machine, write_json
+from gpu_check import words
+from gpu_check.check import Check, Failure
+from gpu_check.memory_seen import Sampler, cards_used, of_processes, taken
+from gpu_check.models import write_model, write_rows
+from gpu_check.runs import launched, planned_memory
+from gpu_check.sizes import CPU, GPU, SIZES
 
-from verlaunch.record.channel import EVENTS, Tail  # noqa: E402
-from verlaunch.text import MIB  # noqa: E402
+from verlaunch.record.channel import EVENTS, Tail
+from verlaunch.text import MIB
 
 # Words in a process's command line -> its role; the first that fits.
 ROLES = (
@@ -102,43 +101,33 @@ def peaks(samples: Iterable[tuple[str, int]]) -> Sizes:
     return found
 
 
-def words_of(args: argparse.Namespace, model: Path, rows: Path, ranks: int, out: Path) -> list[str]:
-    return [
-        sys.executable, "-m", "verlaunch",
-        "--hardware", args.hardware, "--model", str(model), "--data", str(rows),
-        "--output_dir", str(out), "--steps", str(args.steps), "--n_gpus", str(ranks),
-        "--batch_size", str(args.batch), "--save_freq", "100000", "--test_freq", "100000",
-        "--max_prompt_length", str(args.prompt), "--max_response_length", str(args.response),
-        "--temperature", "1.0", "verlaunch.export=false", "trainer.val_before_train=false",
-        "actor_rollout_ref.rollout.ignore_eos=true", *args.overrides,
-    ]  # fmt: skip
+def check_of(args: argparse.Namespace, folder: Path) -> Check:
+    """As a check of the GPU has it, with these models and sizes, and without an end."""
+    wide = args.hardware == "gpu"
+    profile = replace(GPU if wide else CPU, shapes=SIZES, prompts=args.batch)
+    return Check(profile, folder, math.inf)
 
 
-def predicted(words: Sequence[str], hardware: str) -> list[dict[str, Any]]:
-    """The phases of the plan of this very command: of a node's memory, else of a card's."""
-    asked = [*words, "--dry_run", "json"]
-    plan = json.loads(subprocess.run(asked, stdout=subprocess.PIPE, cwd=ROOT, text=True).stdout)
-    if not plan["ok"]:
-        raise SystemExit(" ".join(plan["problems"]))
-    return plan["memory"]["gpu" if hardware == "gpu" else "host"]
+def words_of(args: argparse.Namespace, check: Check, size: str, ranks: int) -> list[str]:
+    lengths = args.prompt, args.response
+    typed = words.common(check, size, *lengths, steps=str(args.steps), gpus=ranks)
+    return [*typed, "--temperature", "1.0", *args.overrides]
 
 
-def measure(args: argparse.Namespace, folder: Path, size: str, ranks: int) -> Result:
-    model, out = folder / f"model-{size}", folder / f"run-{size}-{ranks}"
+def measure(args: argparse.Namespace, check: Check, size: str, ranks: int) -> Result:
+    model = words.model_folder(check, size)
     if not model.exists():
-        write_model(model, SIZES[size], "bfloat16" if args.hardware == "gpu" else "float32")
-    rows = write_rows(folder / "rows.json", args.prompt, 4 * args.batch)
-    words = words_of(args, model, rows, ranks, out)
-    phases = predicted(words, args.hardware)
+        write_model(model, SIZES[size], check.profile.dtype)
+    write_rows(words.rows_file(check, args.prompt), args.prompt, 4 * args.batch)
+    name, typed = f"{size}-{ranks}", words_of(args, check, size, ranks)
+    phases = planned_memory(check, name, typed)
     before = cards_used()
-    log = out.with_suffix(".log")
-    with log.open("w") as to:
-        run = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=to, stderr=to, cwd=ROOT)
-        with Sampler(lambda: seen(args.hardware, run.pid, before)) as sampler:
-            code = run.wait()
-    if code:
-        raise SystemExit(f"the run ended with {code}; see {log}")
-    events = list(Tail(out / EVENTS).new())
+    with (
+        launched(check, name, typed) as run,
+        Sampler(lambda: seen(args.hardware, run.process.pid, before)) as sampler,
+    ):
+        run.finish()
+    events = list(Tail(check.run_folder(name) / EVENTS).new())
     worst = max(phases, key=lambda phase: phase["bytes"])
     return Result(
         model=size,
@@ -180,15 +169,16 @@ def main() -> None:
     parser.add_argument("overrides", nargs="*", help="key=value for every run")
     args = parser.parse_args()
     sizes = args.sizes or ("0.5B,1.5B" if args.hardware == "gpu" else "0.4M,3M,10M,30M,100M")
-    folder = Path(tempfile.mkdtemp(prefix="bench-memory-"))
-    print(f"{machine()}; {folder}")
+    check = check_of(args, Path(tempfile.mkdtemp(prefix="bench-memory-")))
+    print(f"{machine()}; {check.folder}")
     lines: list[list[Cell]] = []
     for ranks in map(int, args.ranks.split(",")):
         for size in sizes.split(","):
-            lines += lines_of(measure(args, folder, size, ranks))
-            table = Table(
-                ("model x ranks", "what", "predicted MiB", "measured MiB", "ratio"), lines
-            )
+            try:
+                lines += lines_of(measure(args, check, size, ranks))
+            except Failure as why:
+                raise SystemExit(f"{size} x {ranks}: {why}") from None
+            table = Table(HEADINGS, lines)
             print(table.text(), flush=True)
             write_json(args.json, table)
 

@@ -23,12 +23,13 @@ from typing import Any
 
 import torch
 from contest import Cell, Table, machine, median, versions, write_json
-from models import SIZES, write_model
+from gpu_check.models import write_model
+from gpu_check.sizes import SIZES
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from rewards.models.model_part import ModelPart
-from rewards.models.replica import threads
 from rewards.models.transformers_scorer import CPU_TOKENS, CUDA_TOKENS, devices
+from rewards.models.vllm_settings import threads
 from rewards.part import Row
 from rewards.spec import ModelSpec
 

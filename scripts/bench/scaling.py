@@ -25,16 +25,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from contest import Cell, Table, child, machine, median, versions, write_json
+from contest import Cell, Table, demo, machine, median, versions, write_json
+from gpu_check.runs import read_steps
+
+from rewards.part import Row
+from rewards.rule_part import RulePart
+from rewards.rules.mathpool import Pool
+from rewards.spec import RuleSpec
+from verlaunch.record.channel import METRICS
+from verlaunch.text import GIB
 
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
-sys.path.insert(0, str(ROOT))
-from rewards.part import Row  # noqa: E402
-from rewards.rule_part import RulePart  # noqa: E402
-from rewards.rules.mathpool import Pool  # noqa: E402
-from rewards.spec import RuleSpec  # noqa: E402
-from verlaunch.text import GIB  # noqa: E402
 
 WORKERS, IN_FLIGHT = (1, 2, 4), (8, 16, 32, 64, 128)
 AT_ONCE = 32
@@ -68,24 +69,11 @@ def rows(count: int) -> Figures:
 
 def ranks(count: int, before: tuple[str, ...] = ()) -> Figures:
     """The CPU demo's own settings; 5 steps, of which the first is left out."""
-    with tempfile.TemporaryDirectory(prefix="bench-scale-") as folder:
-        out = Path(folder) / "outputs"
-        words = ["--hardware", "cpu", "--recipe", "cpu_demo", "--steps", "5"]
-        words += ["--n_gpus", str(count), "--output_dir", str(out), "verlaunch.export=false"]
-        words += ["trainer.test_freq=100000"]
-        with (Path(folder) / "log").open("w+") as log:
-            command = [*before, sys.executable, "-m", "verlaunch", *words]
-            used = child(command, every_s=0.5, cwd=ROOT, stdout=log, stderr=log)
-            if used.code:
-                log.seek(0)
-                raise SystemExit(f"{count} ranks ended with {used.code}: {log.read()[-2000:]}")
-        lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
-    steps = [line["timing_s/step"] for line in lines if "timing_s/step" in line]
-    return {
-        "s/step": median(steps[1:]),
-        "processes": used.processes,
-        "peak PSS GiB": used.pss / GIB,
-    }
+    words = ("--steps", "5", "--n_gpus", str(count), "trainer.test_freq=100000")
+    with demo(*words, before=before, every_s=0.5) as run:
+        steps = [step["timing_s/step"] for step in read_steps(run.out / METRICS)]
+    used = {"processes": run.used.processes, "peak PSS GiB": run.used.pss / GIB}
+    return {"s/step": median(steps[1:]), **used}
 
 
 def functions(workers: int) -> Figures:

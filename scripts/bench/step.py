@@ -19,7 +19,6 @@ once per process; pss counts them once. "outside" is what no part of a step's cl
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -29,14 +28,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from contest import Meter, Table, environment, in_turn, machine, median, versions, write_json
+from gpu_check.models import write_model
+from gpu_check.runs import read_steps
+from gpu_check.sizes import SIZES
+
+from verlaunch.record.channel import METRICS
+from verlaunch.text import GIB
+
 BENCH = Path(__file__).resolve().parent
-ROOT = BENCH.parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "scripts"), str(BENCH)]
-from contest import GIB, Meter, Table, in_turn, machine, median, versions, write_json  # noqa: E402
-from gpu_check.runs import read_steps  # noqa: E402
-
-from verlaunch.record.channel import METRICS  # noqa: E402
-
 PARTS = ("gen", "old_log_prob", "ref", "values", "adv", "update_critic", "update_actor")
 CONTESTANTS = ("ours", "stock", "plain", "trl")
 HEADINGS = ("name", "s/step", "best", "end of step 1, s", "rss, GiB", "pss, GiB", "processes")
@@ -68,14 +68,11 @@ def watched(command: Sequence[str], log: Path, steps_of: Any, env: dict[str, str
         process = subprocess.Popen(
             command, env=env, stdin=subprocess.PIPE, stdout=out, stderr=subprocess.STDOUT
         )
-        meter = Meter(process.pid, SAMPLE_S)
-        meter.start()
-        while process.poll() is None:
-            if not first and steps_of():
-                first = time.time() - began
-            time.sleep(0.05)
-    meter.done.set()
-    meter.join()
+        with Meter(process.pid, SAMPLE_S) as meter:
+            while process.poll() is None:
+                if not first and steps_of():
+                    first = time.time() - began
+                time.sleep(0.05)
     steps: Steps = steps_of()
     if process.returncode or not steps:
         raise SystemExit(f"{command[-1]} ended with {process.returncode}; see {log}")
@@ -84,7 +81,8 @@ def watched(command: Sequence[str], log: Path, steps_of: Any, env: dict[str, str
     parts = {name[9:]: timed([s[name] for s in steps if name in s])[0] for name in names}
     parts.pop("step")
     parts["outside"] = middle - sum(parts.values())
-    return Result(middle, best, first, parts, meter.rss, meter.pss, meter.processes)
+    rss, pss, _, processes = meter.peaks()
+    return Result(middle, best, first, parts, rss, pss, processes)
 
 
 class Contest:
@@ -110,8 +108,6 @@ class Contest:
             return cached_model(cache_dir(), 1, print)
         if Path(name).is_dir():
             return Path(name)
-        from models import SIZES, write_model
-
         return write_model(self.folder / f"model-{name}", SIZES[name])
 
     def _new(self, name: str) -> Path:
@@ -121,7 +117,7 @@ class Contest:
     def ours(self) -> Result:
         folder = self._new("ours")
         log, steps = folder.with_suffix(".log"), _steps(folder / METRICS)
-        return watched(self.words(folder), log, steps, _env())
+        return watched(self.words(folder), log, steps, environment())
 
     def words(self, folder: Path) -> list[str]:
         args = self.args
@@ -143,7 +139,7 @@ class Contest:
         folder = self._new("stock")
         planned = folder.with_name(f"{folder.name}-plan")
         with folder.with_suffix(".plan").open("w") as log:
-            run = subprocess.Popen(self.words(planned), env=_env(), stdout=log, stderr=log)
+            run = subprocess.Popen(self.words(planned), env=environment(), stdout=log, stderr=log)
             launch = planned / "logs" / "launch.json"
             while not launch.is_file() and run.poll() is None:
                 time.sleep(0.1)
@@ -153,7 +149,7 @@ class Contest:
         command, added = stock.prepare(launch, folder)
         guardian = [sys.executable, "-m", "verlaunch.machine.guardian", "/tmp/verlaunch-"]
         log_file = folder.with_suffix(".log")
-        env = {**_env(), **added}
+        env = {**environment(), **added}
         return watched([*guardian, *command], log_file, _steps(folder / stock.METRICS), env)
 
     def plain(self) -> Result:
@@ -170,12 +166,7 @@ class Contest:
             "--response_tokens", str(args.response_tokens), "--steps", str(args.steps),
             "--json", str(out), *(["--exact"] if args.exact else []),
         ]  # fmt: skip
-        return watched(words, out.with_suffix(".log"), _rival_steps(out), _env())
-
-
-def _env() -> dict[str, str]:
-    path = filter(None, (str(ROOT), os.environ.get("PYTHONPATH")))
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(path)}
+        return watched(words, out.with_suffix(".log"), _rival_steps(out), environment())
 
 
 def _steps(file: Path) -> Any:

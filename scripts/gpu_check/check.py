@@ -1,5 +1,8 @@
-"""What all parts share: the profile, the folder, the time that is left, and runs already made.
+"""What all parts share: the check and its time, the runs already made, and what a part hands back.
 
+Piece("demo", "learns", 150, learns)          # learns(check) -> Found, or raises
+raise Skip("flash-attn is not installed")     # a row that is no failure
+raise Failure("grad_norm is nan in step 2")   # a row that is one; the next piece goes on
 check.kept("0.5B, ours", lambda: timed(check, "0.5B"))    # made once, also where it failed
 """
 
@@ -11,7 +14,16 @@ from typing import Any, TypeVar
 
 from gpu_check.sizes import Profile
 
+PASSED, FAILED, SKIPPED = "passed", "FAILED", "skipped"
 Made = TypeVar("Made")
+
+
+class Failure(Exception):
+    """Its text is the row's."""
+
+
+class Skip(Exception):
+    """Its text is the reason."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +42,9 @@ class Check:
     def within(self, budget_s: float) -> "Check":
         return replace(self, until=min(self.until, time.monotonic() + budget_s))
 
+    def run_folder(self, name: str) -> Path:
+        return self.folder / "runs" / name
+
     def kept(self, name: str, make: Callable[[], Made]) -> Made:
         """What `make` returned, or raised, the first time."""
         if name not in self.made:
@@ -41,3 +56,27 @@ class Check:
         if isinstance(made, Exception):
             raise made
         return made
+
+
+@dataclass(frozen=True)
+class Found:
+    said: str
+    figures: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Piece:
+    part: str
+    name: str
+    budget_s: float
+    look: Callable[[Check], Found]
+
+
+@dataclass(frozen=True)
+class Row:
+    part: str
+    name: str
+    state: str
+    said: str
+    seconds: float
+    figures: dict[str, Any]

@@ -19,9 +19,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from gpu_check import installed, learning, models, speed, ways, words
-from gpu_check.check import Check
-from gpu_check.found import FAILED, PASSED, SKIPPED, Failure, Found, Piece, Row, Skip
-from gpu_check.sizes import PROFILES, Profile
+from gpu_check.check import FAILED, PASSED, SKIPPED, Check, Failure, Found, Piece, Row, Skip
+from gpu_check.sizes import PROFILES, SIZES, Profile
 from gpu_check.table import all_passed, line, summary, table, write_json
 from verlaunch.machine import hardware
 
@@ -33,12 +32,12 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 def make_models(check: Check, name: str, architecture: str = "Qwen2ForCausalLM") -> Found:
     """A model, and what it is asked; `name` without a shape of its own has the smallest."""
-    shape = check.profile.shapes.get(name) or check.profile.shapes[check.profile.smallest]
-    folder = words.model_folder(check, name)
+    size = name if name in check.profile.shapes else check.profile.smallest
+    shape, folder = SIZES[size], words.model_folder(check, name)
     folder.parent.mkdir(parents=True, exist_ok=True)
     for tokens in {check.profile.prompt, check.profile.short}:
         models.write_rows(words.rows_file(check, tokens), tokens, 4 * check.profile.prompts)
-    done = models.make(folder, shape, check.profile.dtype, architecture, check.left_s)
+    done = models.make(folder, size, check.profile.dtype, architecture, check.left_s)
     if done.returncode:
         raise Failure(done.stderr.strip().splitlines()[-1])
     written = sum(file.stat().st_size for file in folder.iterdir())
@@ -50,10 +49,8 @@ def make_models(check: Check, name: str, architecture: str = "Qwen2ForCausalLM")
 
 def pieces(profile: Profile) -> list[Piece]:
     """All of them, in the order of PARTS: what is cheap and most telling first."""
-    scorer = functools.partial(
-        make_models, name="reward-model", architecture="Qwen2ForSequenceClassification"
-    )
     named = functools.partial
+    scorer = named(make_models, name="reward-model", architecture="Qwen2ForSequenceClassification")
     return [
         Piece("environment", "machine", 60, installed.look),
         *(Piece("models", n, 120, named(make_models, name=n)) for n in profile.shapes),
@@ -66,8 +63,8 @@ def pieces(profile: Profile) -> list[Piece]:
         *(Piece("step", f"{n}, ours", 180, named(speed.step, name=n)) for n in profile.shapes),
         *(Piece("memory", n, 180, named(speed.predicted, name=n)) for n in profile.shapes),
         Piece("attention", "sdpa", 180, ways.sdpa),
-        Piece("attention", "flash-attn", 150, ways.flash),
-        Piece("attention", "flash-attn, no padding", 150, ways.packed),
+        Piece("attention", "flash-attn", 150, named(ways.flash, without_padding=False)),
+        Piece("attention", "flash-attn, no padding", 150, named(ways.flash, without_padding=True)),
         *(
             Piece("stock", f"{n}, stock verl", 360, named(speed.against_stock, name=n))
             for n in profile.shapes

@@ -1,6 +1,6 @@
 """Floating-point operations of a PPO step, and the share of a card's peak that they are (MFU).
 
-    mfu(update_flops(shape, tokens, length), seconds, gpus=1, peak=989e12)   ->  0.31
+    mfu(update_flops(shape, tokens, length), seconds, peak=989e12)   ->  0.31
 
 With N weights in matrix products, T tokens in sequences of S, L layers of width h:
     forward pass    2 N T + 2 L S h T       the second term is causal attention: QK' and AV,
@@ -58,6 +58,6 @@ def step_flops(shape: Shape, tokens: float, length: float) -> float:
     return update_flops(shape, tokens, length) + 3 * policy + critic
 
 
-def mfu(flops: float, seconds: float, gpus: int, peak: float | None) -> float | None:
+def mfu(flops: float, seconds: float, peak: float | None) -> float | None:
     """In [0, 1]; None where the peak is not known."""
-    return round(flops / seconds / gpus / peak, 4) if peak and seconds > 0 else None
+    return round(flops / seconds / peak, 4) if peak and seconds > 0 else None

@@ -12,8 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from gpu_check.check import Check
-from gpu_check.found import Failure, Found
+from gpu_check.check import Check, Failure, Found
 from verlaunch.machine import nvidia, packages
 from verlaunch.text import GIB
 

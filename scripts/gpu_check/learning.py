@@ -8,18 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from gpu_check import words
-from gpu_check.check import Check
-from gpu_check.found import Failure, Found
+from gpu_check.check import Check, Failure, Found
 from gpu_check.runs import launched
 from verlaunch.record.channel import METRICS, Tail
 
 SCORE = "val-core/math_reasoning/reward/mean@1"
 RISE = 0.15  # of 1; the demo's model is right about half the time
 CONTINUES = "continuing from step {}"
-
-
-def _folder(check: Check) -> Path:
-    return check.folder / "runs" / "demo"
 
 
 def scores(folder: Path) -> dict[int, float]:
@@ -29,10 +24,9 @@ def scores(folder: Path) -> dict[int, float]:
 
 
 def _killed(check: Check) -> dict[int, float]:
-    """The scores of the demo until it is killed."""
-    folder, step = _folder(check), check.profile.demo[2]
+    folder, step = check.run_folder("demo"), check.profile.demo[2]
     whole = folder / "checkpoints" / f"global_step_{step}" / "complete.json"
-    with launched(check, folder, words.demo(check, folder)) as run:
+    with launched(check, "demo", words.demo(check)) as run:
         run.wait_for(
             lambda: whole.is_file() and step in scores(folder),
             f"checkpoint and validation of step {step}",
@@ -42,6 +36,7 @@ def _killed(check: Check) -> dict[int, float]:
 
 
 def killed(check: Check) -> dict[int, float]:
+    """The scores of the demo until it is killed."""
     return check.kept("demo, killed", lambda: _killed(check))
 
 
@@ -56,13 +51,13 @@ def learns(check: Check) -> Found:
 
 def resumes(check: Check) -> Found:
     killed(check)
-    folder, (_, total, step) = _folder(check), check.profile.demo
-    with launched(check, folder, words.demo(check, folder)) as run:
+    _, total, step = check.profile.demo
+    with launched(check, "demo", words.demo(check)) as run:
         run.finish()
         said = run.log.read_text(errors="replace")
     if CONTINUES.format(step) not in said:
         raise Failure(f"the second start did not continue from step {step} ({run.log})")
-    taken = [line["step"] for line in Tail(folder / METRICS).new()]
+    taken = [line["step"] for line in Tail(run.metrics).new()]
     if taken != list(range(total + 1)):
         raise Failure(f"steps {taken} are in the record, expected 0 to {total} once each")
     return Found(

@@ -61,8 +61,10 @@ class Sampler(threading.Thread, Generic[Seen]):
         self.join()
 
     def run(self) -> None:
-        while not self.ended.wait(self.every_s):
+        while True:
             self.samples.append((time.time(), self.look()))
+            if self.ended.wait(self.every_s):
+                return
 
 
 def taken(hardware: str, root: int, before: dict[int, int]) -> int:

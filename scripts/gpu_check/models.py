@@ -1,24 +1,25 @@
 """Models of random weights with a tokenizer of bytes, and prompts of an exact length.
 
-    python scripts/gpu_check/models.py '{"folder": "m", "shape": [896, ...], "dtype": "bfloat16"}'
+    .venv/bin/python scripts/gpu_check/models.py outputs/model-10M --size 10M
 
 For the check and for the benchmarks; nothing is downloaded. A process of its own makes each model
-of the check, on the GPU where there is one: what it held there is gone with it. The tokenizer is
-the demo's with words that no text makes, up to the vocabulary, so that whatever a random model
-writes can be decoded. On a CPU the weights are the same each time; rewards stay near 0.
+of the check, on the GPU where there is one: what it held there is gone with it. 10M has 10.7 M
+parameters, 100M has 99.9 M. The tokenizer is the demo's with words that no text makes, up to the
+vocabulary, so that whatever a random model writes can be decoded. On a CPU the weights are the same
+each time; rewards stay near 0.
 """
 
+import argparse
 import json
 import subprocess
 import sys
-from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 if __name__ == "__main__":
     sys.path[:1] = [str(ROOT), str(ROOT / "scripts")]  # not this folder: its names are everyday
-from gpu_check.sizes import Shape  # noqa: E402
+from gpu_check.sizes import SIZES, Shape  # noqa: E402
 
 SEED, POSITIONS = 1, 4096
 TEMPLATE_TOKENS = 2  # of a prompt, beside one per byte
@@ -81,12 +82,12 @@ def write_model(
 
 
 def make(
-    folder: Path, shape: Shape, dtype: str, architecture: str, timeout_s: float
+    folder: Path, size: str, dtype: str, architecture: str, timeout_s: float
 ) -> subprocess.CompletedProcess[str]:
     """In a child process. Raises subprocess.TimeoutExpired."""
-    asked = {"folder": str(folder), "shape": astuple(shape), "dtype": dtype}
+    asked = ["--size", size, "--dtype", dtype, "--architecture", architecture]
     return subprocess.run(
-        [sys.executable, __file__, json.dumps({**asked, "architecture": architecture})],
+        [sys.executable, __file__, str(folder), *asked],
         capture_output=True,
         text=True,
         timeout=timeout_s,
@@ -102,12 +103,18 @@ def write_rows(file: Path, prompt_tokens: int, count: int) -> Path:
     return file
 
 
-def _main(asked: dict[str, Any]) -> None:
+def _main() -> None:
     import torch
 
-    folder, shape = Path(asked.pop("folder")), Shape(*asked.pop("shape"))
-    write_model(folder, shape, device="cuda" if torch.cuda.is_available() else "cpu", **asked)
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--size", choices=tuple(SIZES), default="10M")
+    parser.add_argument("--dtype", default="float32")
+    parser.add_argument("--architecture", default="Qwen2ForCausalLM")
+    args = parser.parse_args()
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    print(write_model(args.folder, SIZES[args.size], args.dtype, args.architecture, device))
 
 
 if __name__ == "__main__":
-    _main(json.loads(sys.argv[1]))
+    _main()

@@ -1,6 +1,6 @@
 """A run that is watched, and always ended: by its budget, by a fault, by Ctrl-C, by our own death.
 
-    with launched(check, folder, words) as run:
+    with launched(check, "lora", words) as run:
         steps = run.steps(4)          # lines of metrics.jsonl with a whole step each
 
 Nothing outlives the `with`: the launcher is killed, and its guardian ends the rest. When this
@@ -19,8 +19,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from gpu_check.check import Check
-from gpu_check.found import Failure
+from gpu_check.check import Check, Failure
 from verlaunch.config.flags import load_table
 from verlaunch.machine import leftovers, processes, run_guarded
 from verlaunch.record.channel import METRICS, Tail
@@ -39,14 +38,15 @@ def environment(check: Check) -> dict[str, str]:
     return {**kept, **offline, "VERLAUNCH_CACHE": str(check.folder / "cache")}
 
 
+def launcher(folder: Path, words: list[str]) -> list[str]:
+    return [sys.executable, "-m", "verlaunch", *words, "--output_dir", str(folder)]
+
+
 class Run:
     """metrics: where its steps are told, one JSON object per line."""
 
-    def __init__(
-        self, check: Check, process: subprocess.Popen, log: Path, metrics: Path, name: str
-    ) -> None:
+    def __init__(self, check: Check, process: subprocess.Popen, log: Path, metrics: Path) -> None:
         self.check, self.process, self.log, self.metrics = check, process, log, metrics
-        self.name = name
 
     def wait_for(self, there: Callable[[], bool], what: str) -> None:
         """Raises Failure when the run ends before, or its time is over."""
@@ -99,14 +99,15 @@ def check_finite(line: dict[str, Any]) -> None:
 
 
 @contextlib.contextmanager
-def launched(check: Check, folder: Path, words: list[str]) -> Iterator[Run]:
-    """`python -m verlaunch` with these words, whose output folder is `folder`."""
+def launched(check: Check, name: str, words: list[str]) -> Iterator[Run]:
+    """`python -m verlaunch` with these words."""
+    folder = check.run_folder(name)
     folder.parent.mkdir(parents=True, exist_ok=True)
     log = folder.with_name(f"{folder.name}.log")
     parent = os.getpid()
     with log.open("ab") as out:
         process = subprocess.Popen(
-            [sys.executable, "-m", "verlaunch", *words],
+            launcher(folder, words),
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,
@@ -116,7 +117,7 @@ def launched(check: Check, folder: Path, words: list[str]) -> Iterator[Run]:
             preexec_fn=lambda: processes.die_with(parent),
         )
     try:
-        yield Run(check, process, log, folder / METRICS, folder.name)
+        yield Run(check, process, log, folder / METRICS)
     finally:
         process.kill()  # asked nicely, it would write a checkpoint first
         process.wait()
@@ -141,12 +142,12 @@ def under_guardian(
     log = folder.with_name(f"{folder.name}.log")
     inherited = {**environment(check), **env}
     with run_guarded.run(command, log, folder.resolve(), inherited) as process:
-        yield Run(check, process, log, metrics, folder.name)
+        yield Run(check, process, log, metrics)
 
 
-def dry_run(check: Check, words: list[str]) -> dict[str, Any]:
-    """The launcher's plan of a command. Raises Failure with the problems it tells."""
-    asked = [sys.executable, "-m", "verlaunch", *words, "--dry_run", "json"]
+def planned_memory(check: Check, name: str, words: list[str]) -> list[dict[str, Any]]:
+    """The phases of a command's plan: of a node's memory, or of a card's. Raises Failure."""
+    asked = [*launcher(check.run_folder(name), words), "--dry_run", "json"]
     done = subprocess.run(
         asked, capture_output=True, text=True, env=environment(check), cwd=check.folder
     )
@@ -156,4 +157,7 @@ def dry_run(check: Check, words: list[str]) -> dict[str, Any]:
         raise Failure(f"no plan: {done.stderr.strip()[-300:]}") from None
     if not plan["ok"]:
         raise Failure(" ".join(plan["problems"]))
-    return plan
+    phases = plan["memory"]["gpu" if check.profile.hardware == "gpu" else "host"]
+    if not phases:
+        raise Failure(f"the plan says nothing of memory: {plan['memory']['note']}")
+    return phases

@@ -54,12 +54,21 @@ class Profile:
         return next(iter(self.shapes))
 
 
+# Most have the vocabulary of the CPU demo's model, so that the layers' work is what is measured.
+SIZES = {
+    "tiny": Shape(64, 128, 2, 2, 2, 512),
+    "0.4M": Shape(128, 256, 2, 4, 4, 260),  # that model's own shape
+    "3M": Shape(256, 768, 4, 8, 8, 260),
+    "10M": Shape(384, 1024, 6, 6, 6, 260),
+    "30M": Shape(512, 1536, 9, 8, 8, 260),
+    "50M-wide": Shape(512, 1536, 9, 8, 8, 32768),  # a vocabulary as large as people's models have
+    "100M": Shape(768, 2304, 13, 12, 12, 260),
+    "0.5B": Shape(896, 4864, 24, 14, 2, 151936),  # Qwen2.5's
+    "1.5B": Shape(1536, 8960, 28, 12, 2, 151936),
+}
 GPU = Profile(
     hardware="gpu",
-    shapes={
-        "0.5B": Shape(896, 4864, 24, 14, 2, 151936),
-        "1.5B": Shape(1536, 8960, 28, 12, 2, 151936),
-    },
+    shapes={name: SIZES[name] for name in ("0.5B", "1.5B")},
     dtype="bfloat16",
     prompts=32,
     prompt=512,
@@ -71,7 +80,7 @@ GPU = Profile(
 )
 CPU = Profile(
     hardware="cpu",
-    shapes={"tiny": Shape(64, 128, 2, 2, 2, 512)},
+    shapes={"tiny": SIZES["tiny"]},
     dtype="float32",
     prompts=8,
     prompt=32,

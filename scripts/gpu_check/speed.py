@@ -7,14 +7,12 @@ same model on the same rows with the same settings, one after the other.
 
 import statistics
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from gpu_check import flops, stock, words
-from gpu_check.check import Check
-from gpu_check.found import Failure, Found
+from gpu_check.check import Check, Failure, Found
 from gpu_check.memory_seen import Sampler, cards_used, taken
-from gpu_check.runs import Run, dry_run, launched, under_guardian
+from gpu_check.runs import Run, launched, planned_memory, under_guardian
 from verlaunch.machine import hardware
 from verlaunch.text import GIB
 
@@ -63,8 +61,8 @@ def speed_of(check: Check, name: str, steps: list[dict[str, Any]], peak_bytes: i
     return Speed(
         step_s=round(step_s, 3),
         tokens_per_s=round(tokens / step_s, 1),
-        mfu=flops.mfu(flops.step_flops(shape, tokens, length), step_s, 1, peak),
-        mfu_updates=flops.mfu(flops.update_flops(shape, tokens, length), updates_s, 1, peak),
+        mfu=flops.mfu(flops.step_flops(shape, tokens, length), step_s, peak),
+        mfu_updates=flops.mfu(flops.update_flops(shape, tokens, length), updates_s, peak),
         peak_gib=round(peak_bytes / GIB, 2),
         tokens=tokens,
         parts_s=parts,
@@ -84,13 +82,8 @@ def _measured(check: Check, name: str, run: Run) -> Speed:
     return speed_of(check, name, steps, peak)
 
 
-def _folder(check: Check, name: str) -> Path:
-    return check.folder / "runs" / name
-
-
 def _ours(check: Check, name: str) -> Speed:
-    folder = _folder(check, name)
-    with launched(check, folder, words.timed(check, name, folder)) as run:
+    with launched(check, name, words.timed(check, name)) as run:
         return _measured(check, name, run)
 
 
@@ -112,8 +105,8 @@ def step(check: Check, name: str) -> Found:
 
 def against_stock(check: Check, name: str) -> Found:
     """The launcher's own configuration of that run, handed to verl's trainer."""
-    mine, folder = ours(check, name), _folder(check, f"{name}-stock")
-    launch = _folder(check, name) / "logs" / "launch.json"
+    mine, folder = ours(check, name), check.run_folder(f"{name}-stock")
+    launch = check.run_folder(name) / "logs" / "launch.json"
     command, env = stock.prepare(launch, folder)
     with under_guardian(check, folder, command, env, folder / stock.METRICS) as run:
         theirs = _measured(check, name, run)
@@ -127,10 +120,7 @@ def against_stock(check: Check, name: str) -> Found:
 
 def predicted(check: Check, name: str) -> Found:
     """The plan's fullest phase against the peak that was seen."""
-    plan = dry_run(check, words.timed(check, name, _folder(check, f"{name}-plan")))
-    phases = plan["memory"]["gpu" if check.profile.hardware == "gpu" else "host"]
-    if not phases:
-        raise Failure(f"the plan says nothing of memory: {plan['memory']['note']}")
+    phases = planned_memory(check, f"{name}-plan", words.timed(check, name))
     fullest = max(phases, key=lambda phase: phase["bytes"])
     expected, seen = fullest["bytes"] / GIB, ours(check, name).peak_gib
     ratio = expected / seen if seen else 0.0

@@ -28,12 +28,12 @@ RULE = "pkg://rewards.rules.math_reasoning"
 OURS = "stock_with_our_workers"
 
 
-def _has_flash() -> bool:
+def has_flash() -> bool:
     return importlib.util.find_spec("flash_attn") is not None
 
 
 def is_pure(hardware: str) -> bool:
-    return hardware == "gpu" and _has_flash()
+    return hardware == "gpu" and has_flash()
 
 
 def workers(hardware: str) -> str:
@@ -56,7 +56,7 @@ def stock_config(config: dict[str, Any], folder: Path, hardware: str) -> dict[st
     # Ours keeps the worker inside EngineCore on a CPU.
     (rollout["engine_kwargs"].get("vllm") or {}).pop("distributed_executor_backend", None)
     config["transfer_queue"]["backend"]["SimpleStorage"]["num_data_storage_units"] = count
-    if not _has_flash():
+    if not has_flash():
         model["override_config"] = {"attn_implementation": "sdpa"} | (
             model["override_config"] or {}
         )

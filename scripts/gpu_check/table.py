@@ -10,11 +10,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from gpu_check.check import Check
-from gpu_check.found import FAILED, PASSED, SKIPPED, Row
+from gpu_check.check import FAILED, PASSED, SKIPPED, Check, Row
 
 VERSION = 1
-HEAD = ("part", "piece", "result", "s", "what was seen")
 
 
 def line(row: Row) -> str:
@@ -22,8 +20,7 @@ def line(row: Row) -> str:
 
 
 def table(rows: Sequence[Row]) -> str:
-    part, piece, result, seconds, said = HEAD
-    head = f"{part:13} {piece:22} {result:8} {seconds:>5}  {said}"
+    head = f"{'part':13} {'piece':22} {'result':8} {'s':>5}  what was seen"
     return "\n".join([head, *(line(row) for row in rows)])
 
 

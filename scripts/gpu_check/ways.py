@@ -1,13 +1,11 @@
 """Ways of training that have to work: attention, a LoRA adapter, a reward model here or there."""
 
-import importlib.util
-from pathlib import Path
 from typing import Any
 
 from gpu_check import speed, words
-from gpu_check.check import Check
-from gpu_check.found import Failure, Found, Skip
+from gpu_check.check import Check, Failure, Found, Skip
 from gpu_check.runs import launched
+from gpu_check.stock import has_flash
 from verlaunch.machine import hardware
 
 STEPS = 2
@@ -15,24 +13,12 @@ NAMES = {"actor/entropy": "entropy", "actor/grad_norm": "gradient", "timing_s/st
          "reward/rm_score/mean": "score"}  # fmt: skip
 
 
-def has_flash() -> bool:
-    return importlib.util.find_spec("flash_attn") is not None
-
-
-def _folder(check: Check, name: str) -> Path:
-    return check.folder / "runs" / name
-
-
-def _trained(check: Check, folder: Path, command: list[str]) -> list[dict[str, Any]]:
-    with launched(check, folder, command) as run:
-        return run.steps(STEPS)
-
-
-def _told(steps: list[dict[str, Any]], *keys: str) -> Found:
-    """Of the last step; the first of a run is slow, and this is the second."""
-    last = steps[-1]
+def _trained(check: Check, name: str, typed: list[str], *keys: str) -> tuple[dict[str, Any], Found]:
+    """The last step, and what is told of it; the first of a run is slow, and this is the second."""
+    with launched(check, name, typed) as run:
+        last = run.steps(STEPS)[-1]
     said = ", ".join(f"{NAMES[key]} {last[key]:.3g}" for key in keys)
-    return Found(f"{len(steps)} steps; {said}", {key: last[key] for key in keys})
+    return last, Found(f"{STEPS} steps; {said}", {key: last[key] for key in keys})
 
 
 def sdpa(check: Check) -> Found:
@@ -43,28 +29,22 @@ def sdpa(check: Check) -> Found:
     return _attention(check, "sdpa", without_padding=False)
 
 
-def flash(check: Check) -> Found:
-    return _attention(check, "flash_attention_2", without_padding=False)
-
-
-def packed(check: Check) -> Found:
-    return _attention(check, "flash_attention_2", without_padding=True)
+def flash(check: Check, without_padding: bool) -> Found:
+    if not has_flash():
+        raise Skip("flash-attn is not installed")
+    if check.profile.hardware == "cpu":
+        raise Skip("flash-attn needs a GPU")
+    return _attention(check, "flash_attention_2", without_padding)
 
 
 def _attention(check: Check, kind: str, without_padding: bool) -> Found:
-    if kind == "flash_attention_2" and not has_flash():
-        raise Skip("flash-attn is not installed")
-    if kind == "flash_attention_2" and check.profile.hardware == "cpu":
-        raise Skip("flash-attn needs a GPU")
-    folder = _folder(check, f"{kind}{'-packed' if without_padding else ''}")
-    steps = _trained(check, folder, words.attention(check, folder, kind, without_padding))
-    return _told(steps, "actor/entropy", "actor/grad_norm", "timing_s/step")
+    typed = words.attention(check, kind, without_padding)
+    name = f"{kind}{'-packed' if without_padding else ''}"
+    return _trained(check, name, typed, "actor/entropy", "actor/grad_norm", "timing_s/step")[1]
 
 
 def lora(check: Check) -> Found:
-    folder = _folder(check, "lora")
-    steps = _trained(check, folder, words.lora(check, folder))
-    return _told(steps, "actor/grad_norm", "timing_s/step")
+    return _trained(check, "lora", words.lora(check), "actor/grad_norm", "timing_s/step")[1]
 
 
 def reward_beside(check: Check) -> Found:
@@ -80,9 +60,8 @@ def reward_apart(check: Check) -> Found:
 
 
 def _rewarded(check: Check, name: str, gpus: int) -> Found:
-    folder = _folder(check, name)
-    steps = _trained(check, folder, words.reward_model(check, folder, gpus))
-    failed = steps[-1].get("reward/rm_failed/mean", 0.0)
-    if failed:
+    typed = words.reward_model(check, gpus)
+    last, found = _trained(check, name, typed, "reward/rm_score/mean", "timing_s/step")
+    if failed := last.get("reward/rm_failed/mean", 0.0):
         raise Failure(f"{failed:.0%} of the responses got no score from the reward model")
-    return _told(steps, "reward/rm_score/mean", "timing_s/step")
+    return found

@@ -171,15 +171,16 @@ def test_prompts_are_just_as_long_as_allowed(bench: ModuleType, tmp_path: Path) 
 
 
 def test_the_plan_of_the_run_itself_is_what_is_compared(bench: ModuleType, tmp_path: Path) -> None:
-    made = bench.write_model(tmp_path / "model", bench.SIZES["0.4M"])
     args = argparse.Namespace(
         hardware="cpu", steps=2, batch=8, prompt=32, response=32, overrides=[]
     )
-    rows = bench.write_rows(tmp_path / "rows.json", 32, 32)
+    check = bench.check_of(args, tmp_path)
+    bench.write_model(bench.words.model_folder(check, "0.4M"), bench.SIZES["0.4M"])
+    bench.write_rows(bench.words.rows_file(check, 32), 32, 32)
     found = [
-        bench.predicted(bench.words_of(args, made, rows, ranks, tmp_path / "out"), "cpu")
+        bench.planned_memory(check, "out", bench.words_of(args, check, "0.4M", ranks))
         for ranks in (1, 2)
     ]
     one, two = (max(phase["bytes"] for phase in phases) for phases in found)
     assert GIB < one < two
-    assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "runs" / "out").exists()

@@ -1,5 +1,6 @@
 """The rivals of the step bench train for real, on models of random weights, and answer as asked."""
 
+import importlib
 import json
 import sys
 from pathlib import Path
@@ -26,7 +27,8 @@ def plain() -> ModuleType:
 
 @pytest.fixture(scope="module")
 def models() -> ModuleType:
-    return _program("models")
+    sys.path.append(str(BENCH.parent))
+    return importlib.import_module("gpu_check.models")
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +140,7 @@ def test_an_environment_without_trl_is_told_how_to_make_one(
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        (["--model", "nowhere"], "scripts/bench/models.py nowhere"),
+        (["--model", "nowhere"], "scripts/gpu_check/models.py nowhere"),
         (["--data", "nowhere.json"], "nowhere.json is missing"),
         (["--prompts", "0"], "at least 1"),
     ],

@@ -18,8 +18,17 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.append(str(ROOT / "scripts"))
 
 from gpu_check import command, flops, memory_seen, models, runs, speed, stock, words  # noqa: E402
-from gpu_check.check import Check  # noqa: E402
-from gpu_check.found import FAILED, PASSED, SKIPPED, Failure, Found, Piece, Row, Skip  # noqa: E402
+from gpu_check.check import (  # noqa: E402
+    FAILED,
+    PASSED,
+    SKIPPED,
+    Check,
+    Failure,
+    Found,
+    Piece,
+    Row,
+    Skip,
+)
 from gpu_check.sizes import CPU, GPU, PROFILES  # noqa: E402
 from gpu_check.table import all_passed, table, write_json  # noqa: E402
 
@@ -82,8 +91,8 @@ def test_the_peak_is_that_of_the_card_and_unknown_cards_have_none() -> None:
     peaks = [flops.peak_of(card) for card in cards]
     assert peaks == [989e12, 756e12, 362e12, 121e12, 312e12]
     assert flops.peak_of("NVIDIA Quadro 9") is None
-    assert flops.mfu(1e15, 2.0, 1, None) is None
-    assert flops.mfu(989e12, 2.0, 1, 989e12) == 0.5
+    assert flops.mfu(1e15, 2.0, None) is None
+    assert flops.mfu(989e12, 2.0, 989e12) == 0.5
 
 
 def _line(step: int, seconds: float, **more: float) -> dict[str, Any]:
@@ -127,21 +136,15 @@ def test_prompts_and_models_are_as_asked(check: Check) -> None:
 
 
 def every_command(check: Check) -> dict[str, list[str]]:
-    runs = check.folder / "runs"
-    found = {
-        f"step, {name}": words.timed(check, name, runs / name) for name in check.profile.shapes
-    }
     return {
-        "demo": words.demo(check, runs / "demo"),
-        "lora": words.lora(check, runs / "lora"),
-        "reward_model, same card": words.reward_model(check, runs / "rm", 0),
-        "reward_model, own share": words.reward_model(check, runs / "rm-own", 1),
-        **found,
-        "attention, sdpa": words.attention(check, runs / "sdpa", "sdpa", False),
-        "attention, flash-attn": words.attention(check, runs / "flash", "flash_attention_2", False),
-        "attention, flash-attn without padding": words.attention(
-            check, runs / "packed", "flash_attention_2", True
-        ),
+        "demo": words.demo(check),
+        "lora": words.lora(check),
+        "reward_model, same card": words.reward_model(check, 0),
+        "reward_model, own share": words.reward_model(check, 1),
+        **{f"step, {name}": words.timed(check, name) for name in check.profile.shapes},
+        "attention, sdpa": words.attention(check, "sdpa", False),
+        "attention, flash-attn": words.attention(check, "flash_attention_2", False),
+        "attention, without padding": words.attention(check, "flash_attention_2", True),
     }
 
 
@@ -164,15 +167,15 @@ def test_a_gpu_run_has_nothing_against_it_but_the_packages_here(
     (tmp_path / "models").mkdir()
     words.model_folder(check, "0.5B").symlink_to(tiny_qwen2)
     models.write_rows(words.rows_file(check, GPU.prompt), GPU.prompt, 4 * GPU.prompts)
-    config = compose(parse(words.timed(check, "0.5B", tmp_path / "out"), {}), "cpu")
+    typed = [*words.timed(check, "0.5B"), "--output_dir", str(tmp_path / "out")]
+    config = compose(parse(typed, {}), "cpu")
     outlook = foresee(Asked(config, hardware.look()))
     assert [p for p in outlook.problems if not p.startswith(FOR_THE_CPU)] == []
     assert outlook.memory and outlook.memory.estimate and outlook.memory.estimate.gpu_peak
 
 
 def test_a_timed_run_ends_before_its_first_checkpoint(check: Check) -> None:
-    typed = words.timed(check, "tiny", check.folder / "out")
-    config = compose(parse(typed, {}), "cpu")
+    config = compose(parse(words.timed(check, "tiny"), {}), "cpu")
     assert config.verl["trainer"]["save_freq"] > 100 * CPU.steps
     assert config.verl["trainer"]["val_before_train"] is False
     assert config.launch["export"] is False
@@ -187,7 +190,7 @@ def test_a_timed_run_ends_before_its_first_checkpoint(check: Check) -> None:
 def test_stock_verl_gets_its_own_parts_back(
     hardware: str, flash: bool, mode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stock, "_has_flash", lambda: flash)
+    monkeypatch.setattr(stock, "has_flash", lambda: flash)
     ours = compose(parse(["--hardware", hardware, "--model", "m", "--data", "d"], {}), "cpu").verl
     config = stock.stock_config(ours, tmp_path, hardware)
     assert config["trainer"]["v1"]["trainer_mode"] == mode
@@ -273,7 +276,7 @@ def test_a_run_that_overruns_is_ended_with_all_that_it_started(
     check: Check, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A stand-in for the launcher that takes no signal and has a child in a session of its own."""
-    folder = check.folder / "stubborn"
+    folder = check.run_folder("stubborn")
     program = check.folder / "python"
     program.write_text(
         "#!/bin/sh\ntrap '' TERM\n"
@@ -283,7 +286,7 @@ def test_a_run_that_overruns_is_ended_with_all_that_it_started(
     monkeypatch.setattr(runs, "GONE_S", 0.2)
     monkeypatch.setattr(sys, "executable", str(program))
     late = pytest.raises(Failure, match="no step 1 within its time: busy")
-    with late, runs.launched(check.within(0.5), folder, []) as run:
+    with late, runs.launched(check.within(0.5), "stubborn", []) as run:
         run.steps(1)
     assert run.process.returncode is not None
     assert runs.processes.marked("VERLAUNCH_RUN", str(folder)) == []
@@ -292,10 +295,8 @@ def test_a_run_that_overruns_is_ended_with_all_that_it_started(
 def test_a_run_that_ends_too_early_says_its_last_words(
     check: Check, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = check.folder / "refused"
-    typed = ["--output_dir", str(folder), "--lr", "much"]
     refused = pytest.raises(Failure, match=r"ended with code 2 before step 1: error: --lr")
-    with refused, runs.launched(check, folder, typed) as run:
+    with refused, runs.launched(check, "refused", ["--lr", "much"]) as run:
         run.steps(1)
 
 

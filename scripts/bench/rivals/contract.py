@@ -109,7 +109,7 @@ def check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     if not (args.model / "config.json").is_file():
         parser.error(
             f"--model {args.model} is no Hugging Face folder (no config.json); make one: "
-            f"scripts/bench/models.py {args.model} --size 10M"
+            f"scripts/gpu_check/models.py {args.model} --size 10M"
         )
     if not args.data.is_file():
         parser.error(
