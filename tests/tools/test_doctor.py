@@ -33,12 +33,10 @@ from verlaunch.tools.doctor import child, command, heavy, outside
 from verlaunch.tools.doctor.checks import CHECKS
 from verlaunch.tools.doctor.flags import HELP, OWN
 from verlaunch.tools.doctor.inside.__main__ import first_line
-from verlaunch.tools.doctor.line import BAD, LOOK, OK, Line, Part, together
-from verlaunch.tools.doctor.machine import look_at_limits, look_at_machine
-from verlaunch.tools.doctor.patient import Patient
+from verlaunch.tools.doctor.look import BAD, LOOK, OK, Line, Part, Patient, together
+from verlaunch.tools.doctor.machine import look_at_limits, look_at_machine, look_at_versions
 from verlaunch.tools.doctor.remedies import KNOWN, remedies
 from verlaunch.tools.doctor.show import WIDTH, summary, wrapped
-from verlaunch.tools.doctor.versions import look_at_versions
 
 SCRIPT = [sys.executable, "-m", "verlaunch", "doctor"]
 FINE = Host(
@@ -265,10 +263,10 @@ def test_a_gpu_run_without_gpus_is_bad_and_says_why(patient: Patient) -> None:
 
 
 def test_another_version_of_ray_is_named(patient: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
-    from verlaunch.tools.doctor import versions
+    from verlaunch.tools.doctor import machine
 
-    have = versions.installed() | {"ray": "2.48.0"}
-    monkeypatch.setattr(versions, "installed", lambda: have)
+    have = machine.installed() | {"ray": "2.48.0"}
+    monkeypatch.setattr(machine, "installed", lambda: have)
     line = look_at_versions(patient, quiet, 20)
     assert line.verdict in (BAD, LOOK) and "ray 2.48.0 (the lock has 2.60.0)" in line.seen
     assert line.remedies

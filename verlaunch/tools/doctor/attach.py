@@ -11,6 +11,7 @@ import platform
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,24 +20,15 @@ from verlaunch.errors import UserError
 from verlaunch.machine import packages, variables
 from verlaunch.machine.scrub import Scrub
 from verlaunch.tools.doctor.checks import CHECKS
-from verlaunch.tools.doctor.line import Line
+from verlaunch.tools.doctor.look import Line, Patient
 from verlaunch.tools.doctor.machine import driver, system
-from verlaunch.tools.doctor.patient import Patient
 from verlaunch.tools.doctor.show import summary
 
 
 def _check(line: Line) -> dict[str, Any]:
     limits = {check.name: check.limit_s for check in CHECKS}
-    return {
-        "name": line.name,
-        "verdict": line.verdict,
-        "seen": line.seen,
-        "remedies": list(line.remedies),
-        "seconds": round(line.seconds, 1),
-        "limit_s": limits.get(line.name),
-        "facts": line.facts,
-        "log": list(line.log),
-    }
+    rest = {"seconds": round(line.seconds, 1), "limit_s": limits.get(line.name)}
+    return {**asdict(line), **rest}
 
 
 def _machine(patient: Patient) -> dict[str, Any]:

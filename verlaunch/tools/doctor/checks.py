@@ -9,10 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from verlaunch.tools.doctor import heavy, outside
-from verlaunch.tools.doctor.line import Line
-from verlaunch.tools.doctor.machine import look_at_limits, look_at_machine
-from verlaunch.tools.doctor.patient import Patient, Say
-from verlaunch.tools.doctor.versions import look_at_versions
+from verlaunch.tools.doctor.look import Line, Patient, Say
+from verlaunch.tools.doctor.machine import look_at_limits, look_at_machine, look_at_versions
 
 Look = Callable[[Patient, Say, float], Line]  # within so many seconds
 

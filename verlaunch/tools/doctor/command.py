@@ -25,8 +25,7 @@ from verlaunch.paths import as_typed, cache_dir, temp_dir
 from verlaunch.tools.doctor import attach
 from verlaunch.tools.doctor.checks import CHECKS, Check
 from verlaunch.tools.doctor.flags import HELP, NAME, parse
-from verlaunch.tools.doctor.line import BAD, Line
-from verlaunch.tools.doctor.patient import Patient, Say
+from verlaunch.tools.doctor.look import BAD, Line, Patient, Say
 from verlaunch.tools.doctor.remedies import BUG
 from verlaunch.tools.doctor.show import Screen, summary
 

@@ -5,13 +5,11 @@ look_at_generation(patient, say, limit_s=120)
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from verlaunch.paths import anew
 from verlaunch.tools.doctor import child
-from verlaunch.tools.doctor.line import BAD, LOOK, OK, Line, Part, together
-from verlaunch.tools.doctor.patient import Patient, Say
+from verlaunch.tools.doctor.look import BAD, LOOK, OK, Line, Part, Patient, Say, together
 from verlaunch.tools.doctor.remedies import BUG, REINSTALL, remedies
 
 MODULES = ("torch", "transformers", "ray", "vllm", "verl")
@@ -26,28 +24,19 @@ NO_TALK = {
     "cards without peer access NCCL_P2P_DISABLE=1 helps",
 }
 
-Read = Callable[[dict[str, Any]], list[Part]]
 
-
-@dataclass(frozen=True)
-class Question:
-    """name: of the check. given: to its child. read: its facts. usual: what helps when it dies."""
-
-    name: str
-    given: dict[str, Any]
-    read: Read
-    usual: tuple[str, ...]
-
-
-def asked(patient: Patient, say: Say, limit_s: float, question: Question) -> Line:
-    """The child's facts as one line; its death as a BAD one."""
-    name = question.name
+def asked(
+    patient: Patient,
+    say: Say,
+    limit_s: float,
+    name: str,
+    given: dict[str, Any],
+    read: Callable[[dict[str, Any]], list[Part]],
+    usual: tuple[str, ...],
+) -> Line:
+    """The facts of a check's child as one line; its death as a BAD one. usual: what helps then."""
     module = {"ray": "cluster"}.get(name, name)
-    outcome = child.ask(module, question.given, limit_s, patient.env, say)
-    return judged(name, outcome, question.read, question.usual)
-
-
-def judged(name: str, outcome: child.Outcome, read: Read, usual: tuple[str, ...]) -> Line:
+    outcome = child.ask(module, given, limit_s, patient.env, say)
     if outcome.facts is None:
         said = "\n".join([outcome.why, *outcome.log])
         return Line(name, BAD, outcome.why, remedies(said, usual), log=outcome.log)
@@ -99,7 +88,7 @@ def look_at_imports(patient: Patient, say: Say, limit_s: float) -> Line:
         return parts + _plugin(facts, patient.on_gpus) + (_cuda(facts, gpus) * patient.on_gpus)
 
     given = {"modules": MODULES}
-    return asked(patient, say, limit_s, Question("imports", given, read, (REINSTALL,)))
+    return asked(patient, say, limit_s, "imports", given, read, (REINSTALL,))
 
 
 # ---- ranks ---------------------------------------------------------------------------------
@@ -120,7 +109,7 @@ def look_at_collectives(patient: Patient, say: Say, limit_s: float) -> Line:
             return [Part(f"{_ranks(patient)}: the sum is wrong", BAD, remedy)]
         return [Part(said, LOOK, remedy) if speed < SLOW_GB_S[hardware] else Part(said)]
 
-    return asked(patient, say, limit_s, Question("collectives", given, read, (remedy,)))
+    return asked(patient, say, limit_s, "collectives", given, read, (remedy,))
 
 
 def learned(losses: list[float]) -> bool:
@@ -135,9 +124,7 @@ def look_at_fsdp(patient: Patient, say: Say, limit_s: float) -> Line:
         said = f"{_ranks(patient)}: loss {losses[0]:.3f} to {losses[-1]:.3f} in {len(losses)} steps"
         return [Part(said) if learned(losses) else Part(said + ", which is no learning", BAD, BUG)]
 
-    return asked(
-        patient, say, limit_s, Question("fsdp", given, read, (NO_TALK[patient.hardware], LOG))
-    )
+    return asked(patient, say, limit_s, "fsdp", given, read, (NO_TALK[patient.hardware], LOG))
 
 
 # ---- vLLM and Ray --------------------------------------------------------------------------
@@ -151,7 +138,7 @@ def look_at_generation(patient: Patient, say: Say, limit_s: float) -> Line:
         return [Part(said, OK if facts["tokens"] else BAD, "" if facts["tokens"] else BUG)]
 
     given = {"on_gpus": patient.on_gpus}
-    return asked(patient, say, limit_s, Question("generation", given, read, (REINSTALL, LOG)))
+    return asked(patient, say, limit_s, "generation", given, read, (REINSTALL, LOG))
 
 
 def _rest(left: list[str]) -> list[Part]:
@@ -176,4 +163,4 @@ def look_at_ray(patient: Patient, say: Say, limit_s: float) -> Line:
 
     usual = ("Ray's ports are on 127.0.0.1: see that loopback is up (ip link show lo)", LOG)
     given = {"gpus": gpus, "cpus": max(2, patient.machine.cores)}
-    return asked(patient, say, limit_s, Question("ray", given, read, usual))
+    return asked(patient, say, limit_s, "ray", given, read, usual)

@@ -8,9 +8,10 @@ import shutil
 
 from verlaunch.machine.disk import amount
 from verlaunch.machine.host import Host
+from verlaunch.machine.packages import CORE, installed
+from verlaunch.plan.guards.locked_versions import SHOWN, differing, expected, is_ours
 from verlaunch.text import GIB
-from verlaunch.tools.doctor.line import BAD, LOOK, Line, Part, together
-from verlaunch.tools.doctor.patient import Patient, Say
+from verlaunch.tools.doctor.look import BAD, LOOK, OK, Line, Part, Patient, Say, together
 
 LEAST_MEMORY_GIB = 6.0  # the demo's own run takes about 5
 LEAST_SHM = GIB
@@ -121,3 +122,22 @@ def look_at_limits(patient: Patient, say: Say, limit_s: float) -> Line:
         free = Part(free.seen, LOOK, "End other programs: free -g; ps aux --sort=-rss | head")
     parts = [_shared(has), free, _files(has), _processes(has), _loopback(has), *_others(has)]
     return together("limits", parts)
+
+
+def look_at_versions(patient: Patient, say: Say, limit_s: float) -> Line:
+    """verl's hooks move between versions."""
+    pins, lock = expected(patient.hardware), f"locks/{patient.hardware}.txt"
+    if not pins:
+        return Line("versions", OK, "installed without a checkout: there is no lock here")
+    told = differing(pins, installed())
+    if not told:
+        return Line("versions", OK, f"all {len(pins)} packages as in {lock}")
+    first = sorted(told, key=lambda name: (name not in CORE, name))
+    more = f" and {len(first) - SHOWN} more" if len(first) > SHOWN else ""
+    seen = f"not as in {lock}: {', '.join(told[name] for name in first[:SHOWN])}{more}"
+    is_core = bool(told.keys() & set(CORE))
+    verdict = BAD if is_core and is_ours() else LOOK
+    remedy = f"Install them again: rm .venv/stamp && ./train.sh --hardware {patient.hardware}"
+    if not is_ours():
+        remedy = f"The tested set: ./train.sh makes it, or pip install --no-deps -r {lock}"
+    return Line("versions", verdict, seen, (remedy,), {"differing": list(told.values())})

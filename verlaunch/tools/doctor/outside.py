@@ -19,9 +19,8 @@ from verlaunch.inputs.models import is_local
 from verlaunch.machine.disk import amount
 from verlaunch.paths import temp_dir
 from verlaunch.plan.reward.spec import reward_spec
-from verlaunch.tools.doctor.heavy import Question, asked
-from verlaunch.tools.doctor.line import BAD, LOOK, OK, Line, Part
-from verlaunch.tools.doctor.patient import Patient, Say
+from verlaunch.tools.doctor.heavy import asked
+from verlaunch.tools.doctor.look import BAD, LOOK, OK, Line, Part, Patient, Say
 
 SLOW_MB_S = 50.0
 LEAST_ROOM = 10e9  # bytes; the checkpoints of a 0.5B model take about as much
@@ -68,7 +67,7 @@ def look_at_disk(patient: Patient, say: Say, limit_s: float) -> Line:
              "megabytes": QUICK_MEGABYTES if patient.quick else MEGABYTES}  # fmt: skip
     usual = ("A disk that does not answer is mostly a network disk: df -h; then --output_dir "
              "FOLDER on another",)  # fmt: skip
-    return asked(patient, say, limit_s, Question("disk", given, read, usual))
+    return asked(patient, say, limit_s, "disk", given, read, usual)
 
 
 # ---- network -------------------------------------------------------------------------------
@@ -100,7 +99,7 @@ def look_at_network(patient: Patient, say: Say, limit_s: float) -> Line:
         said = f"{facts['endpoint']} answers in {facts['seconds']:.2f} s{reads}"
         return [Part(said), *_proxy(patient.env)]
 
-    line = asked(patient, say, limit_s, Question("network", {"model": model}, read, usual))
+    line = asked(patient, say, limit_s, "network", {"model": model}, read, usual)
     # Without a hub a run on local files is as good as any.
     return replace(line, verdict=LOOK) if line.verdict == BAD else line
 
@@ -149,6 +148,4 @@ def look_at_judge(patient: Patient, say: Say, limit_s: float) -> Line:
         return [_answered(said, wants[said["name"]]) for said in facts["parts"]]
 
     given = {"parts": [to_dict(spec) for spec in asked_for]}
-    return asked(
-        patient, say, limit_s, Question("judge", given, read, tuple(dict.fromkeys(wants.values())))
-    )
+    return asked(patient, say, limit_s, "judge", given, read, tuple(dict.fromkeys(wants.values())))

@@ -11,7 +11,7 @@ from typing import TextIO
 
 from verlaunch.text import columns, filled
 from verlaunch.tools.doctor.checks import Check
-from verlaunch.tools.doctor.line import BAD, LOOK, OK, Line
+from verlaunch.tools.doctor.look import BAD, LOOK, OK, Line
 
 WIDTH, NAME, VERDICT = 100, 12, 5
 ERASE = "\r\x1b[2K"

@@ -36,4 +36,4 @@ def measure(rank: int, ranks: int, device: str, given: dict[str, Any]) -> dict[s
 
 def work(given: dict[str, Any], doing: Callable[[str], None]) -> dict[str, Any]:
     doing(f"adding {given['megabytes']} MB over {given['ranks']} ranks")
-    return spawned(measure, given["ranks"], given["on_gpus"], given)
+    return spawned(measure, given)

@@ -44,4 +44,4 @@ def steps(rank: int, ranks: int, device: str, given: dict[str, Any]) -> dict[str
 
 def work(given: dict[str, Any], doing: Callable[[str], None]) -> dict[str, Any]:
     doing(f"training {STEPS} steps on {given['ranks']} ranks")
-    return spawned(steps, given["ranks"], given["on_gpus"], given)
+    return spawned(steps, given)

@@ -1,14 +1,44 @@
-"""What one check has found: a verdict, what was seen, and what to type when it is not ok.
+"""What every check gets and gives: this machine as the run of these flags would use it, and a line.
 
+Patient(machine.look(), host.look(), "cpu", config, Path("outputs"), cache_dir(), env)
 Line("disk", LOOK, "12 MB/s at /mnt/nfs", ("Name a local disk: --output_dir FOLDER",))
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
+
+from verlaunch.config.tree import Config
+from verlaunch.machine.hardware import Machine
+from verlaunch.machine.host import Host
 
 OK, LOOK, BAD = "ok", "look", "BAD"
 ORDER = (OK, LOOK, BAD)
+Say = Callable[[str], None]  # what is being done now, for the live line
+
+
+@dataclass(frozen=True)
+class Patient:
+    """env: what every process of a run has. quick: measure less."""
+
+    machine: Machine
+    host: Host
+    hardware: str
+    config: Config
+    folder: Path
+    cache: Path
+    env: Mapping[str, str]
+    quick: bool = False
+
+    @property
+    def on_gpus(self) -> bool:
+        return self.hardware == "gpu"
+
+    @property
+    def ranks(self) -> int:
+        """GPUs, or two processes: the least that has to talk to each other."""
+        return max(1, len(self.machine.gpus)) if self.on_gpus else 2
 
 
 @dataclass(frozen=True)
