@@ -99,8 +99,9 @@ def test_facts_end_with_the_exported_step(run: Path) -> None:
     found = facts(pick(run, "4"))
     assert found.validation == (0.25, 0.5)
     assert found.mean_reward == pytest.approx((0.15, 0.35))
-    assert (found.name, found.recipe, found.seed) == ("sums", "ppo_qwen", 1)
-    assert (found.data, found.reward, found.date) == ("sums.json [3a99fd95]", "rules", "2025-10-09")
+    assert (found.name, found.about["recipe"], found.about["seed"]) == ("sums", "ppo_qwen", 1)
+    assert (found.about["data"], found.about["reward"]) == ("sums.json [3a99fd95]", "rules")
+    assert found.about["date"] == "2025-10-09"
     assert found.command == "./train.sh --recipe ppo_qwen --data sums.json"
 
 
@@ -114,8 +115,9 @@ def test_a_run_that_lost_its_papers_still_has_its_step(run: Path) -> None:
 
 
 FULL = Facts(
-    "sums", 60, base="/models/qwen", base_id="Qwen/Qwen2.5-0.5B", recipe="ppo_qwen",
-    data="a|b.json [12ab]", validation=(0.5, 0.99), mean_reward=None, seed=3,
+    "sums", 60, base="/models/qwen", base_id="Qwen/Qwen2.5-0.5B",
+    about={"recipe": "ppo_qwen", "data": "a|b.json [12ab]", "seed": 3},
+    validation=(0.5, 0.99), mean_reward=None,
     versions={"verl": "0.9.1"}, command="./train.sh --recipe ppo_qwen", curves=Path("c.png"),
 )  # fmt: skip
 
@@ -138,7 +140,7 @@ def test_the_card_is_in_the_hubs_format_and_says_what_is_known() -> None:
 def test_the_card_shows_nobodys_password() -> None:
     at = "http://me:hush-1@host"
     command = f"./train.sh --rm_url {at} some.api_key=hush-2"
-    assert "hush" not in card(replace(FULL, reward=at, command=command), [])
+    assert "hush" not in card(replace(FULL, about={"reward": at}, command=command), [])
 
 
 def test_the_card_of_an_adapter_names_peft_and_what_it_belongs_on() -> None:

@@ -33,34 +33,16 @@ def _front(facts: Facts, adapter: bool) -> str:
     return f"---\n{yaml.safe_dump(matter, sort_keys=False)}{LICENCE}---\n"
 
 
-def _cell(value: Any) -> str:
-    return str(value).replace("|", "\\|").replace("\n", " ")
-
-
 def _table(rows: Mapping[str, Any]) -> Iterator[str]:
     yield "| | |"
     yield "|---|---|"
     for name, value in rows.items():
-        yield f"| {name} | {_cell(value)} |"
+        cell = hide(str(value)).replace("|", "\\|").replace("\n", " ")
+        yield f"| {name} | {cell} |"
 
 
 def _base(facts: Facts) -> str:
     return facts.base_id or (Path(facts.base).name if facts.base else "")
-
-
-def _what(facts: Facts) -> dict[str, Any]:
-    rows = {
-        "base model": _base(facts),
-        "recipe": facts.recipe,
-        "data": facts.data,
-        "reward": hide(facts.reward),
-        "steps": facts.step,
-        "LoRA rank": facts.lora_rank,
-        "seed": facts.seed,
-        "trained on": {"cpu": "CPU", "gpu": "GPU"}.get(facts.hardware, ""),
-        "date": facts.date,
-    }
-    return {name: value for name, value in rows.items() if value not in ("", None, 0)}
 
 
 def _results(facts: Facts) -> Iterator[str]:
@@ -113,7 +95,8 @@ def card(facts: Facts, checks: Sequence[str], adapter: bool = False, critic: boo
     start = f", from {base}" if base else ""
     kind = "A LoRA adapter" if adapter else "A language model"
     lines = [f"# {facts.name}", "", f"{kind} trained with PPO (verl){start}.", ""]
-    lines += [*_table(_what(facts)), "", *_results(facts)]
+    base_row = {"base model": base} if base else {}
+    lines += [*_table({**base_row, "steps": facts.step, **facts.about}), "", *_results(facts)]
     if facts.curves:
         lines += [f"![Training curves]({CURVES})", ""]
     lines += [*_use(facts, adapter, critic), *_how(facts)]

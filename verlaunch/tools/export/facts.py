@@ -31,14 +31,8 @@ class Facts:
     base: str = ""
     base_id: str = ""  # on the hub; empty for a folder
     critic_base: str = ""
-    lora_rank: int = 0
     longest_response: int = 0  # tokens; 0 where it is not known
-    recipe: str = ""
-    data: str = ""
-    reward: str = ""
-    hardware: str = ""
-    seed: int | None = None
-    date: str = ""
+    about: dict[str, Any] = field(default_factory=dict)  # rows of the card
     validation: Pair | None = None
     mean_reward: Pair | None = None
     settings: dict[str, Any] = field(default_factory=dict)
@@ -100,6 +94,19 @@ def _date(lines: list[Line], history: History) -> str:
     return str(history.environment.get("time", ""))[:10]
 
 
+def _about(history: History, lines: list[Line]) -> dict[str, Any]:
+    found = {
+        "recipe": recipe(history),
+        "data": history.identity.get("data"),
+        "reward": history.identity.get("reward"),
+        "LoRA rank": get(history.config, "actor_rollout_ref.model.lora_rank"),
+        "seed": get(history.config, "data.seed"),
+        "trained on": {"cpu": "CPU", "gpu": "GPU"}.get(history.environment.get("hardware", "")),
+        "date": _date(lines, history),
+    }
+    return {name: value for name, value in found.items() if value not in ("", None, 0)}
+
+
 def facts(picked: Picked) -> Facts:
     step = picked.checkpoint.step
     if picked.run is None:
@@ -114,14 +121,8 @@ def facts(picked: Picked) -> Facts:
         base=str(get(config, "actor_rollout_ref.model.path") or ""),
         base_id="" if not model or model == "demo" or is_local(model) else model,
         critic_base=str(get(config, "critic.model.path") or ""),
-        lora_rank=int(get(config, "actor_rollout_ref.model.lora_rank") or 0),
         longest_response=int(get(config, "data.max_response_length") or 0),
-        recipe=recipe(history) or "",
-        data=str(history.identity.get("data", "")),
-        reward=str(history.identity.get("reward", "")),
-        hardware=str(history.environment.get("hardware", "")),
-        seed=get(config, "data.seed"),
-        date=_date(lines, history),
+        about=_about(history, lines),
         validation=_validation(history, lines),
         mean_reward=_mean_reward(lines),
         settings=_settings(config),
