@@ -68,9 +68,7 @@ def chinese_table(table: Sequence[Flag]) -> str:
     """The same tables with the words of flags.zh-CN.yaml."""
     words = yaml.safe_load(CHINESE.read_text(encoding="utf-8"))
     text = markdown_table([_in_chinese(flag, words) for flag in table])
-    for english, chinese in words["table"].items():
-        text = text.replace(english, chinese)
-    return text
+    return with_words(text, words["table"])
 
 
 def _healthy(metric: Metric, words: dict[str, str]) -> str:
