@@ -82,7 +82,9 @@ class ModelPart(Part):
         return folder, tokenizer, found
 
     async def start(self) -> list[str]:
-        words = await (self._start_url(self._url) if self._url else self._start_model())
+        if self._url:
+            await self._url.start()
+        words = f"at {self._spec.url}" if self._url else await self._start_model()
         good, bad = await check(self._raw)
         notes = [f"reward model {words}; a good answer scored {good:.4g}, a bad one {bad:.4g}"]
         if good < bad:
@@ -91,10 +93,6 @@ class ModelPart(Part):
                 f"({good:.4g}). Look at its scores on your data: ./train.sh score"
             )
         return notes
-
-    async def _start_url(self, scorer: UrlScorer) -> str:
-        await scorer.start()
-        return f"at {self._spec.url}"
 
     async def _start_model(self) -> str:
         folder, tokenizer_folder, found = await asyncio.to_thread(self._look)

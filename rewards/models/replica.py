@@ -8,7 +8,6 @@ Left out on purpose: one model over several cards; vLLM does that.
 """
 
 import asyncio
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -24,16 +23,11 @@ from rewards.models.probe import Probe
 from rewards.models.profiles import SUFFIX
 from rewards.models.refuse import read_config
 from rewards.models.scorer import Encoded
+from rewards.models.vllm_settings import threads
 from rewards.part import CannotStart
 
 OURS = {model.__name__: model for model in (LlamaForRewardModelWithGating, Qwen2ForRewardModel)}
-MOST_THREADS = 16  # a batch of one reward model is no faster with more
 _SHOWN = 300  # characters of a loader's message
-
-
-def threads() -> int:
-    """What this process may use: inside Ray, OMP_NUM_THREADS says 1 whatever there is."""
-    return min(len(os.sched_getaffinity(0)), MOST_THREADS)
 
 
 def _dtype(probe: Probe, device: str) -> torch.dtype:

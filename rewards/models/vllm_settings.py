@@ -13,7 +13,7 @@ from typing import Any
 
 from rewards.models.probe import Probe
 
-THREADS = 16  # at most, on the CPU
+MOST_THREADS = 16  # a batch of one reward model is no faster with more
 SEQUENCES = 256  # in flight at most
 BLOCK = 128  # tokens; vLLM's on the CPU, the largest: a short text takes a whole one
 # Where the first card is shared, the weights and the cache below are all that is taken: vLLM
@@ -47,8 +47,12 @@ def device_of(asked: str) -> str:
 def environment(device: str) -> dict[str, str | None]:
     if device != "cpu":
         return {**ENVIRONMENT}
-    threads = str(min(THREADS, len(os.sched_getaffinity(0))))  # Ray gives its actors one
-    return {**ENVIRONMENT, **CPU, "OMP_NUM_THREADS": threads}
+    return {**ENVIRONMENT, **CPU, "OMP_NUM_THREADS": str(threads())}
+
+
+def threads() -> int:
+    """What this process may use: inside Ray, OMP_NUM_THREADS says 1 whatever there is."""
+    return min(len(os.sched_getaffinity(0)), MOST_THREADS)
 
 
 def text_config(folder: Path) -> dict[str, Any]:

@@ -59,10 +59,6 @@ def wrapped(text: str, width: int) -> Iterator[str]:
                 break
 
 
-def _padded(text: str, width: int) -> str:
-    return text + " " * (width - cells(text))
-
-
 def side_by_side(titles: Sequence[str], texts: Sequence[str], width: int) -> list[str]:
     each = (width - cells(BAR) * (len(titles) - 1)) // len(titles)
     columns = [
@@ -70,15 +66,12 @@ def side_by_side(titles: Sequence[str], texts: Sequence[str], width: int) -> lis
         for title, text in zip(titles, texts, strict=True)
     ]
     rows = zip_longest(*columns, fillvalue="")
-    return [BAR.join(_padded(cell, each) for cell in row).rstrip() for row in rows]
-
-
-def one_after_other(titles: Sequence[str], texts: Sequence[str]) -> list[str]:
-    return [f"{title}: {harmless(text)}" for title, text in zip(titles, texts, strict=True)]
+    padded = ([cell + " " * (each - cells(cell)) for cell in row] for row in rows)
+    return [BAR.join(row).rstrip() for row in padded]
 
 
 def shown(titles: Sequence[str], texts: Sequence[str], width: int | None) -> list[str]:
     """width: of a terminal; None when the text goes elsewhere."""
     if width is None or width < LEAST_WIDTH or len(titles) < 2:
-        return one_after_other(titles, texts)
+        return [f"{title}: {harmless(text)}" for title, text in zip(titles, texts, strict=True)]
     return side_by_side(titles, texts, width)
