@@ -9,7 +9,7 @@ from typing import Any
 
 from verlaunch.paths import anew
 from verlaunch.tools.doctor import child
-from verlaunch.tools.doctor.look import BAD, LOOK, OK, Line, Part, Patient, Say, together
+from verlaunch.tools.doctor.look import BAD, LOOK, OK, Line, Part, Patient, Say, enough, together
 from verlaunch.tools.doctor.remedies import BUG, REINSTALL, remedies
 
 MODULES = ("torch", "transformers", "ray", "vllm", "verl")
@@ -107,7 +107,7 @@ def look_at_collectives(patient: Patient, say: Say, limit_s: float) -> Line:
         said = f"{_ranks(patient)} add up {MEGABYTES[hardware]} MB at {speed:.2g} GB/s"
         if not facts["right"]:
             return [Part(f"{_ranks(patient)}: the sum is wrong", BAD, remedy)]
-        return [Part(said, LOOK, remedy) if speed < SLOW_GB_S[hardware] else Part(said)]
+        return [enough(speed >= SLOW_GB_S[hardware], said, remedy)]
 
     return asked(patient, say, limit_s, "collectives", given, read, (remedy,))
 

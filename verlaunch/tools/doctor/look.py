@@ -63,6 +63,11 @@ class Part:
     remedy: str = ""
 
 
+def enough(is_so: bool, seen: str, remedy: str) -> Part:
+    """Fine, or to be looked at."""
+    return Part(seen) if is_so else Part(seen, LOOK, remedy)
+
+
 def together(name: str, parts: Sequence[Part], facts: dict[str, Any] | None = None) -> Line:
     """One line with the worst verdict, the remedies in order, and what is not ok said first."""
     ranked = sorted(parts, key=lambda part: -ORDER.index(part.verdict))

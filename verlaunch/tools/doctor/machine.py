@@ -11,7 +11,7 @@ from verlaunch.machine.host import Host
 from verlaunch.machine.packages import CORE, installed
 from verlaunch.plan.guards.locked_versions import SHOWN, differing, expected, is_ours
 from verlaunch.text import GIB
-from verlaunch.tools.doctor.look import BAD, LOOK, OK, Line, Part, Patient, Say, together
+from verlaunch.tools.doctor.look import BAD, LOOK, OK, Line, Part, Patient, Say, enough, together
 
 LEAST_MEMORY_GIB = 6.0  # the demo's own run takes about 5
 LEAST_SHM = GIB
@@ -46,19 +46,12 @@ def _gpus(patient: Patient) -> Part:
     return Part("no GPU" if not patient.host.cards else "no GPU is used")
 
 
-def _memory(patient: Patient) -> Part:
-    has = patient.machine.memory_gib
-    if has < LEAST_MEMORY_GIB:
-        return Part(f"{has:.1f} GiB of memory", LOOK, f"Give it {LEAST_MEMORY_GIB:g} GiB or more: "
-                    "even the demo takes about 5")  # fmt: skip
-    return Part(f"{has:.1f} GiB of memory")
-
-
 def look_at_machine(patient: Patient, say: Say, limit_s: float) -> Line:
-    cores = patient.machine.cores
+    cores, memory = patient.machine.cores, patient.machine.memory_gib
+    more = f"Give it {LEAST_MEMORY_GIB:g} GiB or more: even the demo takes about 5"
     parts = [
         Part(f"{cores} core{'s' * (cores != 1)}"),
-        _memory(patient),
+        enough(memory >= LEAST_MEMORY_GIB, f"{memory:.1f} GiB of memory", more),
         _gpus(patient),
         Part(f"Python {platform.python_version()}, {system()}"),
     ]
@@ -77,18 +70,15 @@ def system() -> str:
 def _shared(has: Host) -> Part:
     if has.shm_bytes is None:
         return Part("no /dev/shm", BAD, "Mount one: docker run --shm-size=16g")
-    text = f"{amount(has.shm_bytes)} free in /dev/shm"
-    if has.shm_bytes < LEAST_SHM:
-        return Part(text, LOOK, "Ray and vLLM share memory there: docker run --shm-size=16g, or "
-                    "mount -o remount,size=16g /dev/shm")  # fmt: skip
-    return Part(text)
+    remedy = ("Ray and vLLM share memory there: docker run --shm-size=16g, or "
+              "mount -o remount,size=16g /dev/shm")  # fmt: skip
+    is_enough = has.shm_bytes >= LEAST_SHM
+    return enough(is_enough, f"{amount(has.shm_bytes)} free in /dev/shm", remedy)
 
 
 def _files(has: Host) -> Part:
-    if has.open_files < LEAST_FILES:
-        return Part(f"{has.open_files} open files", LOOK, "Raise it: ulimit -n 65536 (in a "
-                    "container: --ulimit nofile=65536:65536)")  # fmt: skip
-    return Part(f"{has.open_files} open files")
+    remedy = "Raise it: ulimit -n 65536 (in a container: --ulimit nofile=65536:65536)"
+    return enough(has.open_files >= LEAST_FILES, f"{has.open_files} open files", remedy)
 
 
 def _processes(has: Host) -> Part:
@@ -101,12 +91,6 @@ def _processes(has: Host) -> Part:
     return Part(f"{left} more processes or threads")
 
 
-def _loopback(has: Host) -> Part:
-    if has.loopback:
-        return Part("")
-    return Part("no port on 127.0.0.1 can be had", BAD, "Bring loopback up: ip link set lo up")
-
-
 def _others(has: Host) -> list[Part]:
     """Programs of others: they take memory, and nothing else."""
     busy = [f"{one.name} (process {one.pid}) holds {amount(one.bytes)} of GPU {one.gpu}"
@@ -117,10 +101,13 @@ def _others(has: Host) -> list[Part]:
 
 def look_at_limits(patient: Patient, say: Say, limit_s: float) -> Line:
     has = patient.host
-    free = Part(f"{has.free_memory_gib:.1f} GiB of memory free")
-    if has.free_memory_gib < LEAST_MEMORY_GIB:
-        free = Part(free.seen, LOOK, "End other programs: free -g; ps aux --sort=-rss | head")
-    parts = [_shared(has), free, _files(has), _processes(has), _loopback(has), *_others(has)]
+    end_some = "End other programs: free -g; ps aux --sort=-rss | head"
+    has_room = has.free_memory_gib >= LEAST_MEMORY_GIB
+    free = enough(has_room, f"{has.free_memory_gib:.1f} GiB of memory free", end_some)
+    parts = [_shared(has), free, _files(has), _processes(has), *_others(has)]
+    if not has.loopback:
+        up = "Bring loopback up: ip link set lo up"
+        parts.append(Part("no port on 127.0.0.1 can be had", BAD, up))
     return together("limits", parts)
 
 

@@ -20,7 +20,7 @@ from verlaunch.machine.disk import amount
 from verlaunch.paths import temp_dir
 from verlaunch.plan.reward.spec import reward_spec
 from verlaunch.tools.doctor.heavy import asked
-from verlaunch.tools.doctor.look import BAD, LOOK, OK, Line, Part, Patient, Say
+from verlaunch.tools.doctor.look import BAD, LOOK, OK, Line, Part, Patient, Say, enough
 
 SLOW_MB_S = 50.0
 LEAST_ROOM = 10e9  # bytes; the checkpoints of a 0.5B model take about as much
@@ -42,10 +42,9 @@ def _folder(what: str, path: str, said: Mapping[str, Any], flag: str) -> Part:
             f"{amount(free)} free")  # fmt: skip
     if free < LEAST_ROOM:
         return Part(text, LOOK, f"Make room, or name another folder: {flag}")
-    if speed < SLOW_MB_S:
-        return Part(text, LOOK, f"A checkpoint of 10 GB takes {1e4 / max(speed, 0.1) / 60:.0f} "
-                    f"minutes there; a local disk is faster: {flag}")  # fmt: skip
-    return Part(text)
+    minutes = f"{1e4 / max(speed, 0.1) / 60:.0f} minutes"
+    slow = f"A checkpoint of 10 GB takes {minutes} there; a local disk is faster: {flag}"
+    return enough(speed >= SLOW_MB_S, text, slow)
 
 
 def _folders(patient: Patient) -> list[tuple[str, Path, str]]:
@@ -130,9 +129,8 @@ def _answered(said: Mapping[str, Any], remedy: str) -> Part:
     seen, notes = f"{said['name']} answers: {said['seconds']:.1f} s", " ".join(said["notes"])
     if notes:
         return Part(f"{seen}; {notes}", LOOK, "Train with it as it is, or name another: --rm_model")
-    if said["seconds"] > SLOW_ANSWER_S:
-        return Part(seen, LOOK, "A step waits for it: a faster --rm_model, or a nearer region")
-    return Part(seen)
+    slow = "A step waits for it: a faster --rm_model, or a nearer region"
+    return enough(said["seconds"] <= SLOW_ANSWER_S, seen, slow)
 
 
 def look_at_judge(patient: Patient, say: Say, limit_s: float) -> Line:
