@@ -2,9 +2,9 @@
 
     limits = Limits(concurrency=32, rpm=600, tpm=1_000_000)
     async with limits.slots:                   # one of 32, kept through retries and their waits
-        leave = await limits.admit(tokens=2500)    # now it may be sent
+        reserved = await limits.admit(tokens=2500)    # now it may be sent
         ...
-        leave.settle(tokens=812)               # what it really cost
+        limits.settle(reserved, tokens=812)    # what it really cost
 
 Exact means at the server: when a request is counted there is not known here, only that it is
 between its sending and its end. So it counts here from the one until a minute after the other.
@@ -60,21 +60,6 @@ class Window:
         return self._ended[0][0] - now if self._ended else math.inf
 
 
-class Leave:
-    """To send one request. Settled or given back once, whatever became of it."""
-
-    def __init__(self, limits: "Limits", tokens: float) -> None:
-        self._limits, self._tokens = limits, tokens
-
-    def settle(self, tokens: float | None) -> None:
-        """The request has ended. tokens: as the provider counts, None when nobody knows."""
-        self._limits._settle(self._tokens, self._tokens if tokens is None else tokens, requests=1)
-
-    def give_back(self) -> None:
-        """It was not sent after all."""
-        self._limits._settle(self._tokens, 0.0, requests=0)
-
-
 class Limits:
     """All waiting is first come, first served."""
 
@@ -93,12 +78,22 @@ class Limits:
         self._ramp_gap_s = 0.0
         self._over = False
 
-    async def admit(self, tokens: float) -> Leave:
-        """Returns when one more request of at most that many tokens may be sent."""
+    async def admit(self, tokens: float) -> float:
+        """Returns when one more request of at most that many tokens may be sent: what to settle or
+        to give back, once, whatever becomes of it.
+        """
         async with self._turn:
             while not self._over and (wait_s := self._wait_s(tokens, time.monotonic())) > 0:
                 await self._sleep(wait_s)
             return self._take(tokens, time.monotonic())
+
+    def settle(self, reserved: float, tokens: float | None) -> None:
+        """The request has ended. tokens: as the provider counts, None when nobody knows."""
+        self._settle(reserved, reserved if tokens is None else tokens, requests=1)
+
+    def give_back(self, reserved: float) -> None:
+        """It was not sent after all."""
+        self._settle(reserved, 0.0, requests=0)
 
     def pause(self, seconds: float) -> None:
         """Nobody sends for so long: a server has said that it is too much."""
@@ -128,7 +123,7 @@ class Limits:
             waits.append(self._tokens.wait_s(tokens, now))
         return max(waits)
 
-    def _take(self, tokens: float, now: float) -> Leave:
+    def _take(self, tokens: float, now: float) -> float:
         gap_s = max(self._gap_s, self._ramp_gap_s if now < self._ramp_until else 0.0)
         self._next_at = max(self._next_at, now - CATCH_UP_S) + gap_s if gap_s else -math.inf
         if self._tokens:
@@ -136,7 +131,7 @@ class Limits:
             self._tokens.take(tokens)
         if self._requests:
             self._requests.take(1)
-        return Leave(self, tokens)
+        return tokens
 
     def _settle(self, taken: float, used: float, requests: int) -> None:
         now = time.monotonic()

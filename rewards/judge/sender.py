@@ -56,12 +56,12 @@ class Sender:
         bound = _bound(ask)
         body = self.wire.body(self.endpoint, ask, without)
         self._transport.open()
-        leave = await self.limits.admit(bound.total)
+        tokens = await self.limits.admit(bound.total)
         try:
             check()
             reserved = await self.budget.take(bound)
         except BaseException:
-            leave.give_back()
+            self.limits.give_back(tokens)
             raise
         billed: Tokens | None = None  # as long as nobody has said otherwise
         started = time.monotonic()
@@ -75,7 +75,7 @@ class Sender:
             raise
         finally:
             self.budget.settle(reserved, billed)
-            leave.settle(billed.total if billed else None)
+            self.limits.settle(tokens, billed.total if billed else None)
         self.stats.answered(time.monotonic() - started, answer.tokens or NOTHING)
         return answer
 

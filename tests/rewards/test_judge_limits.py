@@ -111,7 +111,7 @@ def test_a_place_given_back_is_free_at_once() -> None:
         limits = Limits(1, rpm=0.001, tpm=None)
         window = limits._requests
         assert window is not None
-        (await limits.admit(1)).give_back()
+        limits.give_back(await limits.admit(1))
         assert window.wait_s(1, 0.0) == 0.0
 
     asyncio.run(work())
