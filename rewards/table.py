@@ -20,7 +20,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import yaml
 
-from rewards.functions.user import ARGUMENTS, LoadError, load_function
+from rewards.functions.user import ARGUMENTS, LoadError, called, load_function
 
 RULES = Path(__file__).with_name("rules")
 FORM = "module:function, file.py:function, or {rule: module:function, option: value}"
@@ -99,15 +99,10 @@ def _kinds(function: Callable) -> dict[str, Any]:
 
 
 def _narrowed(function: Callable) -> Callable:
-    """A user's function may take any of the four arguments, by name."""
-    parameters = inspect.signature(function).parameters
-    takes_all = any(kind.kind is kind.VAR_KEYWORD for kind in parameters.values())
-    taken = [name for name in ARGUMENTS if takes_all or name in parameters]
+    """A user's function may take any of the four arguments."""
 
     def rule(data_source: str, solution_str: str, ground_truth: Any, extra_info: Any = None) -> Any:
-        given = (data_source, solution_str, ground_truth, extra_info)
-        named = dict(zip(ARGUMENTS, given, strict=True))
-        return function(**{name: named[name] for name in taken})
+        return called(function, data_source, solution_str, ground_truth, extra_info)
 
     inner = function.func if isinstance(function, partial) else function
     rule.__module__ = inner.__module__  # whose rule it is, for the plan

@@ -140,11 +140,9 @@ def _parameters(function: Callable) -> dict[str, Any]:
     return dict(inspect.signature(function).parameters)
 
 
-def call(
-    function: Callable, data_source: str, solution_str: str, ground_truth: Any, extra_info: Any
-) -> dict[str, float]:
-    """Calls with the arguments that the function takes, waits if it is async, checks the result."""
-    given = dict(zip(ARGUMENTS, (data_source, solution_str, ground_truth, extra_info), strict=True))
+def called(function: Callable, *row: Any) -> Any:
+    """What it returns for those of the row's ARGUMENTS that it takes."""
+    given = dict(zip(ARGUMENTS, row, strict=True))
     parameters = _parameters(function)
     kinds = {parameter.kind for parameter in parameters.values()}
     positional = [
@@ -154,7 +152,12 @@ def call(
     ]
     if inspect.Parameter.VAR_KEYWORD not in kinds:
         given = {name: value for name, value in given.items() if name in parameters}
-    result = function(*positional, **given)
+    return function(*positional, **given)
+
+
+def call(function: Callable, *row: Any) -> dict[str, float]:
+    """row: ARGUMENTS. Waits if the function is async, and checks the result."""
+    result = called(function, *row)
     if inspect.isawaitable(result):
         result = _loop().run_until_complete(_awaited(result))
     return check(result)
