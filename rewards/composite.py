@@ -8,7 +8,7 @@ The grammar is told in the shipped file. Left out on purpose: what the flags say
 and prompts exist (verlaunch/plan/reward/).
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,17 +17,10 @@ import yaml
 
 from rewards import composite_grammar as grammar
 from rewards.composite_grammar import KINDS, STANDARD, TUNING, closest
+from rewards.part import Mistakes
 from rewards.spec import Gate
 
 SHIPPED = Path(__file__).with_name("reward_model_config.yaml")
-
-
-class BadComposite(Exception):
-    """problems: a complete sentence each."""
-
-    def __init__(self, problems: Iterable[str]) -> None:
-        self.problems = list(problems)
-        super().__init__("\n".join(self.problems))
 
 
 @dataclass(frozen=True)
@@ -81,12 +74,12 @@ def _tree(path: Path) -> dict[str, Any]:
     try:
         found = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise BadComposite([f"{path} cannot be read: {error.strerror}."]) from None
+        raise Mistakes([f"{path} cannot be read: {error.strerror}."]) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise BadComposite([f"{path} is not YAML: {' '.join(str(error).split())}."]) from None
+        raise Mistakes([f"{path} is not YAML: {' '.join(str(error).split())}."]) from None
     tree = found.get(grammar.ROOT) if isinstance(found, dict) else None
     if not isinstance(tree, dict) or len(found) > 1:
-        raise BadComposite([f"{path} needs one section {grammar.ROOT}: and nothing beside it."])
+        raise Mistakes([f"{path} needs one section {grammar.ROOT}: and nothing beside it."])
     return {key: value for key, value in tree.items() if value is not None}  # an empty section
 
 
@@ -97,10 +90,10 @@ def _entry(part: dict[str, Any]) -> Entry:
 
 
 def read(path: Path) -> Composite:
-    """Raises BadComposite."""
+    """Raises Mistakes."""
     tree = _tree(path)
     if problems := grammar.check_tree(tree):
-        raise BadComposite(f"{path}: {problem}" for problem in problems)
+        raise Mistakes(f"{path}: {problem}" for problem in problems)
     return Composite(
         path,
         tree.get("enable", True),

@@ -8,7 +8,7 @@ A part that cannot score a row raises Failure; `rewards.reward` counts it and sc
 run's policy. What the model did wrong is a low score, never a Failure.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +43,14 @@ class Failure(Exception):
 
 class CannotStart(Exception):
     """A part that would score nothing, or nonsense; the message says why and what mends it."""
+
+
+class Mistakes(Exception):
+    """problems: every one that the user made, a complete sentence each."""
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = list(problems)
+        super().__init__("\n".join(self.problems))
 
 
 class Part:

@@ -12,7 +12,6 @@ not leave enough, a request waits for their bills. Each start of a run has its w
 import asyncio
 import re
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import yaml
@@ -45,13 +44,9 @@ class Price:
         return (self.input * tokens.input + self.output * tokens.output) / 1e6
 
 
-@lru_cache(maxsize=1)
-def _table() -> dict[str, dict[str, list[float]]]:
-    return yaml.safe_load(TABLE.read_text(encoding="utf-8"))
-
-
 def find_price(provider: str, model: str) -> Price | None:
-    listed = _table().get(provider, {}).get(_DATE.sub("", model.removeprefix("models/")))
+    prices: dict[str, list[float]] = yaml.safe_load(TABLE.read_text("utf-8")).get(provider, {})
+    listed = prices.get(_DATE.sub("", model.removeprefix("models/")))
     return Price(*listed) if listed else None
 
 

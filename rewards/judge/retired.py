@@ -8,7 +8,6 @@ Notes and no more: a proxy may keep an old name alive, and the first live call d
 
 from datetime import date
 from fnmatch import fnmatchcase
-from functools import lru_cache
 from pathlib import Path
 
 import yaml
@@ -16,14 +15,9 @@ import yaml
 TABLE = Path(__file__).with_name("retired.yaml")
 
 
-@lru_cache(maxsize=1)
-def _table() -> dict[str, dict[str, dict[str, str]]]:
-    return yaml.safe_load(TABLE.read_text(encoding="utf-8"))
-
-
 def model_notes(provider: str, model: str, today: date | None = None) -> list[str]:
     """A sentence when the provider has switched the model off, or said when it will."""
-    known = _table().get(provider, {})
+    known: dict[str, dict[str, str]] = yaml.safe_load(TABLE.read_text("utf-8")).get(provider, {})
     name = model.lower().removeprefix("models/")  # Gemini lists its models with this prefix
     found = next((fact for pattern, fact in known.items() if fnmatchcase(name, pattern)), None)
     if found is None:

@@ -18,6 +18,7 @@ import yaml
 from rewards.judge import prompts
 from rewards.judge.allowed import OFF, READERS, Wrong, read
 from rewards.judge.providers import PROVIDERS
+from rewards.part import Mistakes
 from rewards.spec import JudgeSpec
 
 CONFIG = Path(__file__).parents[1] / "api_reward_config.yaml"
@@ -28,14 +29,6 @@ _SAME = (
     *("base_url", "region", "concurrency", "rpm", "tpm", "timeout_s", "retries"),
     *("samples", "max_tokens", "scale"),
 )
-
-
-class BadSettings(Exception):
-    """problems: every mistake, each a sentence that begins with where it was made."""
-
-    def __init__(self, problems: list[str]) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = problems
 
 
 @dataclass(frozen=True)
@@ -126,7 +119,7 @@ def judge_spec(
 ) -> JudgeSpec:
     """overrides: by the names in the file; None is not given. default_cache: where none is named.
 
-    Raises BadSettings.
+    Raises Mistakes.
     """
     files = dict.fromkeys(file.resolve() for file in (CONFIG, config) if file)
     layers = [*map(_load, files), _checked(overrides, Path.cwd(), "")]
@@ -136,7 +129,7 @@ def judge_spec(
     wrong = frozenset(name for layer in layers for name in layer.wrong)
     problems = [problem for layer in layers for problem in layer.problems]
     if problems := problems + _together(values, wrong):
-        raise BadSettings(problems)
+        raise Mistakes(problems)
     cache = values.get("cache") or (str(default_cache.resolve()) if default_cache else OFF)
     return JudgeSpec(
         provider=values["api_type"],

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 import yaml
 
-from rewards.composite import SHIPPED, BadComposite, Composite, Entry, check_mix, read
+from rewards.composite import SHIPPED, Composite, Entry, check_mix, read
 from rewards.composite_grammar import STANDARD
+from rewards.part import Mistakes
 from rewards.spec import Gate
 
 MIX: dict[str, Any] = {"weights": {"rm_score": 0.7, "rule_score": 0.3}}
@@ -20,7 +21,7 @@ def written(tmp_path: Path, tree: Any) -> Path:
 
 
 def problems_of(tmp_path: Path, tree: Any) -> list[str]:
-    with pytest.raises(BadComposite) as caught:
+    with pytest.raises(Mistakes) as caught:
         read(written(tmp_path, tree))
     return caught.value.problems
 
@@ -108,7 +109,7 @@ def test_a_file_that_is_no_composite(tmp_path: Path, text: str, said: str) -> No
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(BadComposite, match="cannot be read: No such file"):
+    with pytest.raises(Mistakes, match="cannot be read: No such file"):
         read(tmp_path / "none.yaml")
 
 

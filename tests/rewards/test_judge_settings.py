@@ -9,7 +9,8 @@ from rewards.judge import settings
 from rewards.judge.allowed import READERS
 from rewards.judge.prompts import SYSTEM, preset
 from rewards.judge.providers import PROVIDERS
-from rewards.judge.settings import CONFIG, BadSettings, judge_spec
+from rewards.judge.settings import CONFIG, judge_spec
+from rewards.part import Mistakes
 from rewards.spec import JudgeSpec, PartSpec, RewardSpec, from_dict, to_dict
 
 OWN = "Rate {response} for {prompt}, given {ground_truth}."
@@ -28,7 +29,7 @@ def file(tmp_path: Path):
 
 
 def problems(overrides: dict, config: Path | None = None) -> list[str]:
-    with pytest.raises(BadSettings) as caught:
+    with pytest.raises(Mistakes) as caught:
         judge_spec(overrides, config)
     assert str(caught.value) == "\n".join(caught.value.problems)
     return caught.value.problems

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from rewards.part import Mistakes
 from rewards.spec import JudgeSpec
 from verlaunch.errors import UserError
 
@@ -37,7 +38,7 @@ CACHE = "judge_cache.sqlite"
 
 
 def _spec(settings: Mapping[str, Any], launch: Mapping[str, Any], folder: Path) -> JudgeSpec:
-    """Raises BadSettings."""
+    """Raises Mistakes."""
     from rewards.judge.settings import judge_spec
 
     config = launch["api_reward_config"]
@@ -46,11 +47,9 @@ def _spec(settings: Mapping[str, Any], launch: Mapping[str, Any], folder: Path) 
 
 def flags_judge(launch: Mapping[str, Any], folder: Path) -> JudgeSpec:
     """folder: the run's, for the cache. Raises UserError."""
-    from rewards.judge.settings import BadSettings
-
     try:
         return _spec({word: launch[flag] for flag, word in JUDGE_FLAGS.items()}, launch, folder)
-    except BadSettings as error:
+    except Mistakes as error:
         raise UserError(*map(_as_flag, error.problems)) from None
 
 
@@ -83,11 +82,9 @@ def own_judge(
     folder: Path, part: Mapping[str, Any], launch: Mapping[str, Any], base: Path
 ) -> JudgeSpec:
     """base: the folder of the file that has the part. Raises UserError."""
-    from rewards.judge.settings import BadSettings
-
     own = part["judge"]
     flags = _passed_on({word: launch[flag] for flag, word in JUDGE_FLAGS.items()}, own)
     try:
         return _spec({**flags, **_from_base(own, base)}, launch, folder)
-    except BadSettings as error:
+    except Mistakes as error:
         raise UserError(*error.problems) from None

@@ -15,8 +15,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rewards.composite import SHIPPED, BadComposite, Composite, check_mix, read
+from rewards.composite import SHIPPED, Composite, check_mix, read
 from rewards.composite_grammar import STANDARD, is_number
+from rewards.part import Mistakes
 from rewards.spec import PartSpec, RewardSpec
 from verlaunch.config.tree import Config
 from verlaunch.errors import UserError, raise_all
@@ -50,7 +51,7 @@ def _asked(launch: Mapping[str, Any]) -> list[str]:
 def _read(path: Path) -> Composite:
     try:
         return read(path)
-    except BadComposite as error:
+    except Mistakes as error:
         raise UserError(*error.problems) from None
 
 
