@@ -16,7 +16,7 @@ from pathlib import Path
 
 from rewards.models.child import Child
 from rewards.models.probe import NOT_TRANSFORMERS, Probe
-from rewards.models.scorer import Encoded
+from rewards.models.scorer import Encoded, Scorer
 from rewards.models.vllm_settings import device_of, engine_arguments, environment, text_config
 from rewards.part import CannotStart, Failure
 
@@ -24,7 +24,7 @@ ENGINE = "rewards.models.vllm_child"
 WAY_OUT = "Run it by transformers instead: --rm_backend transformers."
 
 
-class PoolingScorer:
+class PoolingScorer(Scorer):
     """device: auto, cpu or cuda. gpus: cards of its own; 0 shares the first."""
 
     def __init__(
@@ -103,9 +103,6 @@ class PoolingScorer:
         while end > 1 and ids[end - 1] == self._padding:
             end -= 1
         return ids[:end]
-
-    def curves(self) -> dict[str, float]:
-        return {}
 
     async def close(self) -> None:
         if self._reader is not None:

@@ -116,7 +116,7 @@ class Contest:
 
     def ours(self) -> Result:
         folder = self._new("ours")
-        log, steps = folder.with_suffix(".log"), _steps(folder / METRICS)
+        log, steps = folder.with_suffix(".log"), lambda: read_steps(folder / METRICS)
         return watched(self.words(folder), log, steps, environment())
 
     def words(self, folder: Path) -> list[str]:
@@ -150,7 +150,9 @@ class Contest:
         guardian = [sys.executable, "-m", "verlaunch.machine.guardian", "/tmp/verlaunch-"]
         log_file = folder.with_suffix(".log")
         env = {**environment(), **added}
-        return watched([*guardian, *command], log_file, _steps(folder / stock.METRICS), env)
+        return watched(
+            [*guardian, *command], log_file, lambda: read_steps(folder / stock.METRICS), env
+        )
 
     def plain(self) -> Result:
         return self._rival("plain", sys.executable)
@@ -167,10 +169,6 @@ class Contest:
             "--json", str(out), *(["--exact"] if args.exact else []),
         ]  # fmt: skip
         return watched(words, out.with_suffix(".log"), _rival_steps(out), environment())
-
-
-def _steps(file: Path) -> Any:
-    return lambda: read_steps(file)
 
 
 def _rival_steps(file: Path) -> Any:

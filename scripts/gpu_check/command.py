@@ -50,6 +50,7 @@ def make_models(check: Check, name: str, architecture: str = "Qwen2ForCausalLM")
 def pieces(profile: Profile) -> list[Piece]:
     """All of them, in the order of PARTS: what is cheap and most telling first."""
     named = functools.partial
+    beside = named(ways.rewarded, name="reward-beside", gpus=0)
     scorer = named(make_models, name="reward-model", architecture="Qwen2ForSequenceClassification")
     return [
         Piece("environment", "machine", 60, installed.look),
@@ -58,7 +59,7 @@ def pieces(profile: Profile) -> list[Piece]:
         Piece("demo", "learns", 180, learning.learns),
         Piece("resume", "after SIGKILL", 180, learning.resumes),
         Piece("lora", f"rank {words.LORA_RANK}", 150, ways.lora),
-        Piece("reward_model", "beside the policy", 150, ways.reward_beside),
+        Piece("reward_model", "beside the policy", 150, beside),
         Piece("reward_model", "on its own share", 150, ways.reward_apart),
         *(Piece("step", f"{n}, ours", 180, named(speed.step, name=n)) for n in profile.shapes),
         *(Piece("memory", n, 180, named(speed.predicted, name=n)) for n in profile.shapes),

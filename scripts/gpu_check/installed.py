@@ -4,16 +4,14 @@ A process of its own asks torch, so that this one never holds a card.
 """
 
 import json
-import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from gpu_check.check import Check, Failure, Found
-from verlaunch.machine import nvidia, packages
+from verlaunch.machine import disk, nvidia, packages
 from verlaunch.text import GIB
 
 ASK_TORCH = """
@@ -43,13 +41,17 @@ def look(check: Check) -> Found:
         "cards": [asdict(card) for card in there],
         "versions": versions,
         "cuda": torch["cuda"],
-        "free_disk_gib": round(shutil.disk_usage(check.folder).free / GIB, 1),
-        "free_shm_gib": round(shutil.disk_usage(shm).free / GIB, 1) if shm.is_dir() else None,
+        "free_disk_gib": round(disk.free(check.folder) / GIB, 1),
+        "free_shm_gib": round(disk.free(shm) / GIB, 1) if shm.is_dir() else None,
     }
     if check.profile.hardware == "gpu":
         _check_cuda(torch)
     named = " ".join(f"{name} {version}" for name, version in versions.items())
-    return Found(f"{_cards_said(there)}; CUDA {torch['cuda'] or '-'}; {named}; free: disk "
+    cards = "no GPU (nvidia-smi shows none)"
+    if there:
+        one = there[0]
+        cards = f"{len(there)} x {one.name} {one.total / GIB:.0f} GiB, driver {one.driver}"
+    return Found(f"{cards}; CUDA {torch['cuda'] or '-'}; {named}; free: disk "
                  f"{figures['free_disk_gib']} GiB, /dev/shm {figures['free_shm_gib']} GiB",
                  figures)  # fmt: skip
 
@@ -62,10 +64,3 @@ def _check_cuda(torch: dict[str, Any]) -> None:
         )
     if torch["product"] != 256.0:
         raise Failure(f"a product of two bf16 matrices is {torch['product']} instead of 256")
-
-
-def _cards_said(there: Sequence[nvidia.Card]) -> str:
-    if not there:
-        return "no GPU (nvidia-smi shows none)"
-    first = there[0]
-    return f"{len(there)} x {first.name} {first.total / GIB:.0f} GiB, driver {first.driver}"

@@ -47,19 +47,15 @@ def lora(check: Check) -> Found:
     return _trained(check, "lora", words.lora(check), "actor/grad_norm", "timing_s/step")[1]
 
 
-def reward_beside(check: Check) -> Found:
-    return _rewarded(check, "reward-beside", 0)
-
-
 def reward_apart(check: Check) -> Found:
     if check.profile.hardware == "cpu":
         raise Skip("needs two GPUs; a CPU has none to give away")
     if (count := len(hardware.look().gpus)) < 2:
         raise Skip(f"needs two GPUs, and there is {count}")
-    return _rewarded(check, "reward-apart", 1)
+    return rewarded(check, "reward-apart", 1)
 
 
-def _rewarded(check: Check, name: str, gpus: int) -> Found:
+def rewarded(check: Check, name: str, gpus: int) -> Found:
     typed = words.reward_model(check, gpus)
     last, found = _trained(check, name, typed, "reward/rm_score/mean", "timing_s/step")
     if failed := last.get("reward/rm_failed/mean", 0.0):

@@ -79,10 +79,6 @@ def begin(name: str, args: argparse.Namespace, packages: tuple[str, ...]) -> Rec
     return Record(name, settings, versions)
 
 
-def cores() -> int:
-    return len(os.sched_getaffinity(0))
-
-
 def parser_of(description: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--model", type=Path, required=True, help="a Hugging Face folder")
@@ -91,7 +87,8 @@ def parser_of(description: str) -> argparse.ArgumentParser:
     parser.add_argument("--response_tokens", type=int, default=8, help="longest answer")
     parser.add_argument("--exact", action="store_true", help="no answer ends before the longest")
     parser.add_argument("--steps", type=int, default=12)
-    parser.add_argument("--threads", type=int, default=cores(), help="default: all cores")
+    cores = len(os.sched_getaffinity(0))
+    parser.add_argument("--threads", type=int, default=cores, help="default: all cores")
     parser.add_argument("--lr", type=float, default=3e-4)
     parser.add_argument("--critic_lr", type=float, default=1e-3)
     parser.add_argument("--kl", type=float, default=0.001, help="coefficient, in the reward")

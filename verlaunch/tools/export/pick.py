@@ -109,14 +109,10 @@ def _of_checkpoint(folder: Path, step: str) -> Picked:
     return Picked(run if (run / "config.yaml").is_file() else None, found)
 
 
-def is_checkpoint(folder: Path) -> bool:
-    return folder.name.startswith("global_step_") or (folder / MANIFEST).is_file()
-
-
 def pick(folder: Path, step: str = LAST) -> Picked:
     """folder: a run's or a checkpoint's. step: a number, "last" or "best". Raises UserError."""
     folder = folder.expanduser().resolve()
-    if is_checkpoint(folder):
+    if folder.name.startswith("global_step_") or (folder / MANIFEST).is_file():
         return _of_checkpoint(folder, step)
     check_run(folder)
     return Picked(folder, _of_run(folder, step))

@@ -63,11 +63,6 @@ def _note(note: str) -> None:
     print(filled(as_typed(f"note: {note}"), WIDTH, rest="  "))
 
 
-def _cannot_be_loaded(reward: Reward) -> list[str]:
-    """A user's function that is not there, or whose file breaks on import."""
-    return [f"{name}: {said['load']}" for name, said in reward.reasons.items() if "load" in said]
-
-
 def _check_writable(asked: Asked) -> None:
     """Before anything is scored, because a judge's answers cost. Raises UserError."""
     for folder in (asked.out, asked.json.parent):
@@ -97,7 +92,8 @@ def _score(asked: Asked, work: Work) -> int:
         reward, scored = asyncio.run(measure(work.spec, work.answers, work.references, tell=_note))
     except CannotStart as error:
         raise UserError(str(error)) from None
-    raise_all(_cannot_be_loaded(reward))
+    # a user's function that is not there, or whose file breaks on import
+    raise_all([f"{name}: {why['load']}" for name, why in reward.reasons.items() if "load" in why])
     sources = summarise(work.spec, scored)
     print("\n".join(["", *lines(sources, reward)]))
     if len(scored) < len(work.answers):
