@@ -148,11 +148,8 @@ class Contest:
             run.wait()
         command, added = stock.prepare(launch, folder)
         guardian = [sys.executable, "-m", "verlaunch.machine.guardian", "/tmp/verlaunch-"]
-        log_file = folder.with_suffix(".log")
-        env = {**environment(), **added}
-        return watched(
-            [*guardian, *command], log_file, lambda: read_steps(folder / stock.METRICS), env
-        )
+        log, steps = folder.with_suffix(".log"), lambda: read_steps(folder / stock.METRICS)
+        return watched([*guardian, *command], log, steps, {**environment(), **added})
 
     def plain(self) -> Result:
         return self._rival("plain", sys.executable)
