@@ -9,6 +9,7 @@ the keys, which keys.py does for recipes and overrides alike.
 """
 
 import contextlib
+import functools
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from typing import Any
 import yaml
 from omegaconf import OmegaConf
 
+from verlaunch.config.flags import LOADER
 from verlaunch.config.keys import flatten
 from verlaunch.config.values import closest
 from verlaunch.errors import UserError
@@ -51,8 +53,9 @@ def cpu_variants() -> dict[str, str]:
     return {default_recipe(): DEMO_RECIPE, **named}
 
 
+@functools.cache
 def default_recipe() -> str:
-    entries = yaml.safe_load((CONFIGS / "ppo.yaml").read_text(encoding="utf-8"))["defaults"]
+    entries = yaml.load((CONFIGS / "ppo.yaml").read_text(encoding="utf-8"), LOADER)["defaults"]
     return next(
         entry["recipe"] for entry in entries if isinstance(entry, dict) and "recipe" in entry
     )
