@@ -1,5 +1,6 @@
 """What is left open gets sensible numbers, and what was given stays."""
 
+import functools
 from typing import Any
 
 import pytest
@@ -40,6 +41,7 @@ def filled(*argv: str, about: Facts | None = None) -> dict[str, Any]:
     return fill(config, derive(config.verl, about)).verl
 
 
+@functools.cache
 def composed(*argv: str, hardware: str = "cpu") -> Config:
     return compose(parse(argv, {}), hardware)
 

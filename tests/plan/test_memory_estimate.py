@@ -1,5 +1,6 @@
 """The estimate of memory and disk: what each setting moves, and by how much."""
 
+import functools
 from dataclasses import replace
 from itertools import pairwise
 
@@ -46,6 +47,7 @@ SEVEN = Shape(
 )  # fmt: skip
 
 
+@functools.cache
 def use_of(*words: str, hardware: str = "gpu", shape: Shape = HALF, memory_gib: int = 80) -> Use:
     """Of a real configuration, with its open numbers worked out."""
     config = compose(parse(["--hardware", hardware, *words], {}), hardware)

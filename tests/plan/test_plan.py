@@ -1,5 +1,6 @@
 """What a run is about to do, and what could be seen to go wrong, before anything starts."""
 
+import functools
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ from verlaunch.text import GIB, row
 MODEL = Model("tiny", "Qwen2ForCausalLM", 260, 2048, None, heads=4, head_dim=32)
 
 
+@functools.cache
 def composed(*argv: str, hardware: str = "cpu") -> Config:
     return compose(parse(argv, {}), hardware)
 
