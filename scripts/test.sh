@@ -28,5 +28,6 @@ shellcheck --external-sources train.sh scripts/*.sh scripts/cluster/*.sh scripts
 if (($#)); then
   exec python -m pytest "$@"
 fi
-python -m pytest -m "not e2e" --numprocesses 2
+# Two halves rather than turns: what a file has made for its tests is made once then.
+python -m pytest -m "not e2e" --numprocesses 2 --dist worksteal
 exec python -m pytest -m e2e # each run wants the machine for itself
