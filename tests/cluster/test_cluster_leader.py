@@ -16,9 +16,8 @@ from tests.cluster_lines import TOKEN
 from tests.cluster_nodes import node
 from verlaunch.cluster import facts, joining, leader, peer, shared_folder, tokens, wire
 from verlaunch.cluster.facts import Node
-from verlaunch.cluster.joined import Joined
 from verlaunch.cluster.leader import Leader
-from verlaunch.cluster.peer import Peer
+from verlaunch.cluster.peer import Joined, Peer
 from verlaunch.cluster.place import Place
 from verlaunch.errors import UserError
 

@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from verlaunch.cluster import addresses, place, port_range
+from verlaunch.cluster import addresses, place
 from verlaunch.config.compose import compose
 from verlaunch.config.flags import parse
 from verlaunch.config.tree import Config
@@ -100,8 +100,8 @@ def test_a_node_without_a_leaders_address_is_told_how_to_give_it() -> None:
 )
 def test_a_range_that_is_none_or_has_no_room_is_refused(text: str) -> None:
     with pytest.raises(UserError, match=f"^--port_range {text}: takes FIRST-LAST"):
-        port_range.read(text)
-    assert (port_range.read("20000-20199"), port_range.read(None)) == ((20000, 20199), None)
+        place.ports_of(text)
+    assert (place.ports_of("20000-20199"), place.ports_of(None)) == ((20000, 20199), None)
 
 
 def test_an_address_in_brackets_is_one_of_ipv6() -> None:

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.wrong_inputs import type_here
-from verlaunch.cluster.nodelist import hosts
+from verlaunch.cluster.scheduler_words import hosts
 from verlaunch.cluster.schedulers import VARIABLES, mapped
 from verlaunch.config.compose import compose
 from verlaunch.config.flags import load_table, parse

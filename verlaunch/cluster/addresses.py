@@ -13,7 +13,7 @@ import socket
 import psutil
 
 # Addresses that need not exist: a route towards them is the one to the rest of the world.
-AWAY = (("192.0.2.1", socket.AF_INET), ("2001:db8::1", socket.AF_INET6))
+AWAY = ("192.0.2.1", "2001:db8::1")
 PORT = 9
 
 
@@ -38,33 +38,21 @@ def resolve(host: str) -> list[str]:
 
 def own_address(leader: str | None = None, port: int = PORT) -> str | None:
     """The address from which this machine reaches the leader, or else the world; None: no route."""
+    targets = AWAY if leader is None else resolve(leader)
+    found = next(filter(None, (_source(address, port) for address in targets)), None)
     if leader is not None:
-        targets = [(address, _family(address)) for address in resolve(leader)]
-    else:
-        targets = list(AWAY)
-    found = (_source(address, port, family) for address, family in targets)
-    return next((address for address in found if address), None) or _any_address(leader)
+        return found
+    # A machine without a way out, in a closed network, has an address all the same.
+    return found or next((address for _, address in _outer()), None)
 
 
-def _any_address(leader: str | None) -> str | None:
-    """Of a machine without a way out, in a closed network: its first address that is not lo's."""
-    if leader is not None:
-        return None
-    every = [address for addresses in _interfaces().values() for address in addresses]
-    return next((a for a in every if not is_loopback(a) and not _is_link_local(a)), None)
-
-
-def _is_link_local(address: str) -> bool:
-    return ipaddress.ip_address(address).is_link_local
-
-
-def _family(address: str) -> socket.AddressFamily:
+def family(address: str) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in address else socket.AF_INET
 
 
-def _source(address: str, port: int, family: socket.AddressFamily) -> str | None:
+def _source(address: str, port: int) -> str | None:
     try:
-        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        with socket.socket(family(address), socket.SOCK_DGRAM) as probe:
             probe.connect((address, port))
             return str(probe.getsockname()[0]).partition("%")[0]
     except OSError:
@@ -79,6 +67,16 @@ def _interfaces() -> dict[str, list[str]]:
     }
 
 
+def _outer() -> list[tuple[str, str]]:
+    """Interface and address, of those that another machine may reach."""
+    return [
+        (name, address)
+        for name, addresses in _interfaces().items()
+        for address in addresses
+        if not is_loopback(address) and not ipaddress.ip_address(address).is_link_local
+    ]
+
+
 def interface_of(address: str) -> str | None:
     found = (name for name, addresses in _interfaces().items() if address in addresses)
     return next(found, None)
@@ -86,12 +84,7 @@ def interface_of(address: str) -> str | None:
 
 def known() -> str:
     """All that this machine has, for a message: `eth0 10.0.0.2, ib0 10.1.0.2`."""
-    return ", ".join(
-        f"{name} {address}"
-        for name, addresses in _interfaces().items()
-        for address in addresses
-        if not is_loopback(address) and not _is_link_local(address)
-    )
+    return ", ".join(f"{name} {address}" for name, address in _outer())
 
 
 def with_port(address: str, port: int) -> str:

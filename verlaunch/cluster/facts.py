@@ -17,9 +17,8 @@ import platform
 import socket
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import verlaunch
 from verlaunch.cluster.place import Place
@@ -149,11 +148,3 @@ def cards(node: Node) -> str:
     """8 x NVIDIA H200"""
     kinds = Counter(node.gpus)
     return " and ".join(f"{count} x {name}" for name, count in kinds.items())
-
-
-def to_json(node: Node) -> dict[str, Any]:
-    return asdict(node)
-
-
-def from_json(row: Mapping[str, Any]) -> Node:
-    return Node(**row)

@@ -10,11 +10,12 @@ the wait. A refusal ends it at once, with what to do about it.
 import os
 import time
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from verlaunch.cluster import facts, tokens, wire
 from verlaunch.cluster import place as places
+from verlaunch.cluster import tokens, wire
 from verlaunch.cluster.facts import Node
 from verlaunch.cluster.peer import Peer
 from verlaunch.cluster.place import Place, UnknownLeader
@@ -80,7 +81,7 @@ def _call(place: Place, given: str | None, launch: Mapping[str, Any], folder: Pa
 
 
 def _introduce(line: wire.Line, me: Node) -> Peer:
-    line.send({"say": "hello", "node": facts.to_json(me)})
+    line.send({"say": "hello", "node": asdict(me)})
     answer = line.receive(WELCOME_S) or {}
     if answer.get("say") == "welcome":
         print("Joined. The run's screen is on node 0; this node ends with it.", flush=True)

@@ -22,7 +22,6 @@ from verlaunch.cluster.addresses import resolve
 from verlaunch.cluster.facts import Node
 from verlaunch.cluster.meeting import Meeting
 from verlaunch.cluster.peer import POLL_S
-from verlaunch.cluster.words import named, not_shared
 from verlaunch.errors import UserError, raise_all
 from verlaunch.text import capital, lasting
 
@@ -31,6 +30,11 @@ PREPARE_S = 3600.0  # for a node to download the model
 FAREWELL_S = 15.0  # for the nodes to end what they have started
 LINGER_S = 4.0  # nodes call every second
 COMPLETE_S = 30.0  # for nodes that start at the same time as we do, and have nothing to do either
+
+
+def named(ranks: list[int]) -> str:
+    """rank 1, ranks 2, 3"""
+    return f"rank{'s' * (len(ranks) > 1)} {', '.join(map(str, ranks))}"
 
 
 class Leader(Meeting):
@@ -95,7 +99,7 @@ class Leader(Meeting):
             if not member.said["ready"]["problems"] and not shared_folder.answered(
                 folder, nonce, rank
             ):
-                problems.append(f"{capital(member.node)}: {not_shared(folder)}")
+                problems.append(f"{capital(member.node)}: {shared_folder.not_shared(folder)}")
         raise_all(problems)
 
     def _until(self, what: str, timeout_s: float) -> None:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from verlaunch.cluster import facts, wire
-from verlaunch.cluster.addresses import with_port
+from verlaunch.cluster.addresses import family, with_port
 from verlaunch.cluster.facts import Node
 from verlaunch.cluster.peer import Peer
 from verlaunch.cluster.place import Place
@@ -55,14 +55,16 @@ class Meeting:
 
     def open(self) -> None:
         """Raises UserError when the port is taken."""
-        family = socket.AF_INET6 if ":" in self.place.address else socket.AF_INET
-        at = with_port(self.place.address, self.place.port)
+        port = self.place.port
+        here = (self.place.address, port)
+        other = port + 1 if port < 65535 else port - 1
         try:
-            self.server = socket.create_server((self.place.address, self.place.port), family=family)
+            self.server = socket.create_server(here, family=family(here[0]))
         except OSError as error:
+            why = os.strerror(error.errno or 0)
             raise UserError(
-                f"Node 0 cannot wait for the others at {at} ({os.strerror(error.errno or 0)}). "
-                f"Give every machine another port, such as --master_port {_next(self.place.port)}."
+                f"Node 0 cannot wait for the others at {with_port(*here)} ({why}). "
+                f"Give every machine another port, such as --master_port {other}."
             ) from None
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -98,7 +100,7 @@ class Meeting:
             line.close()
             return
         try:
-            node = facts.from_json(hello["node"])
+            node = Node(**hello["node"])
         except (KeyError, TypeError):
             self._turn_away(line, "its launcher is of another version than node 0's")
             self.say(f"Refused a node at {caller}: its launcher is of another version.")
@@ -124,7 +126,8 @@ class Meeting:
                 return
             line.send({"say": "welcome"})
             self.members[node.rank] = Member(node, Peer(line))
-        self.say(f"{capital(node)} is here{_cards(node)}: {self.count()}.")
+        cards = f" with {facts.cards(node)}" if node.gpus else ""
+        self.say(f"{capital(node)} is here{cards}: {self.count()}.")
 
     def _why_not(self, node: Node) -> str:
         """A node with other software or settings ends the wait: nobody will mend it meanwhile."""
@@ -155,11 +158,3 @@ class Meeting:
 
     def count(self) -> str:
         return f"{1 + len(self.members)} of {plural(self.place.nodes, 'node')}"
-
-
-def _cards(node: Node) -> str:
-    return f" with {facts.cards(node)}" if node.gpus else ""
-
-
-def _next(port: int) -> int:
-    return port + 1 if port < 65535 else port - 1

@@ -7,17 +7,20 @@ What a person gave is used as it is; what is open is found here. Left out on pur
 answers (member.py), and schedulers' variables, which are flags by now (schedulers.py).
 """
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from verlaunch.cluster import addresses, port_range
+from verlaunch.cluster import addresses
 from verlaunch.cluster.addresses import with_port
 from verlaunch.config.tree import Config
 from verlaunch.errors import Finding, UserError, raise_all, stopping
 from verlaunch.paths import start_command
 
 RANK = "verlaunch.node_rank"
+LEAST_PORTS = 200  # Ray takes one for each of its workers
+LOWEST, HIGHEST = 1024, 65535
 
 
 class UnknownLeader(UserError):
@@ -66,15 +69,29 @@ def of(config: Config) -> Place:
     address = given or (_joining(leader, port) if rank else _leading(leader))
     called = leader if rank or _is_called(leader) else address
     interface = addresses.interface_of(address)
-    return Place(
-        rank, nodes, called, port, address, interface, port_range.read(launch["port_range"])
+    ports = ports_of(launch["port_range"])
+    return Place(rank, nodes, called, port, address, interface, ports)
+
+
+def ports_of(text: str | None) -> tuple[int, int] | None:
+    """First and last of `20000-20999`; None for the kernel's choice. Raises UserError."""
+    if text is None:
+        return None
+    first, _, last = str(text).partition("-")
+    with contextlib.suppress(ValueError):
+        found = int(first), int(last)
+        if found[0] >= LOWEST and found[1] <= HIGHEST and found[1] - found[0] + 1 >= LEAST_PORTS:
+            return found
+    raise UserError(
+        f"--port_range {text}: takes FIRST-LAST between {LOWEST} and {HIGHEST} with at least "
+        f"{LEAST_PORTS} ports, such as 20000-20999."
     )
 
 
 def _contradictions(launch: dict[str, Any], nodes: int) -> Iterator[Finding]:
     rank, given = launch["node_rank"], launch["node_addr"]
     try:
-        port_range.read(launch["port_range"])
+        ports_of(launch["port_range"])
     except UserError as error:
         yield from map(Finding, error.problems)
     if rank >= nodes:

@@ -13,13 +13,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from verlaunch.cluster.nodelist import hosts
 from verlaunch.errors import UserError
 from verlaunch.paths import start_command
 
 Env = Mapping[str, str]
 
 PER_MACHINE = "srun --ntasks-per-node=1"
+HOST = r"(?:[^\s,\[\]]|\[\d+(?:-\d+)?(?:,\d+(?:-\d+)?)*\])+"  # of a list of Slurm's
 
 
 @dataclass(frozen=True)
@@ -91,6 +91,35 @@ def kubeflow(env: Env) -> Answer:
 def skypilot(env: Env) -> Answer:
     first = next(iter(env.get("SKYPILOT_NODE_IPS", "").split()), None)
     return _counted(env, "SKYPILOT_NUM_NODES", "SKYPILOT_NODE_RANK", first)
+
+
+def hosts(nodelist: str) -> list[str]:
+    """Of Slurm's short form, in its order, in which the first host is node 0; empty for what is no
+    such list.
+
+    "gpu[08-10,12],x[1-2]-ib"  ->  ["gpu08", "gpu09", "gpu10", "gpu12", "x1-ib", "x2-ib"]
+    """
+    if not re.fullmatch(f"{HOST}(?:,{HOST})*", nodelist.strip()):
+        return []
+    return [host for part in re.findall(HOST, nodelist) for host in _written_out(part)]
+
+
+def _written_out(part: str) -> list[str]:
+    head, bracket, rest = part.partition("[")
+    if not bracket:
+        return [part]
+    numbers, _, tail = rest.partition("]")
+    return [head + number + more for number in _numbers(numbers) for more in _written_out(tail)]
+
+
+def _numbers(text: str) -> list[str]:
+    """ "08-10,12" -> 08, 09, 10, 12: as wide as the first of each range."""
+    ends = [piece.partition("-") for piece in text.split(",")]
+    return [
+        f"{number:0{len(first)}d}"
+        for first, _, last in ends
+        for number in range(int(first), int(last or first) + 1)
+    ]
 
 
 def slurm(env: Env) -> Answer:

@@ -62,6 +62,15 @@ def _appears(file: Path, text: str) -> bool:
     return False
 
 
+def not_shared(folder: Path) -> str:
+    """Of a node that has not answered; the rest of a sentence about it."""
+    return (
+        f"it does not see node 0's {folder}, or may not write there. Each machine saves its part "
+        "of a checkpoint there, and a run continues from all of them. Put it on a disk that all "
+        "machines share at the same path: --output_dir /SHARED/FOLDER."
+    )
+
+
 def fingerprint(folder: Path) -> str:
     """Of a model's files by name and size, and of its config.json; empty where there is none.
 

@@ -15,9 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from verlaunch.cluster import facts, joining, shared_folder, tokens
-from verlaunch.cluster.joined import POLL_S, Joined
-from verlaunch.cluster.peer import Peer
-from verlaunch.cluster.words import not_shared
+from verlaunch.cluster.peer import Joined, Peer
 from verlaunch.errors import UserError, raise_all, stopping
 from verlaunch.inputs.choice import Inputs
 from verlaunch.launch.member_run import work
@@ -73,7 +71,7 @@ def _unready_while(joined: Joined, asked: Asked, wanted: dict[str, Any]) -> list
     """A download is no reason to stay when the run has ended: then this process ends."""
     answer = ThreadPoolExecutor(1).submit(_unready, asked, wanted)
     while not answer.done():
-        if joined.is_over(joined.peer.next(POLL_S)):
+        if joined.hears_the_end():
             sys.stdout.flush()
             os._exit(joined.code)  # what downloads has threads that would be waited for
     return answer.result()
@@ -88,7 +86,7 @@ def _unready(asked: Asked, wanted: dict[str, Any]) -> list[str]:
         problems += error.problems
     folder = Path(wanted["folder"])
     seen = shared_folder.answer(folder, wanted["nonce"], asked.launch["node_rank"])
-    return problems if seen else [*problems, not_shared(folder)]
+    return problems if seen else [*problems, shared_folder.not_shared(folder)]
 
 
 def _models(inputs: Inputs, wanted: dict[str, list[str]]) -> list[str]:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from verlaunch.cluster import tokens
-from verlaunch.cluster.joined import POLL_S, Joined
+from verlaunch.cluster.peer import Joined
 from verlaunch.launch import folder as folders
 from verlaunch.launch.run import stop_signals
 from verlaunch.machine import run_guarded
@@ -54,7 +54,7 @@ def _open(handed: dict[str, str]) -> dict[str, str]:
 def _watch(joined: Joined, guardian: subprocess.Popen, asked: list[int]) -> None:
     """Until the run is over, our part has ended, or a second signal came."""
     told = 0
-    while guardian.poll() is None and not joined.is_over(joined.peer.next(POLL_S)):
+    while guardian.poll() is None and not joined.hears_the_end():
         if len(asked) == told:
             continue
         told += 1
@@ -86,6 +86,6 @@ def _fail(joined: Joined, why: str, log: Path) -> None:
     joined.peer.send({"say": "failed", "why": f"{why} (its log: {log})"})
     until = time.monotonic() + CONCLUSION_S
     while time.monotonic() < until:
-        if joined.is_over(joined.peer.next(POLL_S)):
+        if joined.hears_the_end():
             return
     print(f"This node failed: {why}.", flush=True)

@@ -20,6 +20,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from verlaunch.cluster import addresses
+
 SINGLE = ("gcs_server_port", "node_manager_port", "object_manager_port", "runtime_env_agent_port",
           "dashboard_agent_listen_port", "metrics_agent_port", "metrics_export_port")  # fmt: skip
 
@@ -95,9 +97,8 @@ def ports(address: str, within: tuple[int, int] | None) -> dict[str, Any]:
 
 
 def _free(address: str, candidates: list[int]) -> Iterator[int]:
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
     for port in candidates:
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
+        with socket.socket(addresses.family(address), socket.SOCK_STREAM) as probe:
             try:
                 probe.bind((address, port))
             except OSError:
