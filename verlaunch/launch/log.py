@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from verlaunch.launch.failures import follows
+from verlaunch.launch.failures.table import follows
 
 SHOWN_ERRORS = 8
 SAME = 80  # characters after which two errors are of one kind: rows and texts differ later on

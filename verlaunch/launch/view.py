@@ -11,7 +11,8 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
-from verlaunch.launch.failures import Ended, Explanation, explain, kernel
+from verlaunch.launch.failures.ended import Ended, Explanation, kernel_kills
+from verlaunch.launch.failures.explain import explain
 from verlaunch.launch.log import Errors, Log
 from verlaunch.launch.screen import Screen
 from verlaunch.machine import disk
@@ -44,7 +45,7 @@ class View:
         self.config, self.hardware = config or {}, hardware
         self.log, self.errors = Log(log), Errors()
         self.lines: deque[str] = deque(maxlen=REMEMBERED)  # since the last finished step
-        self.kills_before = kernel.kills()
+        self.kills_before = kernel_kills()
         self.why = ""  # the run failed, in one sentence
         self.waits_for: Explanation | None = None  # of a run that hangs
         self.events = Tail(record / EVENTS, from_end=True)
@@ -169,7 +170,7 @@ class View:
                 config=self.config,
                 hardware=self.hardware,
                 log=str(self.log.path),
-                kernel_kills=kernel.kills() - self.kills_before,
+                kernel_kills=kernel_kills() - self.kills_before,
             )
         )
 

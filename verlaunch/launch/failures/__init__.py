@@ -6,9 +6,3 @@ The kinds that are known stand in table.yaml; docs/failures.md shows them to peo
 would be that helps is worked out in ways_out.py. Left out on purpose: failures that the run has
 told already in words (a reward that fails too often, a hang, a signal that asked to stop).
 """
-
-from verlaunch.launch.failures.ended import Ended, Explanation
-from verlaunch.launch.failures.explain import explain
-from verlaunch.launch.failures.table import follows
-
-__all__ = ["Ended", "Explanation", "explain", "follows"]

@@ -2,7 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
+
+COUNTERS = Path("/proc/vmstat")
 
 
 @dataclass(frozen=True)
@@ -29,3 +32,13 @@ class Explanation:
         lines = [f"Cause: {self.cause}", *([self.why] if self.why else [])]
         words = ("Next:", *["  or:"] * len(self.todo))
         return lines + [f"{word} {todo}" for word, todo in zip(words, self.todo, strict=False)]
+
+
+def kernel_kills() -> int:
+    """How many processes the kernel has ended for want of memory since it started: they leave no
+    word, and its own log is mostly for root alone. 0 where nothing counts them (no Linux)."""
+    try:
+        counters = dict(line.split() for line in COUNTERS.read_text().splitlines())
+    except (OSError, ValueError):
+        return 0
+    return int(counters.get("oom_kill", 0))

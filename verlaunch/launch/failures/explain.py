@@ -12,13 +12,13 @@ from collections.abc import Iterator
 
 from verlaunch.launch.failures.ended import Ended, Explanation
 from verlaunch.launch.failures.table import RANKS, Failure, failures
-from verlaunch.launch.failures.ways_out import REMEDIES, Run, remedy
+from verlaunch.launch.failures.ways_out import REMEDIES, Run
 from verlaunch.launch.failures.where import doing
 from verlaunch.text import GIB
 
 MOST_TODO = 4
 LONGEST = 4000  # characters of a line that are looked at: vLLM lists 200 architectures
-KILLED = 9  # SIGKILL: the only signal that leaves no last words
+KILLED = (-9, 137)  # by SIGKILL, the only signal that leaves no last words
 WARNING = re.compile(r"Warning: |\bWARNING\b")
 # In a traceback a line of code follows that of its file, and quotes messages that were never told.
 FILE = re.compile(r'^\W*(ERROR .*\] )?\s*File ".*", line \d+')
@@ -35,7 +35,7 @@ def explain(ended: Ended) -> Explanation | None:
         return _explanation(_named(KERNEL), None, ended, len(ended.lines))
     if found is not None:
         return _explanation(found[1], found[2], ended, found[0][1])
-    if ended.died or _signal(ended.exit_code) == KILLED:
+    if ended.died or ended.exit_code in KILLED:
         return _explanation(_named(CRASHED), None, ended, len(ended.lines))
     return None
 
@@ -60,20 +60,17 @@ def _named(name: str) -> Failure:
     return next(failure for failure in failures() if failure.name == name)
 
 
-def _signal(code: int) -> int:
-    return -code if code < 0 else code - 128
-
-
 def _explanation(
     failure: Failure, match: re.Match[str] | None, ended: Ended, index: int
 ) -> Explanation:
     groups = match.groupdict() if match else {}
     found = {name: text for name, text in groups.items() if text is not None}
+    log = {"log": ended.log} if ended.log else {}
     work = doing(ended.lines, index, ended.phase)
-    words = _Words({**found, **_made(found), **_log(ended), "doing": work})
+    words = _Words({**found, **_made(found), **log, "doing": work})
     run = Run(ended.config, ended.hardware, found, work)
     todo = (
-        remedy(name, run) if name in REMEDIES else name.format_map(words) for name in failure.todo
+        REMEDIES[name](run) if name in REMEDIES else name.format_map(words) for name in failure.todo
     )
     return Explanation(
         name=failure.name,
@@ -81,10 +78,6 @@ def _explanation(
         why=failure.why,
         todo=tuple(text for text in todo if text)[:MOST_TODO],
     )
-
-
-def _log(ended: Ended) -> dict[str, str]:
-    return {"log": ended.log} if ended.log else {}
 
 
 class _Words(dict[str, str]):

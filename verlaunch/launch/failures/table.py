@@ -11,35 +11,10 @@ from pathlib import Path
 
 import yaml
 
+from verlaunch.launch.failures.ways_out import IN_WORDS
+
 TABLE = Path(__file__).with_name("table.yaml")
 RANKS = ("exact", "cause", "general", "follows")  # the lower wins
-# What docs/failures.md says for a remedy, whose value depends on the run.
-IN_WORDS = {
-    "offload": "`--offload optimizer`, then `--offload all`",
-    "offload_less": "less `--offload`",
-    "tokens": "half of `actor_rollout_ref.actor.ppo_max_token_len_per_gpu`",
-    "checkpointing": "`actor_rollout_ref.model.enable_gradient_checkpointing=true`",
-    "utilization_down": "a lower `--gpu_memory_utilization`",
-    "utilization_up": "a higher `--gpu_memory_utilization`",
-    "utilization_that_is_free": "the `--gpu_memory_utilization` that is free",
-    "tp_up": "twice the `--tp_size`",
-    "tp_that_divides": "a `--tp_size` that divides the heads",
-    "model_length": "`actor_rollout_ref.rollout.max_model_len` of prompt and response",
-    "kv_cache": "on the CPU twice the `kv_cache_memory_bytes`",
-    "shorter": "half of `--max_response_length`",
-    "network": "on one machine `export GLOO_SOCKET_IFNAME=lo NCCL_SOCKET_IFNAME=lo`, on several "
-    "`--node_addr ADDRESS` in another network",
-    "fitting_length": "the `--max_response_length` that fits",
-    "fewer_prompts": "half of `--batch_size`",
-    "fewer_sequences": "half of `actor_rollout_ref.rollout.max_num_seqs`",
-    "fewer_processes": "on the CPU half of `--n_gpus`",
-    "lora": "`--lora_rank 32`",
-    "rate_down": "a tenth of `--lr`",
-    "eager": "`actor_rollout_ref.rollout.enforce_eager=true`",
-    "sdpa": "`attn_implementation=sdpa` for policy and critic",
-    "all_linear": "`actor_rollout_ref.model.target_modules=all-linear`",
-    "dividing_micro": "micro batches of 1",
-}
 GROUP = re.compile(r"\{(\w+)\}")
 COMMAND = re.compile(r"^(?P<command>.*?)(?P<effect> \(.*\))?$", re.DOTALL)
 PROSE = ("a ", "another ", "prompts ", "the same command")
