@@ -17,7 +17,8 @@ HEAD = """
 import sys
 from verlaunch.engine.processes import ray_node
 cpus, gpus, temp = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
-node = ray_node.start(ray_node.RayNode("127.0.0.1", cpus, gpus, 200 * 2**20), temp)
+facts = {"ray_cpus": cpus, "ray_gpus": gpus, "object_store_bytes": 200 * 2**20, "place": None}
+node = ray_node.start(facts, temp)
 print(node.gcs_address, flush=True)
 sys.stdin.read()
 """

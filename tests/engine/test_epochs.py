@@ -150,7 +150,7 @@ class Loop(Epochs):
         self.training = TrainerSettings(save_epochs=asked)
         models = {"actor_rollout_ref": {"model": {"path": "a"}}, "critic": {"model": {"path": "c"}}}
         self.config = OmegaConf.create({"trainer": {"total_training_steps": total}, **models})
-        self.steps_per_epoch = 3
+        self.steps_per_epoch, self.use_critic = 3, False
         self.global_steps = self.saved_step = resumed
         self.last_checkpoint = f"global_step_{resumed}"
         self.total_training_steps = total

@@ -55,8 +55,8 @@ class Leading:
         """What the other machines give to Ray, as soon as there is an address to give it to."""
         self.ray = {
             "hardware": self.config.hardware,
-            "cpus": cpus,
-            "gpus": gpus,
+            "ray_cpus": cpus,
+            "ray_gpus": gpus,
             "object_store_bytes": object_store_bytes,
         }
         self.events = Tail(self.folder / EVENTS, from_end=True)

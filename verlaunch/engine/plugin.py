@@ -5,6 +5,4 @@ worker classes that need them, the trainer with the runner. verl hides errors ra
 (verl/__init__.py:55-76), so the runner checks that the platform did get registered.
 """
 
-from verlaunch.engine import platform
-
-__all__ = ["platform"]
+from verlaunch.engine import platform  # noqa: F401

@@ -117,17 +117,8 @@ def _bounded(channel: Channel, what: str) -> Iterator[None]:
 def _start_alone(launch: dict[str, Any], temp_dir: str) -> None:
     import ray
 
-    node = ray_node.start(
-        ray_node.RayNode(
-            address=ray_node.LOOPBACK,
-            cpus=launch["ray_cpus"],
-            gpus=launch["ray_gpus"],
-            object_store_bytes=launch["object_store_bytes"],
-            setup_worker=zygote.client(temp_dir),
-            log_monitor=False,
-        ),
-        temp_dir,
-    )
+    script = zygote.client(temp_dir)
+    node = ray_node.start(launch, temp_dir, setup_worker=script, log_monitor=False)
     ray_node.publish_logs(node)
     ray.init(address=node.gcs_address, namespace=NAMESPACE, log_to_driver=True)
 
@@ -136,23 +127,14 @@ def _start_head(launch: dict[str, Any], temp_dir: str, channel: Channel) -> None
     """And waits for the other machines, which the event calls."""
     import ray
 
-    place = launch["place"]
-    head = ray_node.start(
-        ray_node.RayNode(
-            address=place["address"],
-            cpus=launch["ray_cpus"],
-            gpus=launch["ray_gpus"],
-            object_store_bytes=launch["object_store_bytes"],
-            ports=tuple(place["ports"]) if place["ports"] else None,
-        ),
-        temp_dir,
-    )
+    nodes = launch["place"]["nodes"]
+    head = ray_node.start(launch, temp_dir)
     ray.init(address=head.gcs_address, namespace=NAMESPACE, log_to_driver=True)
     channel.event("head", address=head.gcs_address)
     until = time.monotonic() + JOIN_S
-    while (there := sum(node["Alive"] for node in ray.nodes())) < place["nodes"]:
+    while (there := sum(node["Alive"] for node in ray.nodes())) < nodes:
         if time.monotonic() > until:
-            raise TimeoutError(f"{there} of {place['nodes']} nodes are in Ray's cluster")
+            raise TimeoutError(f"{there} of {nodes} nodes are in Ray's cluster")
         time.sleep(POLL_S)
 
 
@@ -189,13 +171,10 @@ def _start_reward(launch: dict[str, Any], keys: dict[str, str] | None) -> tuple[
         return None, None
     gpus = launch["reward_gpus"]
     # One card of the run's is shared when it has none of its own.
-    cards = None if gpus or launch["hardware"] == "cpu" else _first_card()
+    first = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
+    cards = None if gpus or launch["hardware"] == "cpu" else first
     actor = reward_actor.start(launch["config"], gpus, cards, keys)
     return actor, actor.begin.remote(launch["references"], launch["reward_told"])
-
-
-def _first_card() -> str:
-    return os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
 
 
 def _of_trackers(launch: dict[str, Any]) -> dict[str, str]:

@@ -19,7 +19,6 @@ import secrets as random
 import socket
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -42,28 +41,12 @@ JUDGES = {
     name for provider in PROVIDERS.values() for name in (*provider.keys, *provider.addresses)
 } | {"DASHSCOPE_HTTP_BASE_URL"}
 OURS = (heartbeat.VARIABLE, "PYTHONPATH", "MALLOC_ARENA_MAX", "MALLOC_TRIM_THRESHOLD_")
+WHO = "{user}'s run in {folder} (process {pid} on {host}, since {since})"
 LONELY = ("GLOO_SOCKET_IFNAME", "VLLM_HOST_IP")  # of a run that stays on one machine
 
 
-@dataclass(frozen=True)
-class Who:
-    """A run, to those that come while it holds the place."""
-
-    user: str
-    host: str
-    folder: str
-    pid: int
-    since: str
-
-    def __str__(self) -> str:
-        return (
-            f"{self.user}'s run in {self.folder} (process {self.pid} on {self.host}, since "
-            f"{self.since})"
-        )
-
-
 class Place:
-    """The one place for a run in a cluster; taken while this actor lives."""
+    """The one place for a run in a cluster; taken while this actor lives. who: as WHO has it."""
 
     def __init__(self, who: dict[str, Any]) -> None:
         self.who = who
@@ -176,30 +159,31 @@ def _take_place(folder: Path) -> None:
 
     global _place
     since = time.strftime("%Y-%m-%d %H:%M")
-    who = Who(getpass.getuser(), socket.gethostname(), str(folder), os.getpid(), since)
+    who = {"user": getpass.getuser(), "host": socket.gethostname(), "folder": str(folder),
+           "pid": os.getpid(), "since": since}  # fmt: skip
     options = {"name": PLACE, "namespace": NAMESPACE, "num_cpus": 0, **actors.options()}
     until = time.monotonic() + FREED_S
     while _place is None:
         try:
-            _place = ray.remote(Place).options(**options).remote(asdict(who))
+            _place = ray.remote(Place).options(**options).remote(who)
         except ValueError:
             if other := _taken_by():
-                raise UserError(_taken(str(other))) from None
+                raise UserError(_taken(other)) from None
             if time.monotonic() > until:
                 raise UserError(_taken("Another run")) from None
             time.sleep(POLL_S)
 
 
-def _taken_by() -> Who | None:
-    """None when its holder has just ended, or does not answer."""
+def _taken_by() -> str:
+    """Empty when its holder has just ended, or does not answer."""
     import ray
     from ray.exceptions import RayError
 
     try:
         holder = ray.get_actor(PLACE, namespace=NAMESPACE)
-        return Who(**ray.get(holder.taken_by.remote(), timeout=ANSWER_S))
+        return WHO.format(**ray.get(holder.taken_by.remote(), timeout=ANSWER_S))
     except (ValueError, RayError):
-        return None
+        return ""
 
 
 def _taken(who: str) -> str:

@@ -24,21 +24,10 @@ LAST_LINES = 5
 
 def main(path: str) -> int:
     wanted = json.loads(Path(path).read_text())
-    place = wanted["place"]
-    os.environ.update(environment.for_run(wanted["hardware"], dict(os.environ), place))
+    os.environ.update(environment.for_run(wanted["hardware"], os.environ, wanted["place"]))
     channel = Channel(Path(wanted["record"]))
     temp = os.environ["VERLAUNCH_TEMP"]
-    node = ray_node.start(
-        ray_node.RayNode(
-            address=place["address"],
-            cpus=wanted["cpus"],
-            gpus=wanted["gpus"],
-            object_store_bytes=wanted["object_store_bytes"],
-            gcs=wanted["gcs"],
-            ports=tuple(place["ports"]) if place["ports"] else None,
-        ),
-        temp,
-    )
+    node = ray_node.start(wanted, temp, gcs=wanted["gcs"])
     channel.event("joined", address=node.node_ip_address)
     return _watch(channel, temp)
 

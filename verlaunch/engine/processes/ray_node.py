@@ -1,6 +1,6 @@
 """Ray's processes of one machine of a run, on an address that the other machines can reach.
 
-    node = start(RayNode(address="10.0.0.1", cpus=12, gpus=8, ...), temp_dir)
+    node = start({"ray_cpus": 12, "ray_gpus": 8, "place": {...}, ...}, temp_dir)
     node.gcs_address     ->  "10.0.0.1:41001", for the other machines
 
 `ray.init(address="local")` would do the same for a head, but takes no ports, and `ray start` opens
@@ -16,8 +16,7 @@ import logging
 import random
 import socket
 import threading
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from verlaunch.cluster import addresses
@@ -28,24 +27,19 @@ SINGLE = ("gcs_server_port", "node_manager_port", "object_manager_port", "runtim
 LOOPBACK = "127.0.0.1"
 
 
-@dataclass(frozen=True)
-class RayNode:
-    """gcs: of the head that it joins; None: it is the head. ports: first and last, None for the
-    kernel's choice. setup_worker: a script of ours that starts workers, None for Ray's.
-    log_monitor: as a process; else see publish_logs."""
+def start(
+    facts: Mapping[str, Any],
+    temp_dir: str,
+    gcs: str | None = None,
+    setup_worker: str | None = None,
+    log_monitor: bool = True,
+) -> Any:
+    """A `ray._private.node.Node`. Raises what Ray raises when the head cannot be reached.
 
-    address: str
-    cpus: int
-    gpus: int
-    object_store_bytes: int
-    gcs: str | None = None
-    ports: tuple[int, int] | None = None
-    setup_worker: str | None = None
-    log_monitor: bool = True
-
-
-def start(wanted: RayNode, temp_dir: str) -> Any:
-    """A `ray._private.node.Node`. Raises what Ray raises when the head cannot be reached."""
+    facts: of logs/launch.json, or of node 0's message. gcs: of the head that it joins; None: it is
+    the head. setup_worker: a script of ours that starts workers, None for Ray's. log_monitor: as a
+    process; else see publish_logs.
+    """
     from ray._private.node import Node
     from ray._private.parameter import RayParams
 
@@ -55,21 +49,21 @@ def start(wanted: RayNode, temp_dir: str) -> Any:
         def start_api_server(self, **_: Any) -> None:
             return None
 
-    head = wanted.gcs is None
+    place = facts["place"] or {"address": LOOPBACK, "ports": None}
     params = RayParams(
-        node_ip_address=wanted.address,
-        gcs_address=wanted.gcs,
-        num_cpus=wanted.cpus,
-        num_gpus=wanted.gpus,
-        object_store_memory=wanted.object_store_bytes,
+        node_ip_address=place["address"],
+        gcs_address=gcs,
+        num_cpus=facts["ray_cpus"],
+        num_gpus=facts["ray_gpus"],
+        object_store_memory=facts["object_store_bytes"],
         include_dashboard=False,
         temp_dir=temp_dir,
         no_monitor=True,
-        setup_worker_path=wanted.setup_worker,
-        include_log_monitor=wanted.log_monitor,
-        **ports(wanted.address, wanted.ports),
+        setup_worker_path=setup_worker,
+        include_log_monitor=log_monitor,
+        **ports(place["address"], place["ports"]),
     )
-    return WithoutDashboard(params, head=head, shutdown_at_exit=True, spawn_reaper=False)
+    return WithoutDashboard(params, head=gcs is None, shutdown_at_exit=True, spawn_reaper=False)
 
 
 def publish_logs(node: Any) -> None:
@@ -83,9 +77,9 @@ def publish_logs(node: Any) -> None:
     threading.Thread(target=monitor.run, daemon=True, name="log monitor").start()
 
 
-def ports(address: str, within: tuple[int, int] | None) -> dict[str, Any]:
+def ports(address: str, within: Sequence[int] | None) -> dict[str, Any]:
     """Arguments of RayParams: free ports of the range, in a random order so that two runs on one
-    machine seldom choose the same; nothing without a range."""
+    machine seldom choose the same. within: first and last; None for the kernel's choice."""
     if within is None:
         return {"min_worker_port": 0, "max_worker_port": 0, "dashboard_agent_listen_port": 0}
     every = list(range(within[0], within[1] + 1))

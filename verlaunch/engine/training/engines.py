@@ -115,11 +115,15 @@ class _AnyDevice(WholeSaves):
             return super()._build_fsdp_module(module)  # type: ignore[misc]
 
 
-class _LanguageModel(_AnyDevice, FSDPEngineWithLMHead):
+@EngineRegistry.register("language_model", BACKENDS, "cpu")
+@EngineRegistry.register("language_model", BACKENDS, "cuda", "nvidia")
+class LanguageModel(_AnyDevice, FSDPEngineWithLMHead):
     """Actor and reference."""
 
 
-class _ValueModel(_AnyDevice, FSDPEngineWithValueHead):
+@EngineRegistry.register("value_model", BACKENDS, "cpu")
+@EngineRegistry.register("value_model", BACKENDS, "cuda", "nvidia")
+class ValueModel(_AnyDevice, FSDPEngineWithValueHead):
     """Critic: a language model's body with a one-label head per token."""
 
     def _build_module(self) -> torch.nn.Module:
@@ -137,25 +141,3 @@ class _ValueModel(_AnyDevice, FSDPEngineWithValueHead):
         as_written = as_if(self.model_config, model_type="language_model")
         with as_written, _seeded(self.engine_config.seed):  # the new head is random
             return super()._build_module()
-
-
-@EngineRegistry.register(model_type="language_model", backend=BACKENDS, device="cpu")
-class CpuLanguageModel(_LanguageModel):
-    pass
-
-
-@EngineRegistry.register(
-    model_type="language_model", backend=BACKENDS, device="cuda", vendor="nvidia"
-)
-class GpuLanguageModel(_LanguageModel):
-    pass
-
-
-@EngineRegistry.register(model_type="value_model", backend=BACKENDS, device="cpu")
-class CpuValueModel(_ValueModel):
-    pass
-
-
-@EngineRegistry.register(model_type="value_model", backend=BACKENDS, device="cuda", vendor="nvidia")
-class GpuValueModel(_ValueModel):
-    pass

@@ -9,14 +9,12 @@ whole or not at all: a run that died or was stopped in between makes it up when 
 
 import json
 import logging
-import os
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from verlaunch.config.trainer_extras import TrainerSettings
 from verlaunch.engine.heartbeat import beat
 from verlaunch.engine.training.saving import Saving
 from verlaunch.machine import disk
@@ -78,24 +76,17 @@ def write(record: Path, checkpoint: Path, epoch: Epoch, base_models: dict[str, s
     Replaces the same epoch of an earlier attempt, or a shorter one of a run that was made longer.
     """
     out = record / EPOCHS / epoch.name
-    building = out.with_name(f".{epoch.name}-{os.getpid()}")
-    building.mkdir(parents=True)
-    try:
+    with disk.building(out) as building:
         for role in (role for role in base_models if (checkpoint / role).is_dir()):
             beat()
             export(checkpoint / role, building / role, base_models[role])
         shutil.copy(record / "config.yaml", building)
         _plot(record, building / PLOT)
         (building / FACTS).write_text(json.dumps(asdict(epoch)) + "\n")
-        shutil.rmtree(out, ignore_errors=True)
-        os.replace(building, out)
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
     return out
 
 
 class Epochs(Saving):
-    training: TrainerSettings
     unwritten: Epoch | None = None
 
     def on_init_end(self) -> None:

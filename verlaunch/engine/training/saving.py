@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
-from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 
 from verlaunch.engine.heartbeat import beat
 from verlaunch.engine.reward import settings as reward_settings
+from verlaunch.engine.training.algorithm import Algorithm
 from verlaunch.engine.training.patience import PatientChannel
 from verlaunch.machine import disk
 from verlaunch.record import checkpoints
@@ -39,7 +39,7 @@ def first_size(config: DictConfig, with_critic: bool) -> int:
     return total
 
 
-class Saving(PPOTrainerSync):
+class Saving(Algorithm):
     channel: PatientChannel
     reward_state: dict[str, Any]
     saved_step = 0
@@ -52,12 +52,6 @@ class Saving(PPOTrainerSync):
         self.keep = sys.maxsize if None in kept else max(kept)
         trainer.max_actor_ckpt_to_keep = trainer.max_critic_ckpt_to_keep = None
         super().__init__(config)
-
-    def algorithm_state(self) -> dict[str, Any]:
-        raise NotImplementedError
-
-    def restore_algorithm(self, state: dict[str, Any]) -> None:
-        raise NotImplementedError
 
     @property
     def checkpoints(self) -> Path:

@@ -25,15 +25,12 @@ from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
 from verl.trainer.ppo.v1.trainer_base import register_trainer
 
 from rewards.column_means import means
-from verlaunch.config.trainer_extras import TrainerSettings
 from verlaunch.engine import garbage
 from verlaunch.engine.actors import NAME, name_of
 from verlaunch.engine.rollout import queue
 from verlaunch.engine.rollout.batched_client import DirectClient
 from verlaunch.engine.training import samples, sampling, tracking
-from verlaunch.engine.training.algorithm import Algorithm
 from verlaunch.engine.training.epochs import Epochs
-from verlaunch.engine.training.patience import PatientChannel
 from verlaunch.engine.training.workers import ActorRolloutRef, Training
 from verlaunch.record.alerts import Alerts
 from verlaunch.record.channel import STOP_SOON, Tail, has_step, numbers
@@ -47,9 +44,8 @@ class _StopTraining(Exception):
 
 
 @register_trainer("verlaunch")
-class Trainer(Algorithm, Epochs):
-    channel: PatientChannel  # these two are set by the runner before init()
-    training: TrainerSettings
+class Trainer(Epochs):
+    # `channel` and `training` are set by the runner before init().
 
     def __init__(self, config: DictConfig) -> None:
         # Any other name than "sync" is taken for an asynchronous mode (trainer_base.py:153).
