@@ -31,8 +31,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent / "bench"))
 from contest import Table  # it finds the checkout
 
 from verlaunch.machine import leftovers, processes
-from verlaunch.record import checkpoints
 from verlaunch.record.channel import EVENTS, METRICS, ROWS, Tail
+from verlaunch.record.checkpoints.search import latest
 
 # A batch smaller than the demo's 100 rows, so that their order matters.
 SIZES = ["--batch_size", "32", "--mini_batch_size", "16"]
@@ -171,7 +171,7 @@ def torture(out: Path, kills: int, steps: int, dice: random.Random) -> Iterator[
     number = 1
     while True:
         folder = out / f"killed-{number}"
-        newest = checkpoints.latest(folder / "checkpoints")
+        newest = latest(folder / "checkpoints")
         attempt = Attempt(folder, steps)
         if todo and strike(attempt, todo[0], dice):
             todo[0].folder = folder.name
@@ -206,7 +206,7 @@ def differences(expected: Path, found: Path, steps: int) -> Iterator[str]:
         ]
         if any(series[0]) and not all(isinstance(value, int | float) for value in series[1]):
             yield f"{key} is not a number in every step"
-    last = checkpoints.latest(found / "checkpoints")
+    last = latest(found / "checkpoints")
     if last is None or last.step != steps:
         yield f"the last checkpoint is {last and last.path}"
     if not (found / "checkpoints" / "final" / "model.safetensors").is_file():

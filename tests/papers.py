@@ -21,7 +21,8 @@ from tests.judge_protocols import STYLES
 from tests.judge_servers import JudgeServer
 from tests.recorded_run import write_run
 from tests.reward_models import make
-from verlaunch.record.checkpoints import note_score, write_manifest
+from verlaunch.record.checkpoints.manifest import write_manifest
+from verlaunch.record.checkpoints.search import note_score
 
 ROOT = Path(__file__).resolve().parent.parent
 READMES = ("README.md", "README.zh-CN.md")

@@ -17,7 +17,7 @@ import yaml
 from torch.distributed.fsdp import fully_shard
 from transformers import AutoModelForCausalLM, AutoModelForTokenClassification, AutoTokenizer
 
-from verlaunch.record.checkpoints import write_manifest
+from verlaunch.record.checkpoints.manifest import write_manifest
 
 Weights = dict[str, torch.Tensor]
 LORA = {"r": 4, "lora_alpha": 8, "task_type": "CAUSAL_LM"}

@@ -26,8 +26,9 @@ from verlaunch.engine.training.writing import BARRIERS, WholeSaves
 from verlaunch.launch.screen import Screen
 from verlaunch.launch.view import View
 from verlaunch.machine import disk
-from verlaunch.record import checkpoints
 from verlaunch.record.channel import FULL, STOP_AFTER_STEP, Channel, Tail
+from verlaunch.record.checkpoints.manifest import examine
+from verlaunch.record.checkpoints.search import all_complete, latest
 
 
 def to_full_disk() -> None:
@@ -97,7 +98,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
 
 def test_a_save_is_complete_with_reward_and_algorithm(bench: Bench) -> None:
     assert bench.save(2) == []
-    found = checkpoints.examine(bench.at(2), hashes=True)
+    found = examine(bench.at(2), hashes=True)
     assert set(found.files) == {"actor/weights", "reward.json", "trainer.json"}
     assert json.loads((bench.at(2) / "trainer.json").read_text()) == {"kl_coef": 0.2}
     assert (bench.trainer.saved_step, bench.trainer.last_checkpoint) == (2, str(bench.at(2)))
@@ -106,7 +107,7 @@ def test_a_save_is_complete_with_reward_and_algorithm(bench: Bench) -> None:
 def test_the_newest_two_stay(bench: Bench) -> None:
     for step in (2, 4, 6):
         bench.save(step)
-    left = checkpoints.all_complete(bench.folder / "checkpoints")
+    left = all_complete(bench.folder / "checkpoints")
     assert [found.step for found in left] == [4, 6]
 
 
@@ -124,13 +125,13 @@ def test_a_disk_that_fills_up_in_the_middle_is_waited_for(
     bench: Bench, fault: Callable[[], None]
 ) -> None:
     bench.save(2)
-    good = checkpoints.examine(bench.at(2), hashes=True)
+    good = examine(bench.at(2), hashes=True)
     bench.faults = [fault]
     bench.free = [2000, 2000, 2000, 9000]
     told = bench.save(4)
     assert len(told) == 2 and bench.trainer.saved_step == 4
-    assert checkpoints.examine(bench.at(4), hashes=True).step == 4
-    assert checkpoints.examine(bench.at(2), hashes=True) == good
+    assert examine(bench.at(4), hashes=True).step == 4
+    assert examine(bench.at(2), hashes=True) == good
 
 
 def test_whoever_ends_the_wait_keeps_the_last_good_one(bench: Bench) -> None:
@@ -142,7 +143,7 @@ def test_whoever_ends_the_wait_keeps_the_last_good_one(bench: Bench) -> None:
     bench.trainer.total_training_steps = 4
     bench.trainer._save_last()  # at the end of training: tries, and gives up at once
     assert bench.trainer.saved_step == 2
-    checkpoints.examine(bench.at(2), hashes=True)
+    examine(bench.at(2), hashes=True)
 
 
 def test_another_failure_is_not_taken_for_a_full_disk(bench: Bench) -> None:
@@ -152,7 +153,7 @@ def test_another_failure_is_not_taken_for_a_full_disk(bench: Bench) -> None:
     bench.faults = [fail]
     with pytest.raises(RuntimeError, match="a rank died"):
         bench.save(2)
-    assert checkpoints.latest(bench.folder / "checkpoints") is None
+    assert latest(bench.folder / "checkpoints") is None
 
 
 def test_a_disk_without_a_byte_for_the_record_is_waited_for_too(

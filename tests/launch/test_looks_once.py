@@ -18,7 +18,6 @@ from verlaunch.machine import hardware, host
 from verlaunch.plan import foresight
 from verlaunch.plan.guards import batch_sizes, locked_versions, reward_parts
 from verlaunch.plan.reward import spec
-from verlaunch.record import checkpoints
 from verlaunch.record.report.recorder import Recorder
 
 ROWS = [{"prompt": f"{i}+1=", "ground_truth": str(i + 1), "data_source": "math_reasoning"}
@@ -46,7 +45,7 @@ TWICE: tuple[tuple[Any, str], ...] = (
     (foresight, "make_plan"),
     (batch_sizes, "check"),  # one of the guards of numbers
     (foresight, "fitted"),
-    (checkpoints, "choose"),
+    (foresight, "choose"),
 )
 NODES = {(place, "of"), (tokens, "given")}  # asked of several machines only
 

@@ -27,7 +27,7 @@ from verlaunch.plan.asked import Asked
 from verlaunch.plan.reward.trial import served
 from verlaunch.plan.reward.trial.rows import first_rows
 from verlaunch.plan.reward.trial.trial import Trial, try_reward
-from verlaunch.record import checkpoints
+from verlaunch.record.checkpoints.search import latest
 from verlaunch.record.report.recorder import Recorder
 
 ROWS = [{"prompt": f"{i}+1=", "ground_truth": str(i + 1), "data_source": "math_reasoning"}
@@ -36,7 +36,7 @@ ROWS = [{"prompt": f"{i}+1=", "ground_truth": str(i + 1), "data_source": "math_r
 DRIVER = """
 import json, sys
 from pathlib import Path
-from verlaunch.record.checkpoints import write_manifest
+from verlaunch.record.checkpoints.manifest import write_manifest
 from verlaunch.record.channel import Channel
 launch = json.loads(Path(sys.argv[1]).read_text())
 trainer = launch["config"]["trainer"]
@@ -384,8 +384,8 @@ def test_resume_never_moves_the_old_run_aside(
     assert bench.run("--steps", "2", "--resume", "never", model=tiny_llama) == 0
     (aside,) = bench.out.glob("before-*")
     assert f"Moved the earlier run to {aside}." in capsys.readouterr().out
-    assert checkpoints.latest(aside / "checkpoints") is not None
-    found = checkpoints.latest(bench.out / "checkpoints")
+    assert latest(aside / "checkpoints") is not None
+    found = latest(bench.out / "checkpoints")
     assert found is not None and found.step == 2
 
 

@@ -6,19 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from verlaunch.record.checkpoints import (
+from verlaunch.record.checkpoints.complete import missing, wait_for_all
+from verlaunch.record.checkpoints.manifest import (
     MANIFEST,
+    SAVING,
     Unusable,
-    all_complete,
     begin,
     examine,
-    latest,
     read,
-    search,
     write_manifest,
 )
-from verlaunch.record.checkpoints.complete import missing, wait_for_all
-from verlaunch.record.checkpoints.manifest import SAVING
+from verlaunch.record.checkpoints.search import all_complete, latest, search
 
 WEIGHTS = "actor/model_world_size_1_rank_0.pt"
 

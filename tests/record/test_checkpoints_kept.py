@@ -7,14 +7,8 @@ import pytest
 from hypothesis import strategies as st
 
 from tests.record.test_checkpoints import WEIGHTS, saved
-from verlaunch.record.checkpoints import (
-    all_complete,
-    best,
-    note_score,
-    prune,
-    set_aside_after,
-    sweep,
-)
+from verlaunch.record.checkpoints.retention import prune, set_aside_after, sweep
+from verlaunch.record.checkpoints.search import all_complete, best, note_score
 
 
 def steps(checkpoints: Path) -> list[int]:

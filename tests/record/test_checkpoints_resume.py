@@ -7,7 +7,8 @@ import pytest
 from tests.record.test_checkpoints import WEIGHTS, flip_a_bit, saved
 from verlaunch.errors import UserError
 from verlaunch.machine import disk
-from verlaunch.record.checkpoints import MANIFEST, Resume, check_ranks, choose, remember
+from verlaunch.record.checkpoints.manifest import MANIFEST
+from verlaunch.record.checkpoints.resume import Resume, check_ranks, choose, remember
 from verlaunch.weights.fitting import fitting
 
 FSDP2 = {

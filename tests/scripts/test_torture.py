@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from verlaunch.machine import leftovers
-from verlaunch.record.checkpoints import write_manifest
+from verlaunch.record.checkpoints.manifest import write_manifest
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "torture.py"
 STEPS = 4

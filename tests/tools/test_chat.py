@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tests.saved_run import save_run, write_papers
 from verlaunch import cli
 from verlaunch.errors import UserError
-from verlaunch.record.checkpoints import write_manifest
+from verlaunch.record.checkpoints.manifest import write_manifest
 from verlaunch.record.report.history import read
 from verlaunch.tools.chat import voices
 from verlaunch.tools.chat.columns import cells, harmless, shown, side_by_side, wrapped

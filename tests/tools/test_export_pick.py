@@ -11,7 +11,8 @@ import yaml
 
 from tests.saved_run import write_papers
 from verlaunch.errors import UserError
-from verlaunch.record.checkpoints import note_score, write_manifest
+from verlaunch.record.checkpoints.manifest import write_manifest
+from verlaunch.record.checkpoints.search import note_score
 from verlaunch.record.tried_prompts import HELLO, asked
 from verlaunch.tools.export import command, room
 from verlaunch.tools.export.card import card

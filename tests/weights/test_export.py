@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM, AutoModelForTokenClassification, 
 
 from tests.saved_run import save_role, save_run, trained
 from verlaunch.machine import disk
-from verlaunch.record.checkpoints import write_manifest
+from verlaunch.record.checkpoints.manifest import write_manifest
 from verlaunch.tools.export import command
 from verlaunch.weights import hub_folder
 

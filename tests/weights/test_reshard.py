@@ -14,7 +14,7 @@ from torch.distributed.tensor import DTensor
 
 from tests.fsdp_ranks import train
 from verlaunch.errors import UserError
-from verlaunch.record.checkpoints import MANIFEST, examine, write_manifest
+from verlaunch.record.checkpoints.manifest import MANIFEST, examine, write_manifest
 from verlaunch.weights.fitting import fitting
 from verlaunch.weights.reshard import CannotReshard, _span, reshard
 

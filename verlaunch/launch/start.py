@@ -34,9 +34,11 @@ from verlaunch.plan.foresight import foresee, look_around, resumed
 from verlaunch.plan.nodes import rows as node_rows
 from verlaunch.plan.outlook import Outlook
 from verlaunch.plan.reward.trial.trial import Trial, try_reward
-from verlaunch.record import checkpoints, trackers
+from verlaunch.record import trackers
 from verlaunch.record.channel import has_ended, has_step, rewind
-from verlaunch.record.checkpoints import Checkpoint
+from verlaunch.record.checkpoints.manifest import Checkpoint
+from verlaunch.record.checkpoints.resume import remember
+from verlaunch.record.checkpoints.retention import set_aside_after, sweep
 from verlaunch.text import row
 from verlaunch.weights.fitting import fitting
 
@@ -55,7 +57,7 @@ def start(asked: Asked) -> int:
         with folder.locked(asked.folder) as left_behind:
             if left_behind:
                 print(left_behind)
-            checkpoints.sweep(asked.checkpoints)
+            sweep(asked.checkpoints)
             outlook = replace(outlook, resume=resumed(asked, hashes=True))
             moves = asked.launch["resume"] == "never"  # the folder's logs, later on
             with contextlib.nullcontext() if moves else _begin(asked, nodes) as begun:
@@ -154,10 +156,10 @@ def _write_record(
         print(f"Moved the earlier run to {aside}.")
     rewind(asked.folder, resume.step if resume else BEFORE_ALL)
     if resume:
-        if aside := checkpoints.set_aside_after(asked.checkpoints, resume.step):
+        if aside := set_aside_after(asked.checkpoints, resume.step):
             print(f"Moved later checkpoints to {aside}; delete them when you like.")
         if wanted != "auto":
-            checkpoints.remember(asked.checkpoints, wanted, resume.step)
+            remember(asked.checkpoints, wanted, resume.step)
     place = ready.outlook.place
     folder.write_facts(asked.folder, ready.identity, to_yaml(config), asked.command, place)
     folder.write_environment(asked.folder, config.hardware, asked.machine, config.recipe, nodes)

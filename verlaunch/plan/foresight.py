@@ -41,8 +41,7 @@ from verlaunch.plan.reward.same_reward import identity as reward_identity
 from verlaunch.plan.reward.spec import reward_spec
 from verlaunch.plan.reward.trial.rows import first_rows
 from verlaunch.plan.reward.trial.trial import DEADLINE_S, try_reward
-from verlaunch.record import checkpoints
-from verlaunch.record.checkpoints import Resume
+from verlaunch.record.checkpoints.resume import MESHES, STRATEGIES, Resume, check_ranks, choose
 from verlaunch.record.identity import check_identity
 
 # Where the model is not known, sizes and lengths are checked without it.
@@ -156,12 +155,12 @@ def resumed(asked: Asked, hashes: bool = False) -> Resume:
     wanted = asked.launch["resume"]
     if wanted == "never":
         return Resume(None)
-    chosen = checkpoints.choose(asked.checkpoints, wanted, hashes)
+    chosen = choose(asked.checkpoints, wanted, hashes)
     if chosen.checkpoint:
         verl = asked.config.verl
-        keys = (*checkpoints.STRATEGIES, *checkpoints.MESHES)
+        keys = (*STRATEGIES, *MESHES)
         settings = {key: get(verl, key) for key in keys}
-        checkpoints.check_ranks(chosen.checkpoint, ranks(verl), settings)
+        check_ranks(chosen.checkpoint, ranks(verl), settings)
     return chosen
 
 

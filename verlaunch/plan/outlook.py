@@ -20,7 +20,7 @@ from verlaunch.plan.asked import Asked
 from verlaunch.plan.memory.expected import Memory, Sizes
 from verlaunch.plan.plan import Plan
 from verlaunch.plan.reward.trial.trial import Trial
-from verlaunch.record.checkpoints import Resume
+from verlaunch.record.checkpoints.resume import Resume
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ from verlaunch.paths import sample
 from verlaunch.plan.reward.trial.answers import EMPTY, IDLE, REFERENCE, RUBBISH
 from verlaunch.plan.reward.trial.remark import NAMES
 from verlaunch.plan.reward.trial.trial import Trial
-from verlaunch.record.checkpoints import Checkpoint, Resume
+from verlaunch.record.checkpoints.manifest import Checkpoint
+from verlaunch.record.checkpoints.resume import Resume
 from verlaunch.text import plural, row
 
 SHOWN = 200  # characters of the example prompt

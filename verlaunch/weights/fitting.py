@@ -14,7 +14,7 @@ from pathlib import Path
 from verlaunch.errors import UserError
 from verlaunch.machine import disk
 from verlaunch.record.checkpoints.manifest import Checkpoint, examine
-from verlaunch.record.checkpoints.ranks import only_by
+from verlaunch.record.checkpoints.resume import only_by
 from verlaunch.record.checkpoints.retention import RESHARDED
 from verlaunch.text import plural
 

@@ -25,7 +25,7 @@ from torch.distributed.tensor import DTensor, Replicate, Shard
 from torch.distributed.tensor._dtensor_spec import DTensorSpec, TensorMeta
 
 from verlaunch.machine import disk
-from verlaunch.record import checkpoints
+from verlaunch.record.checkpoints.manifest import MANIFEST, examine, write_manifest
 
 FACTS = "fsdp_config.json"
 SHARD = re.compile(r"(.+)_world_size_(\d+)_rank_(\d+)\.pt")
@@ -152,7 +152,7 @@ def _role(source: Path, out: Path, ranks: int) -> None:
 
 
 def _left_out(folder: str, names: list[str]) -> list[str]:
-    return [name for name in names if SHARD.fullmatch(name) or name == checkpoints.MANIFEST]
+    return [name for name in names if SHARD.fullmatch(name) or name == MANIFEST]
 
 
 def reshard(source: Path, out: Path, ranks: int) -> None:
@@ -160,12 +160,12 @@ def reshard(source: Path, out: Path, ranks: int) -> None:
     roles = [path.parent.name for path in source.glob(f"*/{FACTS}")]
     if "actor" not in roles:
         raise CannotReshard(f"it has no actor/{FACTS}: FSDP did not write it.")
-    step = checkpoints.examine(source).step
+    step = examine(source).step
     with disk.building(out) as building:
         shutil.copytree(source, building, ignore=_left_out, dirs_exist_ok=True)
         for role in roles:
             _role(source / role, building / role, ranks)
-        checkpoints.write_manifest(building, step, ranks)
+        write_manifest(building, step, ranks)
 
 
 def main(source: str, out: str, ranks: str) -> int:

@@ -19,7 +19,10 @@ from verlaunch.engine.reward import settings as reward_settings
 from verlaunch.engine.training.algorithm import Algorithm
 from verlaunch.engine.training.patience import PatientChannel
 from verlaunch.machine import disk
-from verlaunch.record import checkpoints
+from verlaunch.record.checkpoints.complete import wait_for_all
+from verlaunch.record.checkpoints.manifest import begin, write_manifest
+from verlaunch.record.checkpoints.retention import prune
+from verlaunch.record.checkpoints.search import latest, note_score
 from verlaunch.record.report.names import validation_score
 
 STATE = "trainer.json"  # in a checkpoint: what the algorithm goes on with, see algorithm.py
@@ -85,21 +88,21 @@ class Saving(Algorithm):
                 return
 
     def _write(self, folder: Path) -> None:
-        checkpoints.begin(folder)
+        begin(folder)
         super()._save_checkpoint()
-        checkpoints.wait_for_all(folder)
+        wait_for_all(folder)
         (folder / reward_settings.STATE).write_text(json.dumps(self.reward_state))
         (folder / STATE).write_text(json.dumps(self.algorithm_state()))
         ranks = self.config.trainer.nnodes * self.config.trainer.n_gpus_per_node
-        checkpoints.write_manifest(folder, self.global_steps, ranks)
+        write_manifest(folder, self.global_steps, ranks)
 
     def _declare_saved(self, folder: Path) -> None:
         self.saved_step, self.last_checkpoint = self.global_steps, str(folder)
         self.channel.event("saved", step=self.global_steps, path=str(folder))
-        checkpoints.prune(self.checkpoints, self.keep)
+        prune(self.checkpoints, self.keep)
 
     def _has_room(self, failed: bool) -> bool:
-        last = checkpoints.latest(self.checkpoints)
+        last = latest(self.checkpoints)
         size = last.size if last else first_size(self.config, self.use_critic)
         return disk.wait_for_room(
             self.checkpoints, int(size * disk.MARGIN), self._tell, self._is_asked_to_stop, failed
@@ -117,7 +120,7 @@ class Saving(Algorithm):
         score = validation_score(metrics)
         if score is not None and self.saved_step == self.global_steps:
             folder, step = self.checkpoints, self.global_steps
-            self.channel.patiently(lambda: checkpoints.note_score(folder, step, score))
+            self.channel.patiently(lambda: note_score(folder, step, score))
         return metrics
 
     def _save_last(self) -> None:

@@ -15,11 +15,11 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 MANIFEST = "complete.json"
 SAVING = ".saving"  # stands in a folder from the first byte of a save to its manifest
@@ -96,14 +96,19 @@ def write_manifest(folder: Path, step: int, ranks: int) -> None:
         str(path.relative_to(folder)): {"bytes": stamp.size, "sha256": stamp.sha256}
         for path, stamp in zip(files, stamps, strict=True)
     }
-    partial = folder / f".{MANIFEST}"
-    with partial.open("w") as out:
-        json.dump({"step": step, "ranks": ranks, "files": listed}, out, indent=1)
-        out.flush()
-        os.fsync(out.fileno())
-    os.replace(partial, folder / MANIFEST)
+    write_json(folder / MANIFEST, {"step": step, "ranks": ranks, "files": listed})
     (folder / SAVING).unlink(missing_ok=True)
     _sync(folder)
+
+
+def write_json(file: Path, facts: Mapping[str, Any]) -> None:
+    """Whole or not at all, even where the power goes."""
+    partial = file.with_name(f".{file.name}")
+    with partial.open("w") as out:
+        json.dump(facts, out, indent=1)
+        out.flush()
+        os.fsync(out.fileno())
+    os.replace(partial, file)
 
 
 def _listed(folder: Path) -> Checkpoint:

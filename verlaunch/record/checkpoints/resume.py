@@ -8,14 +8,19 @@ since, which origin.json tells. Nothing here changes a file but `remember`.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from verlaunch.errors import UserError
 from verlaunch.record.checkpoints.manifest import MANIFEST, Checkpoint, Unusable, examine
 from verlaunch.record.checkpoints.search import Search, folders, search
+from verlaunch.text import plural
 
 ORIGIN = "origin.json"
+STRATEGIES = ("actor_rollout_ref.actor.strategy", "critic.strategy")
+MESHES = ("actor_rollout_ref.actor.fsdp_config.fsdp_size", "critic.fsdp.fsdp_size")
 TAKES = "--resume takes auto, never, or the folder of a complete checkpoint"
 MERGE = "python -m verl.model_merger merge --backend fsdp --local_dir {}/actor --target_dir MODEL"
 
@@ -95,3 +100,23 @@ def _what_it_is(source: Path, reason: Unusable) -> str:
             f"{MERGE.format(source)}, then --model MODEL in a run of its own."
         )
     return f"it {reason.why}. {TAKES}."
+
+
+def check_ranks(found: Checkpoint, ranks: int, settings: Mapping[str, Any]) -> None:
+    """`settings`: verl's at the keys STRATEGIES and MESHES. Raises UserError where the shards of
+    another number of ranks could not be cut anew."""
+    if found.ranks == ranks:
+        return
+    why = [f"{key}={settings[key]}" for key in STRATEGIES if settings[key] != "fsdp2"]
+    why += [f"{key}={settings[key]}" for key in MESHES if 0 <= (settings[key] or -1) < ranks]
+    if why:
+        told = f"with {', '.join(why)} the shards would not be plain FSDP2's."
+        raise UserError(only_by(found, ranks, told))
+
+
+def only_by(found: Checkpoint, ranks: int, why: str) -> str:
+    return (
+        f"{found.path} was saved by {plural(found.ranks, 'rank')} and cannot be continued by "
+        f"{ranks}: {why} Use --n_gpus {found.ranks} (of several machines as many in all), or "
+        "--run_name NAME for a new run."
+    )

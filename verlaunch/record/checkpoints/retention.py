@@ -14,9 +14,8 @@ import shutil
 import time
 from pathlib import Path
 
-from verlaunch.record.checkpoints.best import BEST, _noted, best
 from verlaunch.record.checkpoints.manifest import MANIFEST, SAVING
-from verlaunch.record.checkpoints.search import all_complete, folders
+from verlaunch.record.checkpoints.search import BEST, all_complete, best, folders, noted_best
 
 LEAST = 2  # one may turn out damaged
 PARTIAL = re.compile(r"\..+-\d+")  # .NAME-PID: being written, or being deleted
@@ -79,7 +78,7 @@ def set_aside_after(checkpoints: Path, step: int) -> Path | None:
         for number, folder in folders(checkpoints).items()
         if number > step and (folder / MANIFEST).exists()
     ]
-    noted = _noted(checkpoints)
+    noted = noted_best(checkpoints)
     if noted and noted[0] > step:
         later.append(checkpoints / BEST)
     if not later:

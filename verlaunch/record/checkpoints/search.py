@@ -1,14 +1,24 @@
-"""Which checkpoints of a run can be used.
+"""Which checkpoints of a run can be used, and which is the best by validation.
 
 search(Path("outputs/checkpoints"), hashes=True)  ->  Search(found=..., passed_over=(...))
 """
 
+import json
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from verlaunch.record.checkpoints.manifest import MANIFEST, Checkpoint, Unusable, examine, read
+from verlaunch.record.checkpoints.manifest import (
+    MANIFEST,
+    Checkpoint,
+    Unusable,
+    examine,
+    read,
+    write_json,
+)  # fmt: skip
 
+BEST = "best.json"  # {"step": 40, "score": 0.61}
 NAME = re.compile(r"global_step_(0|[1-9]\d*)")
 
 
@@ -54,3 +64,30 @@ def search(checkpoints: Path, hashes: bool = False) -> Search:
 
 def latest(checkpoints: Path) -> Checkpoint | None:
     return search(checkpoints).found
+
+
+def noted_best(checkpoints: Path) -> tuple[int, float] | None:
+    """Its step and score, as they were noted."""
+    try:
+        facts = json.loads((checkpoints / BEST).read_text())
+        return int(facts["step"]), float(facts["score"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def best(checkpoints: Path) -> Checkpoint | None:
+    """By validation; none while the one that was noted is gone."""
+    noted = noted_best(checkpoints)
+    return read(checkpoints / f"global_step_{noted[0]}") if noted else None
+
+
+def note_score(checkpoints: Path, step: int, score: float) -> bool:
+    """Whether this step is the best now; of equal ones the earlier is. One that is not saved is
+    not noted: nothing could be done with it."""
+    noted, standing = noted_best(checkpoints), best(checkpoints)
+    if not math.isfinite(score) or read(checkpoints / f"global_step_{step}") is None:
+        return False
+    if noted and standing and score <= noted[1]:
+        return standing.step == step
+    write_json(checkpoints / BEST, {"step": step, "score": score})
+    return True

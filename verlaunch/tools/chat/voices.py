@@ -16,7 +16,7 @@ from verlaunch.config.tree import get
 from verlaunch.errors import UserError
 from verlaunch.inputs import models
 from verlaunch.paths import cache_dir
-from verlaunch.record import checkpoints
+from verlaunch.record.checkpoints.search import all_complete
 from verlaunch.record.report.history import History
 from verlaunch.tools.export.pick import EXPORTED, FINAL, LAST, Picked, pick
 from verlaunch.tools.export.proven_export import RECORD, Order, write
@@ -89,7 +89,7 @@ def after(history: History, step: str | None) -> Voice:
             raise UserError(f"{run} has no final model yet; runs write it at their end. Leave "
                             "--step out for the last checkpoint.")  # fmt: skip
         return Voice(f"after (final, step {final})" if final else "after (final)", folder / FINAL)
-    if final is not None and step in (None, LAST) and not checkpoints.all_complete(folder):
+    if final is not None and step in (None, LAST) and not all_complete(folder):
         return Voice("after (final)", folder / FINAL)
     picked = pick(run, step or LAST)
     number = picked.checkpoint.step

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from verlaunch.errors import UserError
-from verlaunch.record import checkpoints
-from verlaunch.record.checkpoints import MANIFEST, Checkpoint, Unusable
+from verlaunch.record.checkpoints.manifest import MANIFEST, Checkpoint, Unusable, examine
+from verlaunch.record.checkpoints.search import all_complete, best, search
 
 LAST, BEST, FINAL = "last", "best", "final"
 EXPORTED = "exported"  # in a run's folder
@@ -46,12 +46,12 @@ def check_run(folder: Path) -> None:
 
 
 def steps_there(folder: Path) -> str:
-    steps = [str(c.step) for c in checkpoints.all_complete(folder)]
+    steps = [str(c.step) for c in all_complete(folder)]
     return ", ".join(steps) or "none"
 
 
 def _best(folder: Path) -> Checkpoint:
-    found = checkpoints.best(folder)
+    found = best(folder)
     if found is None:
         raise UserError(
             f"No checkpoint of {folder.parent} has been validated, so none is the best: --step "
@@ -62,7 +62,7 @@ def _best(folder: Path) -> Checkpoint:
 
 def _numbered(folder: Path, step: int) -> Checkpoint:
     try:
-        return checkpoints.examine(folder / f"global_step_{step}")
+        return examine(folder / f"global_step_{step}")
     except Unusable as error:
         why = f" ({error})" if error.path.is_dir() else ""
         raise UserError(
@@ -72,7 +72,7 @@ def _numbered(folder: Path, step: int) -> Checkpoint:
 
 
 def _last(folder: Path) -> Checkpoint:
-    looked = checkpoints.search(folder)
+    looked = search(folder)
     if looked.found is None:
         why = "".join(f" {unusable}." for unusable in looked.passed_over)
         raise UserError(
@@ -99,7 +99,7 @@ def _of_run(run: Path, step: str) -> Checkpoint:
 
 def _of_checkpoint(folder: Path, step: str) -> Picked:
     try:
-        found = checkpoints.examine(folder)
+        found = examine(folder)
     except Unusable as error:
         near = steps_there(folder.parent)
         raise UserError(f"{error}. Complete checkpoints beside it: {near}.") from None

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from verlaunch.errors import UserError
 from verlaunch.machine import disk
-from verlaunch.record import checkpoints
+from verlaunch.record.checkpoints.manifest import Unusable, check_hashes
 from verlaunch.record.tried_prompts import asked
 from verlaunch.tools.export import room
 from verlaunch.tools.export.card import CURVES, card
@@ -65,8 +65,8 @@ def _check_intact(order: Order) -> None:
     needed = [name for name, (role, _, file) in folders.items()
               if role in roles and not file.startswith(UNREAD)]  # fmt: skip
     try:
-        checkpoints.check_hashes(checkpoint, needed)
-    except checkpoints.Unusable as reason:
+        check_hashes(checkpoint, needed)
+    except Unusable as reason:
         raise UserError(f"{reason}. Take another checkpoint with --step N.") from None
 
 
