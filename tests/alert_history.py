@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from verlaunch.record.alerts import Alert, Alerts
+from verlaunch.record.alerts.watch import Alert, Alerts
 
 Line = dict[str, Any]
 Spoilt = Mapping[str, float | Callable[[int], float]]

@@ -15,8 +15,7 @@ from tests.alert_history import Line, names, recorded_demo, run, told
 from verlaunch.launch.screen import Screen
 from verlaunch.launch.view import View
 from verlaunch.record import alerts as alerts_room
-from verlaunch.record.alerts import NAMES, Alerts
-from verlaunch.record.alerts.watch import CHECKS
+from verlaunch.record.alerts.watch import CHECKS, NAMES, Alerts
 from verlaunch.record.channel import ALERTS, Channel, Tail, rewind
 
 FLAGS = Path("configs/flags.yaml")

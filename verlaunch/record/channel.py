@@ -21,7 +21,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from verlaunch.record.alerts import Alert
+from verlaunch.record.alerts.watch import Alert
 
 HEARTBEAT = Path("logs", "heartbeat")
 EVENTS = Path("logs", "events.jsonl")

@@ -32,7 +32,7 @@ from verlaunch.engine.rollout.batched_client import DirectClient
 from verlaunch.engine.training import samples, sampling, tracking
 from verlaunch.engine.training.epochs import Epochs
 from verlaunch.engine.training.workers import ActorRolloutRef, Training
-from verlaunch.record.alerts import Alerts
+from verlaunch.record.alerts.watch import Alerts
 from verlaunch.record.channel import STOP_SOON, Tail, has_step, numbers
 
 UNLOGGED = "metrics"  # in a checkpoint's state

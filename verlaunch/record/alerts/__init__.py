@@ -5,13 +5,8 @@
 
 watch      who has been told what      reward     reward_zero, reward_constant, judge
 series     the numbers so far          policy     nan, kl, entropy
-sign       one thing seen              responses  truncated, length
-                                       critic     value_loss
+responses  truncated, length           critic     value_loss
 
 The names of the alerts are the choices of --stop_on. Left out on purpose: verdicts on a finished
 run (report/), and what ends a run by itself (failed rewards: rewards/tally.py).
 """
-
-from verlaunch.record.alerts.watch import NAMES, Alert, Alerts
-
-__all__ = ["NAMES", "Alert", "Alerts"]

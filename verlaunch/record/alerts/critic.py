@@ -4,8 +4,15 @@ Both together, for either alone is common in healthy runs: the loss of a good cr
 returns that nobody can predict leave little to explain in the first steps.
 """
 
-from verlaunch.record.alerts.series import EXPLAINED, RETURNS_HIGH, RETURNS_LOW, VALUE_LOSS, Series
-from verlaunch.record.alerts.sign import Sign, steps
+from verlaunch.record.alerts.series import (
+    EXPLAINED,
+    RETURNS_HIGH,
+    RETURNS_LOW,
+    VALUE_LOSS,
+    Series,
+    Sign,
+    steps,
+)
 
 WARMUP = 50  # steps
 EXPLAINED_STEPS, EXPLAINED_SHARE = 30, 0.0

@@ -1,8 +1,7 @@
 """Signs in the policy's update: numbers that are none (nan), the distance to the reference (kl),
 a policy that stops exploring (entropy)."""
 
-from verlaunch.record.alerts.series import ENTROPY, KL, LENGTH, REWARD, Series
-from verlaunch.record.alerts.sign import Sign, steps
+from verlaunch.record.alerts.series import ENTROPY, KL, LENGTH, REWARD, Series, Sign, steps
 from verlaunch.record.report.names import KL_FAR, KL_LOW, kl_high
 
 KL_STEPS, KL_WARMUP = 5, 5  # it is 0 at the first step of every run

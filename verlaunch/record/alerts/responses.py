@@ -1,8 +1,7 @@
 """Signs in the responses' lengths: cut off (truncated), or longer and longer, or shorter and
 shorter, while the reward rises (length)."""
 
-from verlaunch.record.alerts.series import LENGTH, LONGEST, REWARD, TRUNCATED, Series
-from verlaunch.record.alerts.sign import Sign, steps
+from verlaunch.record.alerts.series import LENGTH, LONGEST, REWARD, TRUNCATED, Series, Sign, steps
 
 TRUNCATED_STEPS, TRUNCATED_SHARE = 3, 0.9
 LENGTH_STEPS = 10

@@ -14,8 +14,9 @@ from verlaunch.record.alerts.series import (
     REWARD,
     TRUNCATED,
     Series,
+    Sign,
+    steps,
 )
-from verlaunch.record.alerts.sign import Sign, steps
 
 ALIKE_STEPS = 5
 ALIKE_RESPONSES = 100  # a task that is solved in 5 % of cases shows it by then (0.95^100 = 0.6 %)

@@ -1,4 +1,4 @@
-"""The numbers of a run so far, as the checks want them: the first values and the last ones.
+"""The numbers of a run so far, as the checks want them, and what a check says of them.
 
     series = Series()
     series.add(3, {"critic/score/mean": 0.5, "actor/grad_norm": float("nan")})
@@ -10,8 +10,10 @@ and enters no median. A metric that a run does not measure is never there, and i
 """
 
 import math
-from collections import deque
+from collections import defaultdict
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import takewhile
 from statistics import median, pstdev
 from typing import Any
 
@@ -32,7 +34,6 @@ FINITE = (REWARD, "critic/rewards/mean", "critic/advantages/mean", "critic/retur
           VALUE_LOSS, "critic/loss", "critic/grad_norm")  # fmt: skip
 READ = {*FINITE, LOWEST, HIGHEST, EXPLAINED, RETURNS_LOW, RETURNS_HIGH,
         TRUNCATED, LENGTH, LONGEST, ANSWERED}  # fmt: skip
-KEPT_FIRST, KEPT_LAST = 20, 120  # values of each metric; no check looks at more
 
 
 def _number(value: Any) -> float | None:
@@ -50,17 +51,20 @@ def _responses(metrics: Mapping[str, Any]) -> int | None:
     return round(tokens / each) if tokens and each > 0 and math.isfinite(tokens / each) else None
 
 
-class _Metric:
-    def __init__(self) -> None:
-        self.first: list[float] = []
-        self.last: deque[tuple[int, float]] = deque(maxlen=KEPT_LAST)
-        self.lowest, self.highest = math.inf, -math.inf  # of all steps
+@dataclass(frozen=True)
+class Sign:
+    """What a check has seen. kind: signs of one alert that differ are told one after another, such
+    as a KL that is above its range and later far above. sentence: with numbers, and what to do.
+    value: the number that the alert is about."""
 
-    def add(self, step: int, value: float) -> None:
-        if len(self.first) < KEPT_FIRST:
-            self.first.append(value)
-        self.last.append((step, value))
-        self.lowest, self.highest = min(self.lowest, value), max(self.highest, value)
+    kind: str
+    sentence: str
+    value: float
+
+
+def steps(first: int, last: int) -> str:
+    """`step 3`, `steps 3 to 7`."""
+    return f"step {last}" if first == last else f"steps {first} to {last}"
 
 
 class Series:
@@ -69,7 +73,7 @@ class Series:
         self.step = 0  # the newest
         self.broken: list[str] = []  # metrics that were not finite in the newest step
         self.responses: int | None = None  # in the newest step
-        self._metrics: dict[str, _Metric] = {}
+        self._points: dict[str, list[tuple[int, float]]] = defaultdict(list)  # step and value
 
     def add(self, step: int, metrics: Mapping[str, Any]) -> None:
         self.step, self.steps, self.broken = step, self.steps + 1, []
@@ -82,16 +86,16 @@ class Series:
         if value is None:
             return
         if math.isfinite(value):
-            self._metrics.setdefault(key, _Metric()).add(step, value)
+            self._points[key].append((step, value))
         elif key in FINITE:
             self.broken.append(key)
 
     def last(self, key: str, count: int) -> list[float]:
         """The last `count` values; none when there are fewer, or none in the newest step."""
-        metric = self._metrics.get(key)
-        if metric is None or len(metric.last) < count or metric.last[-1][0] != self.step:
+        last = self._points[key][-count:]
+        if len(last) < count or last[-1][0] != self.step:
             return []
-        return [value for _, value in list(metric.last)[-count:]]
+        return [value for _, value in last]
 
     def now(self, key: str, count: int) -> float | None:
         """The median of the last `count` values."""
@@ -100,37 +104,26 @@ class Series:
 
     def start(self, key: str, count: int) -> float:
         """The median of the first `count` values."""
-        return median(self._metrics[key].first[:count])
+        return median(value for _, value in self._points[key][:count])
 
     def begin(self, key: str, count: int) -> int:
         """The step of the first of the last `count` values."""
-        return self._metrics[key].last[-count][0]
-
-    def extremes(self, key: str) -> tuple[float, float]:
-        """Of all steps."""
-        metric = self._metrics[key]
-        return metric.lowest, metric.highest
+        return self._points[key][-count][0]
 
     def streak(self, key: str, holds: Callable[[float], bool]) -> int:
-        """How many of the newest values in a row are so; KEPT_LAST at most."""
-        metric, count = self._metrics.get(key), 0
-        if metric is None or metric.last[-1][0] != self.step:
-            return 0
-        for _, value in reversed(metric.last):
-            if not holds(value):
-                break
-            count += 1
-        return count
+        """How many of the newest values in a row are so."""
+        values = (value for _, value in reversed(self._points[key]))
+        return sum(1 for _ in takewhile(holds, values)) if self.last(key, 1) else 0
 
     def named(self, ending: str) -> list[str]:
-        return [key for key in self._metrics if key.endswith(ending)]
+        return [key for key in self._points if key.endswith(ending)]
 
     def rise(self, key: str, count: int) -> float:
         """How much the last values lie above the first, in standard errors; 0 without evidence."""
         values = self.last(key, count)
         if not values or self.steps < 2 * count:
             return 0.0
-        first = self._metrics[key].first[:count]
+        first = [value for _, value in self._points[key][:count]]
         error = math.hypot(pstdev(first), pstdev(values)) / math.sqrt(count)
         return (median(values) - median(first)) / max(error, 1e-6)
 
@@ -140,5 +133,6 @@ class Series:
         reward = self.now(REWARD, count)
         if reward is None or not self.last(HIGHEST, 1) or not self.last(LOWEST, 1):
             return False
-        worst, best = self.extremes(LOWEST)[0], self.extremes(HIGHEST)[1]
+        worst = min(value for _, value in self._points[LOWEST])
+        best = max(value for _, value in self._points[HIGHEST])
         return best > worst and (reward - worst) / (best - worst) >= 0.9

@@ -18,8 +18,7 @@ from typing import Any
 
 from verlaunch.paths import as_typed
 from verlaunch.record.alerts import critic, policy, responses, reward
-from verlaunch.record.alerts.series import REWARD, Series
-from verlaunch.record.alerts.sign import Sign
+from verlaunch.record.alerts.series import REWARD, Series, Sign
 
 logger = logging.getLogger(__name__)
 
