@@ -267,7 +267,7 @@ def test_a_run_that_is_stopped_while_the_disk_is_full_writes_nothing_of_another_
 def test_a_run_is_not_finished_while_its_last_epoch_waits_for_room(
     tmp_path: Path, written: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Loop, "_has_room_for", lambda loop, checkpoint, failed: False)
+    monkeypatch.setattr(disk, "wait_for_room", lambda *_: False)
     loop = Loop(tmp_path, total=3)
     loop.fit(None)
     assert (written, loop.owes_an_epoch) == ([], True)

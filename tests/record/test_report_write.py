@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.recorded_run import write_run
+from verlaunch.machine.disk import replacing
 from verlaunch.record.report import write
-from verlaunch.record.report.atomic import replacing
 from verlaunch.record.report.csv_table import CSV
 
 MADE = (write.SUMMARY, CSV, write.PICTURE, write.PAGE)

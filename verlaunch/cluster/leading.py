@@ -11,6 +11,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -24,17 +25,6 @@ from verlaunch.machine import variables
 from verlaunch.machine.hardware import Machine
 from verlaunch.record.channel import EVENTS, Tail
 from verlaunch.text import capital
-
-
-def to_ray(where: Place) -> dict[str, Any]:
-    """What the driver and a node's process need to know, as plain data."""
-    return {
-        "rank": where.rank,
-        "nodes": where.nodes,
-        "address": where.address,
-        "interface": where.interface,
-        "ports": list(where.port_range) if where.port_range else None,
-    }
 
 
 class Leading:
@@ -85,7 +75,7 @@ class Leading:
 
         def message(node: Node) -> dict[str, Any]:
             theirs = {name: getattr(node, name) for name in ("rank", "address", "interface")}
-            place = {**to_ray(self.leader.place), **theirs}
+            place = {**asdict(self.leader.place), **theirs}
             return {"ray": {**self.ray, "gcs": gcs, "place": place}, "env": env}
 
         self.leader.start(message)

@@ -67,7 +67,9 @@ def of(config: Config) -> Place:
     rank, port, given = launch["node_rank"], launch["master_port"], launch["node_addr"]
     leader = (launch["master_addr"] or "").strip("[]")
     address = given or (_joining(leader, port) if rank else _leading(leader))
-    called = leader if rank or _is_called(leader) else address
+    # Some schedulers call node 0 localhost on node 0.
+    is_name = bool(leader) and not any(map(addresses.is_loopback, addresses.resolve(leader)))
+    called = leader if rank or is_name else address
     interface = addresses.interface_of(address)
     ports = ports_of(launch["port_range"])
     return Place(rank, nodes, called, port, address, interface, ports)
@@ -137,11 +139,6 @@ def _leading(leader: str) -> str:
     if found is None or addresses.is_loopback(found):
         raise UserError(_no_address())
     return found
-
-
-def _is_called(leader: str) -> bool:
-    named = addresses.resolve(leader) if leader else []
-    return bool(leader) and not any(map(addresses.is_loopback, named))
 
 
 def _joining(leader: str, port: int) -> str:

@@ -37,10 +37,6 @@ TORCHRUNS = re.compile(
 )
 
 
-def _is_torchruns(name: str, env: Env) -> bool:
-    return "GROUP_WORLD_SIZE" in env and bool(TORCHRUNS.fullmatch(name))
-
-
 def _typed(words: Sequence[str]) -> dict[str, str]:
     """Flags and keys with their texts, `nnodes` for --nnodes and trainer.nnodes alike."""
     found = {}
@@ -82,7 +78,8 @@ def mapped(env: Env, words: Sequence[str]) -> Mapped:
     Without torchrun's own variables. Raises UserError where the start is several on one machine, or
     the number of machines is not fixed.
     """
-    own = {name: text for name, text in env.items() if not _is_torchruns(name, env)}
+    is_torchrun = "GROUP_WORLD_SIZE" in env
+    own = {n: text for n, text in env.items() if not (is_torchrun and TORCHRUNS.fullmatch(n))}
     if "ray_address" in _typed(words):
         return own, ()
     given = _given(own, words)

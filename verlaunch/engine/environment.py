@@ -75,10 +75,6 @@ def _network(hardware: str, place: Mapping[str, Any] | None) -> dict[str, str]:
     return found
 
 
-def _gpu() -> dict[str, str]:
-    return {} if find_spec("flashinfer") else WITHOUT_FLASHINFER
-
-
 def for_run(
     hardware: str, inherited: Mapping[str, str], place: Mapping[str, Any] | None = None
 ) -> dict[str, str]:
@@ -86,7 +82,8 @@ def for_run(
 
     `place`: address and interface of this machine in a run of several; None for one machine.
     """
-    of_hardware = CPU if hardware == "cpu" else _gpu()
+    of_gpu = {} if find_spec("flashinfer") else WITHOUT_FLASHINFER
+    of_hardware = CPU if hardware == "cpu" else of_gpu
     ours = {**VERL, **PRIVATE, **of_hardware, **_network(hardware, place)}
     added = {name: value for name, value in ours.items() if name not in inherited}
     if place is not None:  # else whoever reaches a port of Ray's runs code on all machines

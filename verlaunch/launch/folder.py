@@ -164,13 +164,6 @@ def write_environment(
 
 def _node(node: Node) -> dict[str, Any]:
     """log: in the run's folder, what this node's processes printed."""
-    return {
-        "rank": node.rank,
-        "host": node.host,
-        "address": node.address,
-        "interface": node.interface,
-        "cores": node.cores,
-        "memory_gib": node.memory_gib,
-        "gpus": node.gpus,
-        "log": f"nodes/{node.rank}/logs" if node.rank else "logs",
-    }
+    shown = ("rank", "host", "address", "interface", "cores", "memory_gib", "gpus")
+    log = f"nodes/{node.rank}/logs" if node.rank else "logs"
+    return {**{name: getattr(node, name) for name in shown}, "log": log}

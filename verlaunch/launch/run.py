@@ -54,7 +54,7 @@ class Launch:
     reward_told: list[str] = field(default_factory=list)  # parts whose notes the user has seen
     reward_gpus: int = 0  # cards that the reward model has for itself
     references: list[dict[str, Any]] = field(default_factory=list)  # rewards.part.Row, answered
-    place: dict[str, Any] | None = None  # of several machines: cluster.leading.to_ray
+    place: dict[str, Any] | None = None  # of several machines: cluster.place.Place
     ray_address: str = ""  # of a cluster that is not ours
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from rewards.spec import to_dict
 from verlaunch.cluster.facts import Node
-from verlaunch.cluster.leading import Leading, leading, to_ray
+from verlaunch.cluster.leading import Leading, leading
 from verlaunch.config import trainer_extras
 from verlaunch.config.compose import fill, to_yaml
 from verlaunch.config.tree import Config, ranks, ranks_here
@@ -186,6 +186,6 @@ def _launch(ready: Ready, config: Config, trial: Trial) -> Launch:
         reward_told=list(trial.asked),
         reward_gpus=settings["rm_gpus"],
         references=[asdict(row) for row in ready.references],
-        place=to_ray(place) if place else None,
+        place=asdict(place) if place else None,
         ray_address=settings["ray_address"] or "",
     )

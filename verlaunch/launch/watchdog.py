@@ -8,27 +8,30 @@ A sign is anything that changes when work gets done: an event, a finished respon
 (engine/heartbeat.py). Time that the machine sleeps does not count (Linux's monotonic clock).
 """
 
+import contextlib
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-# What the state letters of /proc/PID/stat mean, where they explain a stillness.
-STUCK = {"T": "stopped by a signal", "t": "stopped by a debugger", "D": "waiting for a disk"}
+import psutil
+
+# States that explain a stillness.
+STUCK = {
+    psutil.STATUS_STOPPED: "stopped by a signal",
+    psutil.STATUS_TRACING_STOP: "stopped by a debugger",
+    psutil.STATUS_DISK_SLEEP: "waiting for a disk",
+}
 
 
 def stuck(pids: list[int]) -> list[str]:
     """`ray::WorkerDict (process 812) is stopped by a signal`, of those that visibly are."""
     found = []
     for pid in pids:
-        try:
-            stat = Path(f"/proc/{pid}/stat").read_text()
-            name = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
-        except OSError:
-            continue  # gone meanwhile
-        state = stat.rpartition(")")[2].split()[0]
-        if state in STUCK:
-            found.append(f"{name.strip()[:60]} (process {pid}) is {STUCK[state]}")
+        with contextlib.suppress(psutil.Error):  # gone meanwhile
+            process = psutil.Process(pid)
+            if (state := process.status()) in STUCK:
+                name = " ".join(process.cmdline())[:60]
+                found.append(f"{name} (process {pid}) is {STUCK[state]}")
     return found
 
 

@@ -59,6 +59,19 @@ def building(out: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@contextmanager
+def replacing(file: Path) -> Iterator[Path]:
+    """A hidden neighbour to write, which becomes `file` when nothing went wrong: whoever looks at
+    the file sees a whole one."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_name(f".{os.getpid()}-{file.name}")
+    try:
+        yield partial
+        os.replace(partial, file)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
 def amount(size: float) -> str:
     """`1.2 GB`; decimal, as disks are sold and `df -H` shows."""
     unit, name = next((pair for pair in UNITS if size >= pair[0]), UNITS[-1])

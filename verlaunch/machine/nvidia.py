@@ -119,14 +119,9 @@ def _driver_cuda() -> tuple[int, int] | None:
     return None if failed else (version.value // 1000, version.value % 1000 // 10)
 
 
-def _without_smi() -> Seen:
-    """A container that was started without its GPUs still shows the kernel's driver."""
-    return Seen(error="nvidia-smi is not there" if KERNEL.exists() else "")
-
-
 def look() -> Seen:
     if shutil.which("nvidia-smi") is None:
-        return _without_smi()
+        return Seen(error="nvidia-smi is not there" if KERNEL.exists() else "")
     fields: tuple[str, ...] = FIELDS
     code, text = _ask("gpu", ",".join(fields))
     if code and "compute_cap" in text:

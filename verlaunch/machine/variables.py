@@ -51,9 +51,5 @@ def to_hand(env: Mapping[str, str]) -> dict[str, str]:
 
 def shown(env: Mapping[str, str]) -> dict[str, str]:
     """What a file for others may hold of it; the values still have to be scrubbed."""
-    return {name: env[name] for name in sorted(env) if _may_be_shown(name)}
-
-
-def _may_be_shown(name: str) -> bool:
-    known = name.upper() in SHOWN_NAMES or name.startswith(SHOWN_BEGINNINGS)
-    return known and not is_secret(name)
+    known = (n for n in env if n.upper() in SHOWN_NAMES or n.startswith(SHOWN_BEGINNINGS))
+    return {name: env[name] for name in sorted(known) if not is_secret(name)}

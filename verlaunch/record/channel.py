@@ -21,6 +21,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from verlaunch.machine.disk import replacing
 from verlaunch.record.alerts.watch import Alert
 
 HEARTBEAT = Path("logs", "heartbeat")
@@ -126,9 +127,10 @@ def has_step(folder: Path, step: int) -> bool:
 
 def has_ended(folder: Path, step: int, exported: bool) -> bool:
     """Whether a run that ended with this step has done all that comes after its last checkpoint."""
-    told = [line for line in Tail(folder / EVENTS).new()]
     wanted = {"finished", "exported"} if exported else {"finished"}
-    return wanted <= {line.get("event") for line in told if line.get("step") == step}
+    return wanted <= {
+        line.get("event") for line in Tail(folder / EVENTS).new() if line.get("step") == step
+    }
 
 
 def rewind(folder: Path, step: int) -> None:
@@ -143,9 +145,8 @@ def rewind(folder: Path, step: int) -> None:
         if undone:
             aside = time.strftime(f"undone-{file.stem}-%Y%m%d-%H%M%S.jsonl")
             (folder / "logs" / aside).write_bytes(b"".join(undone))
-            partial = file.with_name(f".{file.name}")
-            partial.write_bytes(b"".join(line for line in lines if _is_until(line, step)))
-            os.replace(partial, file)
+            with replacing(file) as partial:
+                partial.write_bytes(b"".join(line for line in lines if _is_until(line, step)))
 
 
 def _is_until(line: bytes, step: int) -> bool:

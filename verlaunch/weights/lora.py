@@ -31,10 +31,6 @@ def adapter_names(shards: Shards) -> list[str]:
     return [name for name in shards if "lora_" in name]
 
 
-def target_modules(shards: Shards) -> list[str]:
-    return sorted({name.split(".lora_")[0].rsplit(".", 1)[-1] for name in adapter_names(shards)})
-
-
 class Merged(Mapping[str, torch.Tensor]):
     """W + scale * B A where there is an adapter; shapes: A (r, in), B (out, r), W (out, in).
 
@@ -80,15 +76,16 @@ def write_adapter(shards: Shards, settings: dict[str, Any], base: str, out: Path
     from safetensors.torch import save_file
 
     out.mkdir(exist_ok=True)
+    names = adapter_names(shards)
     LoraConfig(
         r=settings["r"],
         lora_alpha=settings["lora_alpha"],
-        target_modules=target_modules(shards),
+        target_modules=sorted({name.split(".lora_")[0].rsplit(".", 1)[-1] for name in names}),
         task_type=settings.get("task_type") or "CAUSAL_LM",
         base_model_name_or_path=base,
         inference_mode=True,
     ).save_pretrained(str(out))
-    weights = {name.replace(".default.", "."): shards[name] for name in adapter_names(shards)}
+    weights = {name.replace(".default.", "."): shards[name] for name in names}
     save_file(
         {name: tensor.contiguous() for name, tensor in weights.items()},
         out / "adapter_model.safetensors",

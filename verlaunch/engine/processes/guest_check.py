@@ -74,10 +74,11 @@ def _of(resources: dict[str, float]) -> tuple[float, float]:
 
 def room(need: Need, there: Sequence[Node], home: str) -> str:
     """What is missing, in a sentence; empty when the run fits now."""
-    if _fits(need, there, home):
+    if _fits(need, {node.id: node.free for node in there}, home):
         return ""
     shown = "; ".join(_shown(node, node.id == home) for node in there)
-    wanted = f"{need.gpus} GPUs and {EACH * need.gpus} CPUs on {_machines(need.machines)}"
+    machines = "one machine" if need.machines == 1 else f"each of {need.machines} machines"
+    wanted = f"{need.gpus} GPUs and {EACH * need.gpus} CPUs on {machines}"
     more = f" and {need.reward_gpus} GPUs" if need.reward_gpus else ""
     return (
         f"The cluster has no room for this run now. It needs {wanted}, and {need.rest_cpus} CPUs"
@@ -85,16 +86,12 @@ def room(need: Need, there: Sequence[Node], home: str) -> str:
     )
 
 
-def _fits(need: Need, there: Sequence[Node], home: str) -> bool:
-    free = {node.id: _left(node.free, need, node.id == home) for node in there}
-    fitting = sum(gpus >= need.gpus and cpus >= EACH * need.gpus for gpus, cpus in free.values())
-    return fitting >= need.machines and min(free[home]) >= 0
-
-
-def _left(free: tuple[float, float], need: Need, is_home: bool) -> tuple[float, float]:
-    """For the ranks."""
-    gpus, cpus = free
-    return (gpus - need.reward_gpus, cpus - need.rest_cpus) if is_home else free
+def _fits(need: Need, has: dict[str, tuple[float, float]], home: str) -> bool:
+    """has: GPUs and CPUs by a machine's id."""
+    left = has[home][0] - need.reward_gpus, has[home][1] - need.rest_cpus  # for the ranks
+    each = {**has, home: left}.values()
+    fitting = sum(gpus >= need.gpus and cpus >= EACH * need.gpus for gpus, cpus in each)
+    return fitting >= need.machines and min(left) >= 0
 
 
 def _shown(node: Node, is_home: bool) -> str:
@@ -103,13 +100,8 @@ def _shown(node: Node, is_home: bool) -> str:
     return f"{name} {gpus:g} of {all_gpus:g} GPUs and {cpus:g} of {all_cpus:g} CPUs"
 
 
-def _machines(count: int) -> str:
-    return "one machine" if count == 1 else f"each of {count} machines"
-
-
 def _way_out(need: Need, there: Sequence[Node], home: str) -> str:
-    whole = [Node(node.id, node.address, node.all, node.all) for node in there]
-    if _fits(need, whole, home):
+    if _fits(need, {node.id: node.all for node in there}, home):
         return "Wait for the others to end, or ask for less with --n_gpus."
     cpus = need.rest_cpus + EACH * need.gpus
     if need.logical:
@@ -119,11 +111,6 @@ def _way_out(need: Need, there: Sequence[Node], home: str) -> str:
         "Ask for less with --n_gpus and --nnodes, or have Ray started with more; CPUs are names "
         f"that may be more than there are: ray start --num-cpus {cpus}"
     )
-
-
-def _candidates(need: Need, there: Sequence[Node], home: str) -> list[Node]:
-    """Where Ray may put a part of the run."""
-    return [node for node in there if node.id == home or node.all[0] >= need.gpus]
 
 
 def _ask(there: Sequence[Node], paths: Sequence[str]) -> list[dict[str, Any] | str]:
@@ -171,16 +158,11 @@ def _wrong(node: Node, told: dict[str, Any] | str, same: dict[str, str]) -> Iter
         )
 
 
-def _versions(told: dict[str, Any] | str) -> dict[str, str]:
-    """Ours, with what a worker alone has: vllm by a name that environment.py gives it."""
-    there = {} if isinstance(told, str) else told["versions"]
-    return {**there, **facts.versions()}
-
-
 def unmet(need: Need, folders: Sequence[Path], home: str) -> list[Finding]:
     """`folders`: which every machine has to see; the first is the run's own. `home`: our node."""
     there = nodes()
-    some = _candidates(need, there, home)
+    # Where Ray may put a part of the run.
+    some = [node for node in there if node.id == home or node.all[0] >= need.gpus]
     probe = folders[0] / "logs" / f"probe-{secrets.token_hex(8)}"
     probe.touch()
     try:
@@ -189,7 +171,9 @@ def unmet(need: Need, folders: Sequence[Path], home: str) -> list[Finding]:
         )
     finally:
         probe.unlink()
-    same = _versions(told[home])
+    here = told[home]
+    # Ours, with what a worker alone has: vllm by a name that environment.py gives it.
+    same = {**({} if isinstance(here, str) else here["versions"]), **facts.versions()}
     found = [wrong for node in some for wrong in _wrong(node, told[node.id], same)]
     said = [room(need, there, home), *(w.replace(str(probe), str(folders[0])) for w in found)]
     return [Finding(text) for text in said if text]

@@ -49,7 +49,7 @@ def start(
         def start_api_server(self, **_: Any) -> None:
             return None
 
-    place = facts["place"] or {"address": LOOPBACK, "ports": None}
+    place = facts["place"] or {"address": LOOPBACK, "port_range": None}
     params = RayParams(
         node_ip_address=place["address"],
         gcs_address=gcs,
@@ -61,7 +61,7 @@ def start(
         no_monitor=True,
         setup_worker_path=setup_worker,
         include_log_monitor=log_monitor,
-        **ports(place["address"], place["ports"]),
+        **ports(place["address"], place["port_range"]),
     )
     return WithoutDashboard(params, head=gcs is None, shutdown_at_exit=True, spawn_reaper=False)
 

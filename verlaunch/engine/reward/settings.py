@@ -28,16 +28,13 @@ class Settings:
 
 def put(config: dict[str, Any], spec: dict[str, Any], keys: Mapping[str, Sequence[str]]) -> None:
     """Into verl's configuration as plain data; the state is that of the checkpoint named there."""
-    written = json.dumps({"spec": spec, "keys": keys, "state": _state(config)})
+    checkpoint = config["trainer"]["resume_from_path"]
+    file = Path(checkpoint or "", STATE)
+    state = json.loads(file.read_text()) if checkpoint and file.is_file() else {}
+    written = json.dumps({"spec": spec, "keys": keys, "state": state})
     # In JSON a $ stands in texts only, where it may be escaped.
     written = written.replace("$", "\\u0024")
     config["reward"].setdefault("reward_kwargs", {})["verlaunch"] = written
-
-
-def _state(config: dict[str, Any]) -> dict[str, Any]:
-    checkpoint = config["trainer"]["resume_from_path"]
-    file = Path(checkpoint or "", STATE)
-    return json.loads(file.read_text()) if checkpoint and file.is_file() else {}
 
 
 def read(config: Mapping[str, Any]) -> Settings:

@@ -147,22 +147,6 @@ class Epochs(Saving):
         return self._export(self.saved_step, lambda: export(actor, out, base_model))
 
     def _export(self, step: int, write: Callable[[], object]) -> bool:
-        """Whether it was written; waits for room on the disk until somebody stops the run."""
-        failed = False
-        while self._has_room_for(Path(self.last_checkpoint), failed):
-            self.channel.phase("export", step=step)
-            try:
-                write()
-            except Exception as error:  # safetensors' class for a full disk is its own
-                if not disk.is_full(error):
-                    raise
-                failed = True
-            else:
-                return True
-        return False
-
-    def _has_room_for(self, checkpoint: Path, failed: bool) -> bool:
-        weights = sum(file.stat().st_size for file in checkpoint.glob("*/model_world_size_*.pt"))
-        return disk.wait_for_room(
-            self.channel.folder, weights, self._tell, self._is_asked_to_stop, failed
-        )
+        shards = Path(self.last_checkpoint).glob("*/model_world_size_*.pt")
+        room = (self.channel.folder, sum(file.stat().st_size for file in shards))
+        return self._has_written("export", step, room, write)

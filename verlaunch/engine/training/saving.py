@@ -9,6 +9,7 @@ person ends such a wait, the run ends without this checkpoint, with the last one
 import json
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -72,22 +73,39 @@ class Saving(Algorithm):
 
     def _save_checkpoint(self) -> None:
         """Returns without one only when asked to stop while the disk is full."""
-        folder = self.checkpoints / f"global_step_{self.global_steps}"
+        step, folder = self.global_steps, self.checkpoints / f"global_step_{self.global_steps}"
+        last = latest(self.checkpoints)
+        size = last.size if last else first_size(self.config, self.use_critic)
+        room = (self.checkpoints, int(size * disk.MARGIN))
+        if self._has_written("checkpoint", step, room, lambda: self._write(folder)):
+            self._declare_saved(folder)
+
+    def _has_written(
+        self, phase: str, step: int, room: tuple[Path, int], write: Callable[[], object]
+    ) -> bool:
+        """room: where how many bytes are needed. Waits for them until somebody stops the run."""
         failed = False
-        while self._has_room(failed):
-            self.channel.phase("checkpoint", step=self.global_steps)
+        while disk.wait_for_room(*room, self._tell, self._is_asked_to_stop, failed):
+            self.channel.phase(phase, step=step)
             try:
-                self._write(folder)
-            except Exception as error:  # torch's and Ray's classes for a full disk are many
+                write()
+            except Exception as error:  # torch, Ray and safetensors each have classes for it
                 if not disk.is_full(error):
                     raise
-                shutil.rmtree(folder, ignore_errors=True)
                 failed = True
             else:
-                self._declare_saved(folder)
-                return
+                return True
+        return False
 
     def _write(self, folder: Path) -> None:
+        try:
+            self._write_all(folder)
+        except Exception as error:
+            if disk.is_full(error):  # the next try wants the room
+                shutil.rmtree(folder, ignore_errors=True)
+            raise
+
+    def _write_all(self, folder: Path) -> None:
         begin(folder)
         super()._save_checkpoint()
         wait_for_all(folder)
@@ -100,13 +118,6 @@ class Saving(Algorithm):
         self.saved_step, self.last_checkpoint = self.global_steps, str(folder)
         self.channel.event("saved", step=self.global_steps, path=str(folder))
         prune(self.checkpoints, self.keep)
-
-    def _has_room(self, failed: bool) -> bool:
-        last = latest(self.checkpoints)
-        size = last.size if last else first_size(self.config, self.use_critic)
-        return disk.wait_for_room(
-            self.checkpoints, int(size * disk.MARGIN), self._tell, self._is_asked_to_stop, failed
-        )
 
     def _tell(self, text: str) -> None:
         self.channel.event("disk", text=text)

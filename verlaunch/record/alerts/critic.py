@@ -20,8 +20,11 @@ LOSS_STEPS, LOSS_SHARE = 10, 0.9  # of its start
 
 
 def value_loss(series: Series) -> Sign | None:
-    loss, explained = (series.now(VALUE_LOSS, LOSS_STEPS), series.now(EXPLAINED, EXPLAINED_STEPS))
-    if loss is None or explained is None or series.steps < WARMUP or not _returns_vary(series):
+    loss, explained = series.now(VALUE_LOSS, LOSS_STEPS), series.now(EXPLAINED, EXPLAINED_STEPS)
+    if loss is None or explained is None or series.steps < WARMUP:
+        return None
+    high, low = series.now(RETURNS_HIGH, LOSS_STEPS), series.now(RETURNS_LOW, LOSS_STEPS)
+    if high is None or low is None or high - low <= 1e-6:
         return None
     start = series.start(VALUE_LOSS, LOSS_STEPS)
     if explained > EXPLAINED_SHARE or loss < LOSS_SHARE * start or series.is_solved(LOSS_STEPS):
@@ -32,8 +35,3 @@ def value_loss(series: Series) -> Sign | None:
             "Raise --critic_lr or --critic_epochs, or do without a critic: --adv_estimator grpo "
             "--rollout_n 4.")  # fmt: skip
     return Sign("flat", text, loss)
-
-
-def _returns_vary(series: Series) -> bool:
-    high, low = series.now(RETURNS_HIGH, LOSS_STEPS), series.now(RETURNS_LOW, LOSS_STEPS)
-    return high is not None and low is not None and high - low > 1e-6

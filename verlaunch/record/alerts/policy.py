@@ -34,13 +34,9 @@ def nan(series: Series) -> Sign | None:
     return Sign("nan", text, float("nan"))
 
 
-def _kl_key(series: Series) -> str:
-    return next((key for key in KL if series.last(key, 1)), KL[0])
-
-
 def kl(series: Series, target_kl: float | None = None) -> Sign | None:
     """target_kl: an adaptive coefficient leads the KL to it, wherever that lies."""
-    key = _kl_key(series)
+    key = next((key for key in KL if series.last(key, 1)), KL[0])
     high = series.now(key, KL_STEPS)
     healthy = kl_high(series.last(LENGTH, KL_STEPS))
     if high is not None and high > healthy and series.steps > KL_WARMUP and target_kl is None:

@@ -6,5 +6,5 @@ verdicts  what a number means, and advice    judging  a judge's calls and bill
 summary   metrics/summary.json               table    metrics/training_metrics.csv
 curves    metrics/training_curves.png        panels, marks, smooth   what stands on it
 page/     report.html                        write    all of them, whole or not at all
-recorder  while the run goes on              atomic   a file that is always whole
+recorder  while the run goes on
 """

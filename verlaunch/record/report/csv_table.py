@@ -11,7 +11,7 @@ import csv
 import time
 from pathlib import Path
 
-from verlaunch.record.report.atomic import replacing
+from verlaunch.machine.disk import replacing
 from verlaunch.record.report.history import History
 from verlaunch.record.report.names import PART, Line, by_name, finite, short
 

@@ -8,8 +8,10 @@ Any file may be missing or half written: the run is perhaps still going on.
 
 import functools
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -43,20 +45,16 @@ def lines(file: Path) -> list[Line]:
     return [line for line in Tail(file).new() if isinstance(line, dict)]
 
 
-def _json(file: Path) -> Line:
+def _facts(file: Path, parse: Callable[[str], Any] = json.loads) -> Line:
     try:
-        found = json.loads(file.read_text())
-    except (OSError, ValueError):
+        found = parse(file.read_text())
+    except (OSError, ValueError, yaml.YAMLError):
         return {}
     return found if isinstance(found, dict) else {}
 
 
-def _yaml(file: Path) -> Line:
-    try:
-        found = yaml.load(file.read_text(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except (OSError, yaml.YAMLError):
-        return {}
-    return found if isinstance(found, dict) else {}
+def _yaml(text: str) -> Any:
+    return yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 
 
 def _command(file: Path) -> str:
@@ -77,8 +75,8 @@ def read(folder: Path) -> History:
         samples=lines(folder / SAMPLES),
         alerts=lines(folder / ALERTS),
         events=lines(folder / EVENTS),
-        identity=_json(folder / "run.json"),
-        environment=_json(folder / "environment.json"),
-        config=_yaml(folder / "config.yaml"),
+        identity=_facts(folder / "run.json"),
+        environment=_facts(folder / "environment.json"),
+        config=_facts(folder / "config.yaml", _yaml),
         command=_command(folder / "command.sh"),
     )

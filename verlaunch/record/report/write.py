@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from verlaunch.machine import processes
+from verlaunch.machine.disk import replacing
 from verlaunch.record.report import csv_table
-from verlaunch.record.report.atomic import replacing
 from verlaunch.record.report.history import History, read
 from verlaunch.record.report.summary import summarize
 
