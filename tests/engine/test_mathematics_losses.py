@@ -46,7 +46,7 @@ def test_the_policy_loss_is_clipped_as_ppo_says_and_once_more_below(
 def test_the_value_loss_is_clipped_and_weighted(seed: int, clip: str, coef: float) -> None:
     from verl.workers.utils.losses import value_loss
 
-    from verlaunch.engine.training.losses import weighted_value_loss
+    from verlaunch.engine.training.algorithm import weighted_value_loss
 
     batch = Batch(seed, holes=True)
     config = dataclass_of("critic", "--cliprange_value", clip)
@@ -62,7 +62,7 @@ def test_the_value_loss_is_clipped_and_weighted(seed: int, clip: str, coef: floa
 
 
 def test_the_weighted_value_loss_survives_the_way_to_the_workers() -> None:
-    from verlaunch.engine.training.losses import weighted_value_loss
+    from verlaunch.engine.training.algorithm import weighted_value_loss
 
     loss = partial(weighted_value_loss, 1.0, dataclass_of("critic"))
     batch = Batch(3)
@@ -93,7 +93,7 @@ def test_a_kl_in_the_loss_is_its_mean_over_tokens(kind: str, seed: int) -> None:
 @given(seed=seeds, size=st.integers(1, 6))
 @many
 def test_micro_batches_of_any_size_give_one_loss_and_one_gradient(seed: int, size: int) -> None:
-    from verlaunch.engine.training.losses import weighted_value_loss
+    from verlaunch.engine.training.algorithm import weighted_value_loss
 
     batch = Batch(seed, holes=True)
     order = [int(i) for i in batch.random.permutation(len(batch.order))]

@@ -20,9 +20,9 @@ from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 from verl.utils.checkpoint.fsdp_checkpoint_manager import FSDPCheckpointManager
 from verl.workers.engine.fsdp.transformer_impl import FSDPEngine
 
+from verlaunch.engine.training.engines import BARRIERS, WholeSaves
 from verlaunch.engine.training.patience import PatientChannel
 from verlaunch.engine.training.saving import Saving, first_size
-from verlaunch.engine.training.writing import BARRIERS, WholeSaves
 from verlaunch.launch.screen import Screen
 from verlaunch.launch.view import View
 from verlaunch.machine import disk

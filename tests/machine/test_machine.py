@@ -4,20 +4,24 @@ from pathlib import Path
 
 import pytest
 
-from verlaunch.machine import hardware
-from verlaunch.machine.hardware import Gpu, look, read_gpus, visible
+from verlaunch.machine import hardware, nvidia
+from verlaunch.machine.hardware import Gpu, look, visible
 
-SMI = "NVIDIA H200, 143771, GPU-aaa\nNVIDIA A10, 23028, GPU-abb\n"
-GPUS = read_gpus(SMI, 64)
-
-
-def test_cards_are_read_with_their_memory() -> None:
-    assert [gpu.name for gpu in GPUS] == ["NVIDIA H200", "NVIDIA A10"]
-    assert [round(gpu.memory_gib) for gpu in GPUS] == [140, 22]
+SMI = """\
+0, GPU-aaa, 143771, 143000, Default, Disabled, 580.1, 9.0, NVIDIA H200
+1, GPU-abb, [N/A], [N/A], Default, [N/A], 580.1, 12.1, NVIDIA GB10
+"""
+GPUS = [Gpu("NVIDIA H200", 140.4, "GPU-aaa"), Gpu("NVIDIA A10", 22.5, "GPU-abb")]
 
 
-def test_a_chip_that_shares_memory_has_the_machines() -> None:
-    assert read_gpus("NVIDIA GB10, [N/A], GPU-c\n", 119.5) == [Gpu("NVIDIA GB10", 119.5, "GPU-c")]
+def test_cards_have_their_memory_and_a_chip_that_shares_it_the_machines(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(nvidia, "cards", lambda: (nvidia.read_cards(SMI), ""))
+    seen = look()
+    assert [gpu.name for gpu in seen.gpus] == ["NVIDIA H200", "NVIDIA GB10"]
+    assert round(seen.gpus[0].memory_gib) == 140 and seen.gpus[1].memory_gib == seen.memory_gib
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from tests.recorded_run import write_run
 from verlaunch.machine.disk import replacing
 from verlaunch.record.report import write
-from verlaunch.record.report.csv_table import CSV
+from verlaunch.record.report.write import CSV
 
 MADE = (write.SUMMARY, CSV, write.PICTURE, write.PAGE)
 

@@ -44,8 +44,6 @@ SMI = """#!/bin/sh
 case "$*" in
   *driver_version,compute*|*compute_mode*)
     echo "0, GPU-aa, 81559, 80800, Default, Disabled, 580.95.05, 9.0, NVIDIA H100 80GB HBM3";;
-  *name,memory.total,uuid*)
-    echo "NVIDIA H100 80GB HBM3, 81559, GPU-aa"; echo "NVIDIA H100 80GB HBM3, 81559, GPU-bb";;
 esac
 """
 FOR_THE_CPU = "The packages installed are those for the CPU"  # the only thing wrong here

@@ -1,17 +1,13 @@
-"""The log of a run as it grows, and which of its lines a person should see at once.
+"""Which lines of a run's log a person should see at once.
 
-    log, errors = Log(path), Errors()
-    for line in log.new():
-        if errors.is_news(line): ...
+    errors = Errors()
+    errors.is_news(plain("(Runner pid=12) ValueError: no such file"))  ->  True, and then False
 
 Ray, vLLM and verl write thousands of lines; only errors are picked, each kind once, and not those
 that follow from the death of another process.
 """
 
-import os
 import re
-from collections.abc import Iterator
-from pathlib import Path
 
 from verlaunch.launch.failures.table import follows
 
@@ -34,24 +30,6 @@ def plain(line: str) -> str:
     """Without colours, Ray's prefix, and what a progress bar has painted over."""
     bare = PREFIX.sub("", COLOUR.sub("", line)).rstrip()
     return CONTROL.sub("", bare.rpartition("\r")[2])
-
-
-class Log:
-    """Whole lines added to the log since it was opened, or asked last."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.file = path.open("rb")
-        self.file.seek(0, os.SEEK_END)
-        self.rest = b""
-
-    def new(self) -> Iterator[str]:
-        *lines, self.rest = (self.rest + self.file.read()).split(b"\n")
-        for line in lines:
-            yield plain(line.decode(errors="replace"))
-
-    def close(self) -> None:
-        self.file.close()
 
 
 class Errors:

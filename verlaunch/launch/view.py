@@ -13,7 +13,7 @@ from typing import Any
 
 from verlaunch.launch.failures.ended import Ended, Explanation, kernel_kills
 from verlaunch.launch.failures.explain import explain
-from verlaunch.launch.log import Errors, Log
+from verlaunch.launch.log import Errors, plain
 from verlaunch.launch.screen import Screen
 from verlaunch.machine import disk
 from verlaunch.machine.processes import by_signal
@@ -43,7 +43,7 @@ class View:
     ) -> None:
         self.screen, self.verbose, self.record = screen, verbose, record
         self.config, self.hardware = config or {}, hardware
-        self.log, self.errors = Log(log), Errors()
+        self.log, self.errors = Tail(log, from_end=True), Errors()
         self.lines: deque[str] = deque(maxlen=REMEMBERED)  # since the last finished step
         self.kills_before = kernel_kills()
         self.why = ""  # the run failed, in one sentence
@@ -64,7 +64,7 @@ class View:
         for metrics in self.metrics.new():
             self.screen.metrics(metrics["step"], metrics)
             self.lines.clear()  # no error before the end of a step has ended the run
-        for line in self.log.new():
+        for line in (plain(each.decode(errors="replace")) for each in self.log.lines()):
             self.lines.append(line)
             is_news = self.errors.is_news(line)
             if self.verbose:
@@ -126,7 +126,6 @@ class View:
         Exit code: 0; 128 + `asked`, the signal that asked to stop; else a failure's.
         """
         self.update()
-        self.log.close()
         if "failed" in self.told:
             reason = self.told["failed"]["reason"]
             when = "" if f"while {self.phase}" in reason else f" while {self.phase}"

@@ -7,12 +7,11 @@ other vendors' GPUs, and what changes from minute to minute (host.py).
 """
 
 import os
-import shutil
-import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from verlaunch.machine import nvidia
 from verlaunch.text import GIB
 
 CGROUP = Path("/sys/fs/cgroup")
@@ -80,15 +79,6 @@ def _memory_gib() -> float:
     return min([total, *limits]) / GIB
 
 
-def read_gpus(text: str, memory_gib: float) -> list[Gpu]:
-    """Rows of `name, MiB, uuid`. A chip that shares the machine's memory shows none of its own."""
-    rows = [line.rsplit(",", 2) for line in text.splitlines() if line.count(",") >= 2]
-    return [
-        Gpu(name.strip(), float(mib) / 1024 if mib.strip().isdigit() else memory_gib, uuid.strip())
-        for name, mib, uuid in rows
-    ]
-
-
 def visible(gpus: Sequence[Gpu], setting: str | None) -> tuple[Gpu, ...]:
     """What CUDA_VISIBLE_DEVICES leaves: indices or ids, up to the first that is none (as CUDA)."""
     if setting is None:
@@ -103,18 +93,10 @@ def visible(gpus: Sequence[Gpu], setting: str | None) -> tuple[Gpu, ...]:
     return tuple(chosen)
 
 
-def _gpus(memory_gib: float) -> tuple[Gpu, ...]:
-    if shutil.which("nvidia-smi") is None:
-        return ()
-    query = ["nvidia-smi", "--query-gpu=name,memory.total,uuid", "--format=csv,noheader,nounits"]
-    try:
-        out = subprocess.run(query, capture_output=True, text=True, timeout=10, check=True).stdout
-    except (OSError, subprocess.SubprocessError):
-        return ()
-    return visible(read_gpus(out, memory_gib), os.environ.get("CUDA_VISIBLE_DEVICES"))
-
-
 def look() -> Machine:
     """Reads the machine; GPUs are those that `nvidia-smi` and CUDA_VISIBLE_DEVICES leave us."""
     memory_gib = _memory_gib()
-    return Machine(_cores(), memory_gib, _gpus(memory_gib))
+    # A chip that shares the machine's memory shows none of its own.
+    every = [Gpu(c.name, c.total / GIB or memory_gib, c.uuid) for c in nvidia.cards()[0]]
+    gpus = visible(every, os.environ.get("CUDA_VISIBLE_DEVICES"))
+    return Machine(_cores(), memory_gib, gpus)

@@ -20,8 +20,6 @@ from verlaunch.machine import disk, hardware, leftovers, nvidia
 from verlaunch.machine.nvidia import Busy, Card
 from verlaunch.text import GIB
 
-__all__ = ["Busy", "Card", "Host", "Room", "look", "room"]
-
 SHM = "/dev/shm"
 MOST_FILES = 65_536  # what Ray raises its own limit to, and its processes' (ray/_private/worker.py)
 HEADS = ("gcs_server", "raylet")  # Ray's processes: of a head, and of every machine of a cluster

@@ -119,17 +119,24 @@ def _driver_cuda() -> tuple[int, int] | None:
     return None if failed else (version.value // 1000, version.value % 1000 // 10)
 
 
-def look() -> Seen:
+def cards() -> tuple[tuple[Card, ...], str]:
+    """All, or why nvidia-smi shows none; neither on a machine without NVIDIA's driver."""
     if shutil.which("nvidia-smi") is None:
-        return Seen(error="nvidia-smi is not there" if KERNEL.exists() else "")
+        return (), "nvidia-smi is not there" if KERNEL.exists() else ""
     fields: tuple[str, ...] = FIELDS
     code, text = _ask("gpu", ",".join(fields))
     if code and "compute_cap" in text:
         fields = OLD_FIELDS
         code, text = _ask("gpu", ",".join(fields))
-    cards = read_cards(text, fields)
-    if code or not cards:
-        words = " ".join(text.split()) or f"nvidia-smi ended with code {code}"
-        return Seen(error=words[:200])
+    found = read_cards(text, fields)
+    if code or not found:
+        return (), (" ".join(text.split()) or f"nvidia-smi ended with code {code}")[:200]
+    return found, ""
+
+
+def look() -> Seen:
+    found, error = cards()
+    if not found:
+        return Seen(error=error)
     code, programs = _ask("compute-apps", PROGRAMS)
-    return Seen(cards, () if code else read_programs(programs, cards), "", _driver_cuda())
+    return Seen(found, () if code else read_programs(programs, found), "", _driver_cuda())

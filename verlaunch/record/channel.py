@@ -157,22 +157,25 @@ def _is_until(line: bytes, step: int) -> bool:
 
 
 class Tail:
-    """Complete new lines of a growing JSONL file, each time it is asked."""
+    """Complete new lines of a growing file, each time it is asked."""
 
     def __init__(self, path: Path, from_end: bool = False) -> None:
         self.path = path
         self.position = path.stat().st_size if from_end and path.exists() else 0
 
-    def new(self) -> Iterator[dict[str, Any]]:
+    def lines(self) -> list[bytes]:
         try:
             with self.path.open("rb") as file:
                 file.seek(self.position)
-                block = file.read()
+                *whole, rest = file.read().split(b"\n")
+                self.position = file.tell() - len(rest)
         except FileNotFoundError:
-            return
-        whole, newline, _ = block.rpartition(b"\n")
-        self.position += len(whole) + len(newline)
-        for line in whole.splitlines():
+            return []
+        return whole
+
+    def new(self) -> Iterator[dict[str, Any]]:
+        """Of a JSONL file."""
+        for line in self.lines():
             try:
                 yield json.loads(line)
             except ValueError:

@@ -6,7 +6,7 @@
   too;
 - advantages as they are (--whiten_advantages off): verl's GAE always whitens them
   (core_algos.py:262); with gamma 1 and lambda 1 they are then A = R - V;
-- the weight of the value loss (--value_coef, see losses.py).
+- the weight of the value loss (--value_coef).
 
 Left out on purpose: everything that is verl's own and only configured (GAE, clipping, KL, entropy).
 """
@@ -22,10 +22,13 @@ from transfer_queue import KVBatchMeta
 from verl.trainer.ppo.core_algos import AdaptiveKLController, FixedKLController
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 from verl.utils.config import omega_conf_to_dataclass
+from verl.workers.config import CriticConfig
+from verl.workers.utils.losses import value_loss
 
 from verlaunch.config.trainer_extras import TrainerSettings
-from verlaunch.engine.training.losses import VERLS_COEF, weighted_value_loss
 from verlaunch.engine.training.samples import real_keys
+
+VERLS_COEF = 0.5  # of the value loss
 
 
 def kl_per_response(rows: TensorDict) -> float:
@@ -41,6 +44,23 @@ def unwhitened(rows: TensorDict) -> torch.Tensor:
     columns = (rows[name].unbind() for name in ("returns", "values", "response_mask"))
     parts = [(target - value) * mask for target, value, mask in zip(*columns, strict=True)]
     return torch.nested.as_nested_tensor(parts, layout=torch.jagged)
+
+
+def weighted_value_loss(
+    value_coef: float,
+    config: CriticConfig,
+    model_output: dict[str, torch.Tensor],
+    data: TensorDict,
+    dp_group: Any = None,
+) -> tuple[torch.Tensor, dict[str, Any]]:
+    """PPO adds c1 (V - R)^2 to its loss (arXiv 1707.06347, eq. 9); verl's value loss is that with
+    c1 = 0.5 (core_algos.py:2175). The critic is a network of its own: the weight scales its whole
+    gradient, of which Adam takes the scale out again, so it matters through gradient clipping.
+
+    critic/vf_loss stays half the mean squared error; critic/loss is what was minimised.
+    """
+    loss, metrics = value_loss(config, model_output, data, dp_group)
+    return loss * (value_coef / VERLS_COEF), metrics
 
 
 class Algorithm(PPOTrainerSync):

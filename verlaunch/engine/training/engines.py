@@ -27,9 +27,9 @@ from verl.workers.engine.fsdp.transformer_impl import FSDPEngineWithLMHead, FSDP
 
 from verlaunch.engine import heartbeat, threads
 from verlaunch.engine.training import shortcuts
-from verlaunch.engine.training.writing import WholeSaves
 
 BACKENDS = ["fsdp", "fsdp2"]
+BARRIERS = 3  # of a save
 
 
 def attention(wanted: str | None) -> str:
@@ -69,6 +69,38 @@ def without_texts(data: TensorDict) -> TensorDict:
         if isinstance(value, NonTensorStack) and key != "multi_modal_inputs"
     ]
     return data.exclude(*rows)
+
+
+class WholeSaves:
+    """A rank whose disk is full must not leave the others waiting in verl's barriers.
+
+    Every rank meets the others when its folder is made, when its shards are written (verl/utils/
+    checkpoint/fsdp_checkpoint_manager.py:save_checkpoint) and when it is done (transformer_impl.py:
+    892). One that fails in between goes through what is left of them, and only then tells, so that
+    the save can be tried again, on the same processes. To be mixed in before verl's class.
+    """
+
+    checkpoint_manager: Any
+
+    def save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
+        barrier, met = torch.distributed.barrier, 0
+
+        def counted(*args: Any, **kwargs: Any) -> Any:
+            nonlocal met
+            met += 1
+            return barrier(*args, **kwargs)
+
+        torch.distributed.barrier = counted
+        try:
+            super().save_checkpoint(*args, **kwargs)  # type: ignore[misc]
+        except Exception:
+            # A whole model is gathered by all ranks together: what is left then are no barriers.
+            if not self.checkpoint_manager.should_save_hf_model:
+                for _ in range(BARRIERS - met):
+                    barrier()
+            raise
+        finally:
+            torch.distributed.barrier = barrier
 
 
 class _AnyDevice(WholeSaves):

@@ -3,7 +3,7 @@
 history   the run's files as plain data      names    short names, healthy ranges
 series    the steps by short name            state    running, finished, stopped, failed
 verdicts  what a number means, and advice    judging  a judge's calls and bill
-summary   metrics/summary.json               table    metrics/training_metrics.csv
+summary   metrics/summary.json
 curves    metrics/training_curves.png        panels, marks, smooth   what stands on it
 page/     report.html                        write    all of them, whole or not at all
 recorder  while the run goes on

@@ -25,16 +25,11 @@ class Outcome:
     reason: str | None = None
 
 
-def begins(event: Line) -> bool:
-    """Whether it is the first event of a start of the run."""
-    return event.get("phase") == "starting ray"
-
-
 def attempts(events: Sequence[Line]) -> Iterator[list[Line]]:
     """Events of each start of the run."""
     attempt: list[Line] = []
     for event in events:
-        if begins(event) and attempt:
+        if event.get("phase") == "starting ray" and attempt:
             yield attempt
             attempt = []
         attempt.append(event)

@@ -6,30 +6,57 @@ Each file is whole whenever someone looks at it, and what cannot be made keeps n
 from being made. Left out on purpose: when to write (recorder.py).
 """
 
+import csv
 import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from verlaunch.machine import processes
 from verlaunch.machine.disk import replacing
-from verlaunch.record.report import csv_table
 from verlaunch.record.report.history import History, read
+from verlaunch.record.report.names import PART, Line, by_name, finite, short
 from verlaunch.record.report.summary import summarize
 
 SUMMARY = Path("metrics", "summary.json")
+CSV = Path("metrics", "training_metrics.csv")
 PICTURE = Path("metrics", "training_curves.png")
 PAGE = Path("report.html")
 NICENESS = 10  # training comes first
+FIRST = ("step", "time", "epoch")  # columns
+EPOCH = "training/epoch"
 
 
 def write_summary(folder: Path, summary: dict[str, Any]) -> None:
     with replacing(folder / SUMMARY) as partial:
         text = json.dumps(summary, indent=1, allow_nan=False, ensure_ascii=False)
         partial.write_text(text + "\n", encoding="utf-8")
+
+
+def _cells(line: Line) -> dict[str, object]:
+    when = finite(line.get("time"))
+    utc = "" if when is None else time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(when))
+    return {**line, **short(line), "time": utc, "epoch": line.get(EPOCH)}
+
+
+def write_table(history: History) -> None:
+    """One row for each step; of a step that was trained again the later one. Columns: step, time,
+    epoch, every short name in the order of names.py, the reward's parts, then verl's names as they
+    first came; empty where a run does not measure. Validations before the first step have none."""
+    parts = [name for line in history.steps for name in short(line) if name.startswith(PART)]
+    theirs = [name for line in history.steps for name in line]
+    columns = dict.fromkeys([*FIRST, *by_name, *parts, *theirs])
+    with (
+        replacing(history.folder / CSV) as partial,
+        partial.open("w", encoding="utf-8", newline="") as out,
+    ):
+        table = csv.DictWriter(out, columns, lineterminator="\n")
+        table.writeheader()
+        table.writerows(map(_cells, history.steps))
 
 
 def write_picture(history: History) -> None:
@@ -56,7 +83,7 @@ def write(folder: Path) -> list[str]:
     summary = summarize(history)
     files: dict[Path, Callable[[], object]] = {
         SUMMARY: lambda: write_summary(folder, summary),
-        csv_table.CSV: lambda: csv_table.write(history),
+        CSV: lambda: write_table(history),
         PICTURE: lambda: write_picture(history),
         PAGE: lambda: write_page(history, summary),
     }

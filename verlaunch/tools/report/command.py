@@ -14,10 +14,10 @@ from pathlib import Path
 from verlaunch.errors import UserError
 from verlaunch.paths import as_typed
 from verlaunch.record.channel import METRICS
-from verlaunch.record.report import csv_table, write
+from verlaunch.record.report import write
 
 ABOUT = "Makes a run's summary, CSV, curves and report.html anew, from what the run has recorded."
-MADE = (write.SUMMARY, csv_table.CSV, write.PICTURE, write.PAGE)
+MADE = (write.SUMMARY, write.CSV, write.PICTURE, write.PAGE)
 
 
 def _check(folder: Path) -> None:
