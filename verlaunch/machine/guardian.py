@@ -53,9 +53,6 @@ class SharedMemory:
             with contextlib.suppress(OSError), self.note.open("a") as out:  # on a full disk
                 out.writelines(f"{file}\n" for file in sorted(ours))
 
-    def remove(self) -> None:
-        leftovers.remove_shared(self.note)
-
 
 def _wait(child: subprocess.Popen, asked_to_end: list[int], shared: SharedMemory) -> None:
     """Returns when the command has ended, or when it should."""
@@ -133,7 +130,7 @@ def main(prefix: str, command: list[str]) -> int:
         _end(child)
     finally:
         processes.end_all(lambda: processes.descendants(guardian))
-        shared.remove()
+        leftovers.remove_shared(shared.note)
         shutil.rmtree(temp, ignore_errors=True)
     return 128 - child.returncode if child.returncode < 0 else child.returncode
 

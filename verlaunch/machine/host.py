@@ -53,10 +53,6 @@ class Host:
     disks: Mapping[str, Room] = field(default_factory=dict)  # "output", "temp", "cache"; else asked
 
 
-def _shm() -> int | None:
-    return disk.free(Path(SHM)) if os.path.isdir(SHM) else None
-
-
 def _open_files() -> int:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     unlimited = resource.RLIM_INFINITY
@@ -183,7 +179,7 @@ def look() -> Host:
     most, threads, threads_by = limits or (None, 0, "ulimit -u")
     seen = nvidia.look()
     return Host(
-        shm_bytes=_shm(),
+        shm_bytes=disk.free(Path(SHM)) if os.path.isdir(SHM) else None,
         open_files=_open_files(),
         processes=most,
         free_memory_gib=_free_memory_gib(),

@@ -10,7 +10,6 @@ holds the whole model.
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -63,14 +62,6 @@ def _stream(weights: Merged, names: list[str], dtype: torch.dtype, out: Path) ->
         (out / f"{NAME}.index.json").write_text(json.dumps(index, indent=1) + "\n")
 
 
-def _small(folder: Path, out: Path) -> Iterator[Path]:
-    """The tokenizer and whatever else is small and not written yet."""
-    for file in folder.iterdir():
-        known = file.suffix in (".safetensors", ".bin") or (out / file.name).exists()
-        if file.is_file() and not known:
-            yield file
-
-
 def write(weights: Merged, small_files: Path, out: Path, dtype: torch.dtype) -> None:
     import transformers
 
@@ -88,5 +79,7 @@ def write(weights: Merged, small_files: Path, out: Path, dtype: torch.dtype) -> 
             model.generation_config.save_pretrained(out)
     else:
         model.save_pretrained(out, state_dict={name: weights[name].to(dtype) for name in names})
-    for file in _small(small_files, out):
-        shutil.copy(file, out / file.name)
+    for file in small_files.iterdir():  # the tokenizer, and what else is not written yet
+        known = file.suffix in (".safetensors", ".bin") or (out / file.name).exists()
+        if file.is_file() and not known:
+            shutil.copy(file, out / file.name)

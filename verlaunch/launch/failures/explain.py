@@ -8,12 +8,11 @@ for, connections that close. So kinds have a rank (table.py), and within a rank 
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from verlaunch.launch.failures.ended import Ended, Explanation
 from verlaunch.launch.failures.table import RANKS, Failure, failures
 from verlaunch.launch.failures.ways_out import REMEDIES, Run
-from verlaunch.launch.failures.where import doing
 from verlaunch.text import GIB
 
 MOST_TODO = 4
@@ -23,6 +22,26 @@ WARNING = re.compile(r"Warning: |\bWARNING\b")
 # In a traceback a line of code follows that of its file, and quotes messages that were never told.
 FILE = re.compile(r'^\W*(ERROR .*\] )?\s*File ".*", line \d+')
 CODE = re.compile(r"^\W*(ERROR .*\])?\s{3}")
+BEFORE, AFTER = 80, 40  # lines of log around an error that belong to it
+# The most telling first: a method of verl's worker or trainer, what a reader calls it.
+WORK = (
+    (r"critic_train_mini_batch|_update_critic\b", "updating the critic"),
+    (r"_?update_actor\b", "updating the policy"),
+    (r"compute_ref_log_prob\b", "scoring with the reference model"),
+    (r"_?compute_(old_)?log_prob\b", "computing the policy's log-probabilities"),
+    (r"critic_infer_batch|_compute_values\b", "computing values with the critic"),
+    (r"_save_checkpoint\b|save_checkpoint\(\)", "saving a checkpoint"),
+    (r"_load_checkpoint\b|load_checkpoint\(\)", "loading a checkpoint"),
+    (r"in export_last\b", "exporting the model"),
+    (r"\b(_initialize_kv_caches|determine_available_memory|_dummy_sampler_run|capture_model|"
+     r"init_device)\b|EngineCore failed to start", "starting vLLM"),
+    (r"\b(wake_up|resume_weights|resume_kv_cache)\b", "waking vLLM"),
+    (r"\b(update_weights|receive_weights)\b", "handing the weights to vLLM"),
+    (r"\b(execute_model|_dummy_run|sample_tokens)\b", "generating"),
+    (r"\binit_model\b|critic_reset|_build_(module|model_optimizer|fsdp_module)\b",
+     "loading the models"),
+)  # fmt: skip
+PATTERNS = tuple((re.compile(names), words) for names, words in WORK)
 KERNEL, CRASHED = "The kernel ended a process because the memory was full", "A process was killed"
 
 
@@ -66,7 +85,7 @@ def _explanation(
     groups = match.groupdict() if match else {}
     found = {name: text for name, text in groups.items() if text is not None}
     log = {"log": ended.log} if ended.log else {}
-    work = doing(ended.lines, index, ended.phase)
+    work = _doing(ended.lines, index, ended.phase)
     words = _Words({**found, **_made(found), **log, "doing": work})
     run = Run(ended.config, ended.hardware, found, work)
     todo = (
@@ -78,6 +97,13 @@ def _explanation(
         why=failure.why,
         todo=tuple(text for text in todo if text)[:MOST_TODO],
     )
+
+
+def _doing(lines: Sequence[str], index: int, phase: str) -> str:
+    """Which work was under way, by the names in the traceback: in a phase of the screen policy,
+    critic and reference take turns. `phase` where the lines around `index` say no more."""
+    around = "\n".join(lines[max(0, index - BEFORE) : index + AFTER])
+    return next((words for pattern, words in PATTERNS if pattern.search(around)), phase)
 
 
 class _Words(dict[str, str]):

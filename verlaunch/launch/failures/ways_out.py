@@ -39,7 +39,7 @@ class Run:
     config: dict[str, Any]
     hardware: str
     found: dict[str, str]  # what the message says: named groups of the pattern
-    doing: str = ""  # where.py's words
+    doing: str = ""  # explain.py's words
 
     def number(self, key: str) -> float:
         """0 where the configuration has none."""

@@ -1,7 +1,19 @@
-"""Signs in the policy's update: numbers that are none (nan), the distance to the reference (kl),
-a policy that stops exploring (entropy)."""
+"""Signs in the updates: numbers that are none (nan), the distance to the reference (kl), a policy
+that stops exploring (entropy), a critic that does not learn (value_loss)."""
 
-from verlaunch.record.alerts.series import ENTROPY, KL, LENGTH, REWARD, Series, Sign, steps
+from verlaunch.record.alerts.series import (
+    ENTROPY,
+    EXPLAINED,
+    KL,
+    LENGTH,
+    RETURNS_HIGH,
+    RETURNS_LOW,
+    REWARD,
+    VALUE_LOSS,
+    Series,
+    Sign,
+    steps,
+)  # fmt: skip
 from verlaunch.record.report.names import KL_FAR, KL_LOW, kl_high
 
 KL_STEPS, KL_WARMUP = 5, 5  # it is 0 at the first step of every run
@@ -10,6 +22,9 @@ ENTROPY_STEPS, ENTROPY_WARMUP = 5, 15
 ENTROPY_SHARE = 0.1  # of its start
 SHOWN = 4  # names of metrics
 RISEN = 3.0  # standard errors
+CRITIC_WARMUP = 50  # steps
+EXPLAINED_STEPS, EXPLAINED_SHARE = 30, 0.0
+LOSS_STEPS, LOSS_SHARE = 10, 0.9  # of its start
 
 
 def nan(series: Series) -> Sign | None:
@@ -80,3 +95,24 @@ def entropy(series: Series) -> Sign | None:
             "answer and explores no more. Set --entropy_coef 0.01, raise --kl_coef, or lower "
             "--lr.")  # fmt: skip
     return Sign("collapse", text, now)
+
+
+def value_loss(series: Series) -> Sign | None:
+    """A critic whose loss does not fall and that explains nothing. Both together, for either alone
+    is common in healthy runs: the loss of a good critic is flat, and returns that nobody can
+    predict leave little to explain in the first steps."""
+    loss, explained = series.now(VALUE_LOSS, LOSS_STEPS), series.now(EXPLAINED, EXPLAINED_STEPS)
+    if loss is None or explained is None or series.steps < CRITIC_WARMUP:
+        return None
+    high, low = series.now(RETURNS_HIGH, LOSS_STEPS), series.now(RETURNS_LOW, LOSS_STEPS)
+    if high is None or low is None or high - low <= 1e-6:
+        return None
+    start = series.start(VALUE_LOSS, LOSS_STEPS)
+    if explained > EXPLAINED_SHARE or loss < LOSS_SHARE * start or series.is_solved(LOSS_STEPS):
+        return None
+    when = steps(series.begin(EXPLAINED, EXPLAINED_STEPS), series.step)
+    text = (f"the critic does not learn: its loss is {loss:.3g}, {start:.3g} at the start, and its "
+            f"explained variance of the returns {explained:.2f} (median of {when}). "
+            "Raise --critic_lr or --critic_epochs, or do without a critic: --adv_estimator grpo "
+            "--rollout_n 4.")  # fmt: skip
+    return Sign("flat", text, loss)

@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any
 
 from verlaunch.paths import as_typed
-from verlaunch.record.alerts import critic, policy, responses, reward
+from verlaunch.record.alerts import policy, responses, reward
 from verlaunch.record.alerts.series import REWARD, Series, Sign
 
 logger = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ CHECKS: dict[str, Check] = {
     "kl": policy.kl,
     "entropy": policy.entropy,
     "length": responses.length,
-    "value_loss": critic.value_loss,
+    "value_loss": policy.value_loss,
 }
 NAMES = tuple(CHECKS)
 QUIET_STEPS = 10  # numbers that swing about a threshold are one alert

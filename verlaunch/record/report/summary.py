@@ -8,14 +8,15 @@ that one noisy step says nothing; `best`, `min` and `max` are of single steps. A
 one number as it is. Every number is finite or null.
 """
 
+import json
 import statistics
 import time
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 from verlaunch.record.report import verdicts
 from verlaunch.record.report.history import History
-from verlaunch.record.report.judging import judged
 from verlaunch.record.report.named_steps import Points, Series
 from verlaunch.record.report.names import METRICS, PART, Metric, of_run, without_nan
 from verlaunch.record.report.state import elapsed_s, outcome, total_steps
@@ -28,6 +29,15 @@ PHASES = {
     for metric in METRICS
     if metric.name.startswith("time_")
 }
+
+
+COUNTERS = {
+    "calls": "judge_calls",
+    "failed_requests": "judge_failed_requests",
+    "input_tokens": "judge_input_tokens",
+    "output_tokens": "judge_output_tokens",
+}
+LATEST = {"fail_rate": "judge_fail_rate", "latency_s": "judge_latency_s"}
 
 
 def clock(seconds: float | None) -> str | None:
@@ -108,6 +118,39 @@ def _kl(series: Series) -> Plain | None:
     return {"last": verdicts.end(values), "max": max(values)} if values else None
 
 
+def _total(counts: list[float]) -> int:
+    """Of a counter that starts over at 0 whenever the run does."""
+    before = [0.0, *counts[:-1]]
+    return int(
+        sum(now - was if now >= was else now for was, now in zip(before, counts, strict=True))
+    )
+
+
+def _usd(folder: Path, tokens: tuple[int, int]) -> float | None:
+    """None without a listed price, or with several judges: their tokens are counted together."""
+    from rewards.judge.costs import Tokens, find_price
+
+    try:
+        parts = json.loads((folder / "logs" / "launch.json").read_text())["reward"]["parts"]
+    except (OSError, ValueError, KeyError):
+        return None
+    judges = [part["source"] for part in parts if part.get("kind") == "judge"]
+    if len(judges) != 1 or judges[0].get("base_url"):
+        return None
+    price = find_price(judges[0]["provider"], judges[0]["model"])
+    return round(price.usd(Tokens(*tokens)), 4) if price else None
+
+
+def _judged(folder: Path, series: Series) -> Plain | None:
+    """What a run asked of its judge. It counts from each start: the counts of all are added up."""
+    if not series.values("judge_calls"):
+        return None
+    totals = {key: _total(series.values(name)) for key, name in COUNTERS.items()}
+    latest = {key: next(iter(series.values(name)[-1:]), None) for key, name in LATEST.items()}
+    usd = _usd(folder, (totals["input_tokens"], totals["output_tokens"]))
+    return {**totals, **latest, "usd": usd}
+
+
 def _metric(metric: Metric | None, values: list[float]) -> Plain:
     found = verdicts.verdict(metric, values) if metric else None
     is_score = metric is not None and metric.name == "validation_score"
@@ -146,7 +189,7 @@ def summarize(history: History) -> Plain:
         "metrics": _metrics(series, of_run(history.config, series.values("response_length"))),
         "warnings": [{key: alert.get(key) for key in ("step", "name", "sentence")}
                      for alert in history.alerts],
-        "judge": judged(history.folder, series),
+        "judge": _judged(history.folder, series),
         "versions": {"python": history.environment.get("python"),
                      **history.environment.get("versions", {})},
     })  # fmt: skip
