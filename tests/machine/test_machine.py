@@ -55,5 +55,5 @@ def test_a_quota_counts_as_cores_in_both_versions_of_cgroups(
         (tmp_path / name).write_text(f"{text}\n")
     monkeypatch.setattr(hardware, "groups", lambda controller: [tmp_path])
     monkeypatch.setattr(hardware.os, "sched_getaffinity", lambda process: set(range(8)))
-    monkeypatch.setattr(hardware, "_gpus", lambda memory_gib: ())
+    monkeypatch.setattr(nvidia, "cards", lambda: ((), ""))
     assert look().cores == cores
