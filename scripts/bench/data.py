@@ -66,7 +66,9 @@ def ours(rows: Path, model: str, out: Path) -> Work:
     import pandas  # noqa: F401  # pyarrow and the tokenizer import these two later by themselves
     from transformers import AutoTokenizer  # noqa: F401
 
-    from verlaunch.inputs.data import Settings, prepare, sources
+    from verlaunch.inputs.data.build import Settings
+    from verlaunch.inputs.data.prepare import prepare
+    from verlaunch.inputs.data.sources import sources
 
     watch = Watch()
     made = prepare(

@@ -8,7 +8,11 @@ from pathlib import Path
 import pytest
 
 from verlaunch.errors import UserError
-from verlaunch.inputs.data import Settings, Source, hub, prepare, quick_look, sources
+from verlaunch.inputs.data import hub
+from verlaunch.inputs.data.build import Settings
+from verlaunch.inputs.data.look import quick_look
+from verlaunch.inputs.data.prepare import prepare
+from verlaunch.inputs.data.sources import Source, sources
 
 datasets = pytest.importorskip("datasets")
 ROWS = {"question": [f"{n}+1?" for n in range(40)], "answer": [f"#### {n + 1}" for n in range(40)]}

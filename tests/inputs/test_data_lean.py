@@ -60,7 +60,9 @@ import sys
 from pathlib import Path
 import random
 import pyarrow as pa, pyarrow.parquet as pq
-from verlaunch.inputs.data import Settings, prepare, sources
+from verlaunch.inputs.data.build import Settings
+from verlaunch.inputs.data.prepare import prepare
+from verlaunch.inputs.data.sources import sources
 
 folder, dice = Path(sys.argv[1]), random.Random(0)
 file = folder / "rows.parquet"

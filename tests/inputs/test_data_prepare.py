@@ -10,8 +10,11 @@ import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from verlaunch.errors import UserError
-from verlaunch.inputs.data import Prepared, Settings, prepare, quick_look, sources
+from verlaunch.inputs.data.build import Settings
 from verlaunch.inputs.data.chat import DEFAULT_CHAT_TEMPLATE, Meter
+from verlaunch.inputs.data.look import quick_look
+from verlaunch.inputs.data.prepare import Prepared, prepare
+from verlaunch.inputs.data.sources import sources
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -239,7 +242,8 @@ def test_quick_look_finds_all_faults_without_a_tokenizer(tmp_path: Path) -> None
     few = quick_look(sources(str(good)), limit=10)
     assert (few.rows, few.exact) == (10, False)
     code = (
-        "import sys; from verlaunch.inputs.data import quick_look, sources;"
+        "import sys; from verlaunch.inputs.data.look import quick_look;"
+        "from verlaunch.inputs.data.sources import sources;"
         f"print(quick_look(sources({str(good)!r})).rows);"
         "sys.exit(bool({'torch', 'transformers', 'datasets', 'verl'} & set(sys.modules)))"
     )

@@ -8,8 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from verlaunch.errors import UserError
-from verlaunch.inputs.data import Source, jsonlist
+from verlaunch.inputs.data import jsonlist
 from verlaunch.inputs.data.readers import records
+from verlaunch.inputs.data.sources import Source
 
 ROWS = [{"prompt": f"{n}+1?", "ground_truth": str(n + 1), "é": "ü\n"} for n in range(50)]
 LIST = json.dumps(ROWS, indent=1, ensure_ascii=False)

@@ -2,7 +2,9 @@
 
 import pytest
 
-from verlaunch.inputs.data import Dropped, MissingColumn, Row, Source, normalise
+from verlaunch.inputs.data.messages import Dropped
+from verlaunch.inputs.data.rows import MissingColumn, Row, normalise
+from verlaunch.inputs.data.sources import Source
 
 FILE = Source("a.json")
 

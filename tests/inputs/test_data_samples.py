@@ -5,7 +5,8 @@ import re
 import runpy
 from pathlib import Path
 
-from verlaunch.inputs.data import quick_look, sources
+from verlaunch.inputs.data.look import quick_look
+from verlaunch.inputs.data.sources import sources
 
 DATA = Path(__file__).resolve().parents[2] / "data"
 FILES = ("sample_math.json", "sample_math_val.json", "sample_chat.jsonl")
@@ -35,5 +36,5 @@ def test_no_validation_prompt_is_trained_on() -> None:
 
 def test_samples_look_right_at_a_glance() -> None:
     look = quick_look(sources([str(DATA / name) for name in FILES]))
-    assert (look.rows, look.exact, look.problems, look.dropped) == (584, True, (), {})
+    assert (look.rows, look.exact, look.problems, look.dropped) == (584, True, [], {})
     assert look.data_sources == {"math_reasoning": 584}

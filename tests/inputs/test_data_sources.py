@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from verlaunch.errors import UserError
-from verlaunch.inputs.data import Source, sources
+from verlaunch.inputs.data.sources import Source, sources
 
 
 def make(folder: Path, *names: str) -> list[str]:

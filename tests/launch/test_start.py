@@ -18,7 +18,7 @@ from verlaunch.config.recipes import DEMO_RECIPE
 from verlaunch.errors import UserError, stopping, warnings
 from verlaunch.inputs import choice
 from verlaunch.inputs.choice import Inputs, with_demo
-from verlaunch.inputs.data import sources
+from verlaunch.inputs.data.sources import sources
 from verlaunch.launch import head_start, shown, start
 from verlaunch.launch.run import Launch, run
 from verlaunch.machine.hardware import Machine

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from rewards.part import Row
 from verlaunch.errors import UserError
-from verlaunch.inputs.data import Settings, prepare, sources
+from verlaunch.inputs.data.build import Settings
+from verlaunch.inputs.data.prepare import prepare
+from verlaunch.inputs.data.sources import sources
 from verlaunch.plan.reward.trial.answers import JUNK, answers_to, reference_of
 from verlaunch.plan.reward.trial.few import few
 from verlaunch.plan.reward.trial.rows import first_rows, prepared_rows, rows_of

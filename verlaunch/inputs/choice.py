@@ -19,8 +19,10 @@ from verlaunch.config.recipes import cpu_variants, default_recipe
 from verlaunch.config.tree import Config, get, uses_critic
 from verlaunch.errors import UserError
 from verlaunch.inputs import models
-from verlaunch.inputs.data import Prepared, Settings, Source, prepare, sources
+from verlaunch.inputs.data.build import Settings
 from verlaunch.inputs.data.chat import DEFAULT_CHAT_TEMPLATE
+from verlaunch.inputs.data.prepare import Prepared, prepare
+from verlaunch.inputs.data.sources import Source, sources
 from verlaunch.inputs.demo.sizes import CONFIG
 from verlaunch.inputs.models import Model
 from verlaunch.paths import SAMPLES, cache_dir

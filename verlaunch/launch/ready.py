@@ -17,14 +17,14 @@ from rewards.spec import RewardSpec
 from verlaunch.config.tree import Config, uses_critic
 from verlaunch.errors import raise_all
 from verlaunch.inputs.choice import CRITIC, MODEL, TEMPLATE, data_identity
-from verlaunch.inputs.data import Prepared
+from verlaunch.inputs.data.prepare import Prepared
 from verlaunch.plan.foresight import counted
 from verlaunch.plan.outlook import Outlook
-from verlaunch.plan.plan import Plan
 from verlaunch.plan.reward.references import settle
 from verlaunch.plan.reward.same_reward import identity as reward_identity
 from verlaunch.plan.reward.same_reward import scales
 from verlaunch.plan.reward.trial.rows import prepared_rows
+from verlaunch.plan.sizes import Plan
 from verlaunch.record.identity import check_identity
 
 

@@ -18,9 +18,8 @@ import pyarrow.parquet as pq
 from verlaunch.errors import UserError
 from verlaunch.inputs.data.chat import Meter
 from verlaunch.inputs.data.layout import POOL, Columns, encode, pool_table
-from verlaunch.inputs.data.messages import Dropped
-from verlaunch.inputs.data.readers import BATCH, records
-from verlaunch.inputs.data.rows import MissingColumn, Row, normalise
+from verlaunch.inputs.data.readers import BATCH, records, usable
+from verlaunch.inputs.data.rows import Row
 from verlaunch.inputs.data.sources import Source
 
 TOO_LONG = "prompt too long"
@@ -67,19 +66,9 @@ def fill(
 
 
 def _usable(source: Source, pool: Pool) -> Iterator[Row]:
-    any_good = False
-    for where, record in records(source):
+    for row in usable(records(source), source, pool.dropped):
         pool.read += 1
-        try:
-            row = normalise(record, source, where)
-        except Dropped as reason:
-            pool.dropped[str(reason)] += 1
-        except MissingColumn:
-            if not any_good:
-                raise  # no row so far had it: the map is wrong, not the row
-            pool.dropped["a column is missing in this row"] += 1
-        else:
-            any_good = True
+        if row is not None:
             yield row
 
 

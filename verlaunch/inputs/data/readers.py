@@ -6,17 +6,42 @@ place. Memory is that of one batch, whatever the file's size. Left out: compress
 
 import json
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from verlaunch.errors import UserError
 from verlaunch.inputs.data import hub
 from verlaunch.inputs.data.jsonlist import json_rows
+from verlaunch.inputs.data.messages import Dropped
+from verlaunch.inputs.data.rows import MissingColumn, Row, normalise
 from verlaunch.inputs.data.sources import Source
 
 BATCH = 1024
 Record = tuple[str, Any]  # (where, row)
+
+
+def usable(found: Iterable[Record], source: Source, dropped: Counter[str]) -> Iterator[Row | None]:
+    """Records of `source` as rows; None for each that cannot be used, which `dropped` counts.
+
+    Raises MissingColumn where no row so far had the column: then the map is wrong, not the row.
+    """
+    any_good = False
+    for where, record in found:
+        try:
+            row = normalise(record, source, where)
+        except Dropped as reason:
+            dropped[str(reason)] += 1
+            yield None
+        except MissingColumn:
+            if not any_good:
+                raise
+            dropped["a column is missing in this row"] += 1
+            yield None
+        else:
+            any_good = True
+            yield row
 
 
 def records(source: Source) -> Iterator[Record]:

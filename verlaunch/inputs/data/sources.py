@@ -98,12 +98,12 @@ def _expand(entry: dict[str, Any]) -> list[Source]:
         raise UserError(f"data: type {source.type!r} of {source.path} is not one of: {allowed}.")
     path = Path(source.path).expanduser()
     if source.type != "hub" and path.exists():
-        return [_with(source, str(file)) for file in _files(path, source)]
+        return [_with(source, str(file)) for file in _files(path)]
     if source.type != "hub" and glob.has_magic(source.path) and not _HUB.fullmatch(source.path):
         matches = sorted(Path(match) for match in glob.glob(str(path), recursive=True))
         if not matches:
             raise UserError(f"{source.path}: no file matches this pattern.")
-        return [_with(source, str(file)) for match in matches for file in _files(match, source)]
+        return [_with(source, str(file)) for match in matches for file in _files(match)]
     return [_hub(source)]
 
 
@@ -117,7 +117,7 @@ def _with(source: Source, path: str) -> Source:
     return Source(path, kind, source.input, source.output, source.data_source, None, source.split)
 
 
-def _files(path: Path, source: Source) -> list[Path]:
+def _files(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
     try:

@@ -62,8 +62,8 @@ def prompts(args: argparse.Namespace) -> list[Messages]:
     if not file.is_file():
         raise UserError(f"--prompts {file}: no such file.")
     if file.suffix in (".json", ".jsonl", ".parquet"):
-        from verlaunch.inputs.data import sources
         from verlaunch.inputs.data.readers import records
+        from verlaunch.inputs.data.sources import sources
 
         rows = [row for source in sources(str(file)) for _, row in records(source)]
         found = [messages_of(row.get("prompt") if isinstance(row, dict) else row) for row in rows]

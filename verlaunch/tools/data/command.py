@@ -11,7 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from verlaunch.errors import UserError
-from verlaunch.inputs.data import Prepared, Settings, prepare, sources
+from verlaunch.inputs.data.build import Settings
+from verlaunch.inputs.data.prepare import Prepared, prepare
+from verlaunch.inputs.data.sources import sources
 from verlaunch.paths import as_typed, cache_dir
 
 ABOUT = "Prepares data by hand: reads, checks, measures, splits, and says what was kept."

@@ -19,10 +19,10 @@ import pyarrow.parquet as pq
 
 from rewards.part import Row
 from verlaunch.errors import UserError
-from verlaunch.inputs.data import Dropped, MissingColumn, Source, normalise
-from verlaunch.inputs.data import Row as DataRow
 from verlaunch.inputs.data.layout import Columns, encode, final_table, pool_table
-from verlaunch.inputs.data.readers import records
+from verlaunch.inputs.data.readers import records, usable
+from verlaunch.inputs.data.rows import Row as DataRow
+from verlaunch.inputs.data.sources import Source
 from verlaunch.plan.reward.trial.few import few
 
 TRIED = 8  # rows, before a run
@@ -31,26 +31,13 @@ FIRST = 2000  # raw rows of a file, for a glance; prepared rows over all data_so
 
 
 def _read(source: Source, limit: int, dropped: Counter[str]) -> Iterator[DataRow]:
-    first_missing = None
-    any_good = False
-    for where, record in islice(records(source), limit):
+    for row in usable(islice(records(source), limit), source, dropped):
         try:
-            row = normalise(record, source, where)
-            encode(row)
-        except Dropped as reason:
-            dropped[str(reason)] += 1
-            continue
+            if row is not None:
+                encode(row)
+                yield row
         except UnicodeEncodeError:
             dropped["broken Unicode"] += 1
-            continue
-        except MissingColumn as missing:
-            dropped["a column is missing in this row"] += 1
-            first_missing = first_missing or missing
-            continue
-        any_good = True
-        yield row
-    if first_missing and not any_good:
-        raise first_missing
 
 
 def _as_in_training(rows: Sequence[DataRow], looked_at: Sequence[DataRow]) -> list[Row]:
