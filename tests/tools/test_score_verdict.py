@@ -13,12 +13,17 @@ from rewards.part import Failure, Part, Row
 from rewards.reward import Reward
 from rewards.spec import RULES, Gate, PartSpec, RewardSpec, RuleSpec
 from verlaunch.plan.reward.trial.answers import answers_to
-from verlaunch.plan.reward.trial.distribution import distribution, quantile
 from verlaunch.plan.reward.trial.glance import looks_cut, short, states
-from verlaunch.plan.reward.trial.measure import MOST_HANGS, Scored, at_once, score_all
-from verlaunch.plan.reward.trial.recorder import Recorder, recorded
+from verlaunch.plan.reward.trial.measure import (
+    MOST_HANGS,
+    Recorder,
+    Scored,
+    at_once,
+    recorded,
+    score_all,
+)
 from verlaunch.plan.reward.trial.remark import Remark
-from verlaunch.plan.reward.trial.summary import Source, summarise
+from verlaunch.plan.reward.trial.summary import Source, distribution, quantile, summarise
 from verlaunch.tools.score.picture import draw
 from verlaunch.tools.score.verdict import verdict
 

@@ -4,7 +4,7 @@
     probe_model(part).architecture      ->  "Qwen2ForSequenceClassification"
 
 Nothing here loads weights or asks a server, so that --dry_run can tell. Left out on purpose: what
-keeps a reward from starting (plan/guards/data_sources.py, reward_parts.py), and whether it makes
+keeps a reward from starting (plan/guards/reward_parts.py), and whether it makes
 sense on real rows (trial/).
 """
 

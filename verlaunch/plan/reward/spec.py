@@ -18,10 +18,10 @@ from typing import Any
 from rewards.composite import SHIPPED, Composite, check_mix, read
 from rewards.composite_grammar import STANDARD, is_number
 from rewards.part import Mistakes
-from rewards.spec import PartSpec, RewardSpec
+from rewards.spec import JudgeSpec, ModelSpec, PartSpec, RewardSpec
 from verlaunch.config.tree import Config
 from verlaunch.errors import UserError, raise_all
-from verlaunch.plan.reward.idle_flags import idle_flags
+from verlaunch.plan.reward.judge import JUDGE_FLAGS
 from verlaunch.plan.reward.parts import Settings, own_part, standard_part
 
 
@@ -118,6 +118,41 @@ def _make_part(name: str, mix: _Mix, settings: Settings) -> PartSpec:
     return own_part(name, entry, settings, mix.file.path)
 
 
+IDLE = (
+    # a kind of part, flags that shape it, and what asks for such a part
+    ("judge", (*JUDGE_FLAGS, "api_reward_config"), "--use_api_reward"),
+    ("model", ("rm_tokenizer", "rm_max_length", "rm_scale", "rm_clip"), "--reward_model MODEL"),
+    ("loaded", ("rm_backend", "rm_device", "rm_gpus", "rm_trust_remote_code"),
+     "a --reward_model that is loaded here"),
+    ("function", ("reward_timeout", "reward_workers"), "--reward_fn FILE.py:FUNCTION"),
+)  # fmt: skip
+
+
+def _kinds(part: PartSpec) -> set[str]:
+    source = part.source
+    if isinstance(source, ModelSpec):
+        return {"model"} if source.url else {"model", "loaded"}
+    if isinstance(source, JudgeSpec):
+        return {"judge"}
+    return {"function"} if source.function else set()
+
+
+def _idle_flags(config: Config, parts: Iterable[PartSpec]) -> list[str]:
+    """A flag that nothing reads was meant otherwise."""
+    launch, given = config.launch, config.given
+    there = {kind for part in parts for kind in _kinds(part)}
+    # A judge that is switched off by hand: the rest of the words may stay.
+    if "verlaunch.use_api_reward" in given and not launch["use_api_reward"]:
+        there.add("judge")
+    return [
+        f"--{flag} has no effect without {asking}. Add that, or leave --{flag} out."
+        for kind, flags, asking in IDLE
+        if kind not in there
+        for flag in flags
+        if f"verlaunch.{flag}" in given
+    ]
+
+
 def reward_spec(config: Config, folder: Path, has_references: bool = True) -> RewardSpec:
     """folder: the run's output folder. has_references: there are answers for an affine scale.
 
@@ -135,7 +170,7 @@ def reward_spec(config: Config, folder: Path, has_references: bool = True) -> Re
             parts.append(_make_part(name, mix, settings))
         except UserError as error:
             problems += error.problems
-    problems = list(dict.fromkeys(problems)) or idle_flags(config, parts)
+    problems = list(dict.fromkeys(problems)) or _idle_flags(config, parts)
     if mix.file:
         problems += [f"{mix.said}: {problem}" for problem in check_mix(mix.file, mix.names)]
     raise_all(problems)

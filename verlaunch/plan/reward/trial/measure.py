@@ -5,7 +5,9 @@
 The one way in which known answers are scored outside training: of all parts by score, of the rules
 in a plan and at a start. It stops early where going on would cost time or money for nothing: a
 judge that a run would stop for, or a function that hangs again and again. Answers that were not
-reached are left out.
+reached are left out. What each part said to each answer is kept beside its score: the Reward itself
+puts means where a part was not asked or failed, which is right for curves, and wrong for finding
+out what is wrong.
 """
 
 import asyncio
@@ -15,14 +17,56 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from rewards.part import Row
+from rewards.build import make_part
+from rewards.part import Failure, Part, Row
 from rewards.reward import Result, Reward
 from rewards.spec import JudgeSpec, ModelSpec, RewardSpec, RuleSpec
 from verlaunch.plan.reward.trial.answers import KINDS, Answer
-from verlaunch.plan.reward.trial.recorder import Recorder, Said, recorded
 
 MOST_HANGS = 3  # each takes the function's whole time limit
 MODEL_AT_ONCE = 64  # enough to fill a batch
+
+
+@dataclass(frozen=True)
+class Said:
+    """scores: as the part returned them, unscaled; None when it failed. kind: of the failure."""
+
+    latency_s: float
+    scores: dict[str, float] | None = None
+    kind: str | None = None
+
+
+class Recorder(Part):
+    """Passes everything on. said: by the identity of the row, which has to stay alive."""
+
+    def __init__(self, part: Part) -> None:
+        self.part, self.keys, self.floor = part, part.keys, part.floor
+        self.said: dict[int, Said] = {}
+
+    async def start(self) -> list[str]:
+        return await self.part.start()
+
+    async def score(self, row: Row) -> dict[str, float]:
+        began = time.perf_counter()
+        try:
+            scores = await self.part.score(row)
+        except Failure as failure:
+            self.said[id(row)] = Said(time.perf_counter() - began, kind=failure.kind)
+            raise
+        self.said[id(row)] = Said(time.perf_counter() - began, scores)
+        return scores
+
+    def curves(self) -> dict[str, float]:
+        return self.part.curves()
+
+    async def close(self) -> None:
+        await self.part.close()
+
+
+def recorded(spec: RewardSpec) -> tuple[Reward, dict[str, Recorder]]:
+    """As rewards.build.build. Raises CannotStart."""
+    recorders = {part.name: Recorder(make_part(part.source)) for part in spec.parts}
+    return Reward(spec, recorders), recorders
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from rewards.part import CannotStart, Row
 from rewards.spec import RewardSpec, RuleSpec
-from verlaunch.errors import Finding
+from verlaunch.errors import Finding, warnings
 from verlaunch.paths import as_typed
 from verlaunch.plan.reward.checks import built_in, program_sources
 from verlaunch.plan.reward.trial.answers import REFERENCE, answers_to, reference_of
@@ -28,16 +28,25 @@ COMPARING = ("math_reasoning", "choice", "qa")  # built-in rules that need an an
 
 
 @dataclass(frozen=True)
-class Tried:
-    """means: by data_source and kind of answer. references: one of each data_source.
+class Trial:
+    """means: of rules and functions together, by data_source and kind of answer. references: an
+    answer of each, as scored. keys: what such a part returns beside its score.
 
-    keys: what each part returns beside its score.
+    asked: judges and servers that answered. later: what only a start tries.
+    spec: the reward, with its models on this machine where they were fetched.
     """
 
+    spec: RewardSpec
     means: dict[str, dict[str, float]] = field(default_factory=dict)
     references: dict[str, str] = field(default_factory=dict)
     keys: dict[str, list[str]] = field(default_factory=dict)
-    findings: list[Finding] = field(default_factory=list)
+    findings: tuple[Finding, ...] = ()
+    asked: tuple[str, ...] = ()
+    later: tuple[str, ...] = ()
+
+    @property
+    def notes(self) -> list[str]:
+        return list(dict.fromkeys(warnings(self.findings)))
 
 
 def by_rules(spec: RewardSpec) -> RewardSpec | None:
@@ -120,24 +129,25 @@ def _keys(scored: Sequence[Scored]) -> dict[str, list[str]]:
     return {part: [key for key in found if key != "score"] for part, found in keys.items()}
 
 
-async def try_rules(spec: RewardSpec, rows: Iterable[Row]) -> Tried:
+async def try_rules(spec: RewardSpec, rows: Iterable[Row]) -> Trial:
     """Never raises for what is wrong with the reward: that is among the findings."""
     rules = by_rules(spec)
     picked = few((row for row in rows if rules and rules.weights_for(row.data_source)), TRIED)
     if rules is None or not picked:
-        return Tried()
+        return Trial(spec)
     programs = program_sources(rules, {row.data_source for row in picked})
     try:
         # A hang takes the function's whole time limit: one is enough.
         answers = [*answers_to(picked, programs=programs), *attacks(picked, programs)]
         _, scored = await measure(rules, answers, most_hangs=1, cheap_s=CHEAP_S)
     except CannotStart as error:
-        return Tried(findings=[Finding(str(error))])
-    tried = Tried(keys=_keys(scored))
+        return Trial(spec, findings=(Finding(str(error)),))
+    found: list[Finding] = []
+    tried = Trial(spec, keys=_keys(scored))
     for source in summarise(rules, scored):
         own = [row for row in picked if row.data_source == source.name]
-        tried.findings.extend(_about(rules, source, own))
+        found += _about(rules, source, own)
         if answer := next(filter(None, map(reference_of, own)), None):
             tried.means[source.name] = {kind: one.mean for kind, one in source.scores.items()}
             tried.references[source.name] = answer
-    return tried
+    return replace(tried, findings=tuple(found))

@@ -8,14 +8,31 @@ An answer that failed has no score of its own: it is counted, and in no mean.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from statistics import fmean
+from statistics import fmean, pstdev
+
+import numpy as np
 
 from rewards.spec import RewardSpec, RuleSpec
 from verlaunch.plan.reward.trial.answers import EMPTY, IDLE, KINDS, RUBBISH
-from verlaunch.plan.reward.trial.distribution import Distribution, distribution, quantile
 from verlaunch.plan.reward.trial.measure import Scored
 
 NOTHING = (EMPTY, RUBBISH, IDLE)  # answers that should be the lowest
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """std: of these values (n). at_lowest, at_highest: shares of them at the ends of the scale."""
+
+    count: int
+    mean: float
+    std: float
+    min: float
+    q1: float
+    median: float
+    q3: float
+    max: float
+    at_lowest: float
+    at_highest: float
 
 
 @dataclass(frozen=True)
@@ -66,6 +83,27 @@ class Source:
 
     def of(self, kind: str) -> list[Scored]:
         return self.good.get(kind, [])
+
+
+def quantile(values: Sequence[float], share: float) -> float:
+    """Between the two values beside it; `share` in [0, 1]."""
+    return float(np.quantile(values, share))
+
+
+def distribution(values: Sequence[float], lowest: float, highest: float) -> Distribution:
+    """values: at least one. lowest, highest: the ends of the scale that `values` are part of."""
+    return Distribution(
+        count=len(values),
+        mean=fmean(values),
+        std=pstdev(values),
+        min=min(values),
+        q1=quantile(values, 0.25),
+        median=quantile(values, 0.5),
+        q3=quantile(values, 0.75),
+        max=max(values),
+        at_lowest=sum(value <= lowest for value in values) / len(values),
+        at_highest=sum(value >= highest for value in values) / len(values),
+    )
 
 
 def columns(spec: RewardSpec, one: Scored) -> dict[str, float]:

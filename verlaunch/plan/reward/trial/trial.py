@@ -11,38 +11,16 @@ out on purpose: whether the reward can be learned; only training tells.
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from rewards.part import CannotStart, Row
 from rewards.spec import ModelSpec, PartSpec, RewardSpec, RuleSpec
-from verlaunch.errors import Finding, stopping, warnings
+from verlaunch.errors import Finding, stopping
 from verlaunch.plan.reward.checks import flags_of, probe_model, runs_programs, sandbox
-from verlaunch.plan.reward.trial.rules import by_rules, try_rules
+from verlaunch.plan.reward.trial.rules import Trial, by_rules, try_rules
 from verlaunch.plan.reward.trial.served import ask, is_served
 
 DEADLINE_S = 8.0  # with the two seconds of the plan itself, a dead endpoint is told within ten
-
-
-@dataclass(frozen=True)
-class Trial:
-    """means: of rules and functions together, by data_source and kind of answer. references: an
-    answer of each, as scored. keys: what such a part returns beside its score.
-
-    asked: judges and servers that answered. later: what only a start tries.
-    spec: the reward, with its models on this machine where they were fetched.
-    """
-
-    spec: RewardSpec
-    means: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    references: Mapping[str, str] = field(default_factory=dict)
-    keys: dict[str, list[str]] = field(default_factory=dict)
-    findings: tuple[Finding, ...] = ()
-    asked: tuple[str, ...] = ()
-    later: tuple[str, ...] = ()
-
-    @property
-    def notes(self) -> list[str]:
-        return list(dict.fromkeys(warnings(self.findings)))
 
 
 def _fetch(part: PartSpec) -> PartSpec:
@@ -94,14 +72,13 @@ async def _try(spec: RewardSpec, rows: Sequence[Row], deadline_s: float | None) 
     findings += (finding for one in asked for finding in one.findings)
     if not is_dry and not stopping(findings):
         spec = replace(spec, parts=tuple(map(_fetch, spec.parts)))
-    return Trial(
-        spec,
-        ruled.means,
-        ruled.references,
-        _with_raw(spec, ruled.keys),
-        tuple(findings),
-        tuple(one.name for one in asked if one.answered),
-        tuple(_later(spec, rows, away)) if is_dry else (),
+    return replace(
+        ruled,
+        spec=spec,
+        keys=_with_raw(spec, ruled.keys),
+        findings=tuple(findings),
+        asked=tuple(one.name for one in asked if one.answered),
+        later=tuple(_later(spec, rows, away)) if is_dry else (),
     )
 
 
