@@ -50,7 +50,7 @@ def use_of(**other: object) -> Use:
         max_batched_tokens=8192, checkpointing=False, critic_checkpointing=False, param_bytes=4,
         compute_bytes=4, rollout_bytes=4, param_offload=False, optimizer_offload=False,
         critic_param_offload=False, critic_optimizer_offload=False, sleeps=False, critic=True,
-        reference=True, lora_rank=0, lora_targets=(), reward_gpus=0, object_store_bytes=200 * MIB,
+        reference=True, lora_rank=0, lora_targets=(), object_store_bytes=200 * MIB,
         rollout_workers=1, keep=2, export=False,
     )  # fmt: skip
     return replace(use, **other)  # type: ignore[arg-type]

@@ -1,6 +1,7 @@
 """The estimate of memory and disk: what each setting moves, and by how much."""
 
 import functools
+import re
 from dataclasses import replace
 from itertools import pairwise
 
@@ -15,10 +16,11 @@ from verlaunch.config.flags import parse
 from verlaunch.errors import Finding, stopping, warnings
 from verlaunch.plan.guards.memory_needed import of_memory
 from verlaunch.plan.memory.activations import LOGIT, saved
-from verlaunch.plan.memory.estimate import Estimate, Part, Phase, estimate
+from verlaunch.plan.memory.estimate import Estimate, Phase, estimate
 from verlaunch.plan.memory.expected import Memory, Room
 from verlaunch.plan.memory.gpu import PHASES
 from verlaunch.plan.memory.host_phases import pinned
+from verlaunch.plan.memory.phases import Part
 from verlaunch.plan.memory.shape import Linear, Shape
 from verlaunch.plan.memory.trained_models import actor_of, adapter, critic_of
 from verlaunch.plan.memory.use import Use
@@ -344,7 +346,7 @@ def test_a_card_that_is_too_small_names_phase_amounts_and_what_does() -> None:
     (told,) = warnings(needed(found, use, 24 * GIB))  # short by a few percent
     assert told.startswith("The GPU memory may be too small: generation needs about ")
     assert " of 24.0 GiB (KV cache " in told
-    assert "--gpu_memory_utilization 0.45" in told
+    assert "It would fit with --gpu_memory_utilization 0.45." in told
     (told,) = stopping(needed(estimate(HALF, None, use, 18 * GIB), use, 18 * GIB))
     assert told.startswith("The GPU memory is too small: ")
 
@@ -367,10 +369,10 @@ def test_every_setting_that_is_named_makes_the_run_fit(card: int, words: list[st
     use = use_of(*words, shape=shape, memory_gib=card)
     found = estimate(shape, None, use, card * GIB)
     (told,) = (one.text for one in needed(found, use, card * GIB))
-    named = told.split("Use ")[1].rstrip(".").split(" or ")
+    named = re.findall(r"fit with (.+?)(?:, which|\.(?: |$))", told)
+    assert named
     for typed in named:
-        flags = typed.removesuffix(" (where there are as many)").split()
-        mended = use_of(*_joined(words, flags), shape=shape, memory_gib=card)
+        mended = use_of(*_joined(words, typed.split()), shape=shape, memory_gib=card)
         peak = estimate(shape, None, mended, card * GIB).gpu_peak
         assert peak and peak.bytes <= card * GIB, typed
 
@@ -380,11 +382,10 @@ def _joined(words: list[str], flags: list[str]) -> list[str]:
     return flags if words[:1] == flags[:1] else [*words, *flags]
 
 
-def test_where_no_single_setting_does_the_closest_is_named() -> None:
+def test_where_no_setting_does_the_number_of_cards_is_named() -> None:
     use = use_of(shape=SEVEN, memory_gib=24)
     (told,) = stopping(needed(seven(use, 24 * GIB), use, 24 * GIB))[:1]
-    assert "No single setting is enough; " in told
-    assert "comes closest" in told
+    assert told.endswith(" 16 GPUs like this would do with --fit auto (2 machines of 8).")
 
 
 def test_a_cache_without_room_for_one_sequence_is_told(use) -> None:
@@ -393,7 +394,7 @@ def test_a_cache_without_room_for_one_sequence_is_told(use) -> None:
     assert told == []  # within what the estimate may be wrong by
     (near,) = warnings(needed(seven(tight), tight, CARD))
     assert near.startswith("--gpu_memory_utilization 0.2 leaves vLLM room for 0 tokens")
-    assert "Use --gpu_memory_utilization 0.25" in near
+    assert "It would fit with --gpu_memory_utilization 0.25" in near
     tight = replace(use, utilization=0.1)
     (far,) = stopping(needed(seven(tight), tight, CARD))
     assert far.startswith("--gpu_memory_utilization 0.1 leaves vLLM room for 0 tokens")

@@ -84,7 +84,7 @@ def test_each_knob_of_the_search_is_the_knob_of_the_configuration() -> None:
     fixed = config_of("actor_rollout_ref.actor.use_dynamic_bsz=false", card_gib=800)
     for each in (config, on_cpu, fixed):
         before = use_of(each)
-        for knob in knobs(each, known_models()["0.5B"], before):
+        for knob in knobs(known_models()["0.5B"], before):
             for position in knob[1:][-1:]:  # the farthest
                 after = use_of(fill(each, position.values))
                 changed = {k: v for k, v in vars(after).items() if v != getattr(before, k)}
@@ -128,7 +128,8 @@ def test_what_the_recipe_says_is_never_changed() -> None:
 def test_every_knob_is_held_by_its_flag() -> None:
     words = [word for words in GIVEN.values() for word in words if word != f"{MICRO}=1"]
     config = config_of(*words, gpus=4)
-    assert all(len(knob) == 1 for knob in knobs(config, known_models()["0.5B"], use_of(config)))
+    found = knobs(known_models()["0.5B"], use_of(config), held=config.given)
+    assert all(len(knob) == 1 for knob in found)
 
 
 def test_fit_never_changes_nothing() -> None:

@@ -15,6 +15,7 @@ from verlaunch.config.compose import differences
 from verlaunch.config.tree import get, ranks
 from verlaunch.plan import nodes
 from verlaunch.plan.memory import rows as memory_rows
+from verlaunch.plan.memory.expected import NOTHING
 from verlaunch.plan.outlook import Outlook
 from verlaunch.plan.page import to_start
 from verlaunch.plan.reward.rows import Work, dollars, weighted
@@ -106,8 +107,7 @@ def _planned(outlook: Outlook) -> dict[str, Any]:
     return {
         "roles": [facts(role) for role in roles(outlook.config, outlook.spec)],
         "nodes": [
-            nodes.facts(node)
-            for node in nodes.nodes(outlook.config, outlook.spec, outlook.addresses)
+            asdict(node) for node in nodes.nodes(outlook.config, outlook.spec, outlook.addresses)
         ],
         "batch": {**sizes, "updates": batch.updates},
         "steps": asdict(outlook.plan.steps),
@@ -146,9 +146,9 @@ def _tried(outlook: Outlook) -> dict[str, Any]:
 
 
 def _fit(outlook: Outlook) -> dict[str, Any]:
-    mode, found = outlook.config.launch["fit"], outlook.memory
-    values = dict(found.values) if found else {}
-    return {"mode": mode, "values": values, "said": list(found.said) if found else []}
+    found = outlook.memory.fit if outlook.memory else NOTHING
+    mode = outlook.config.launch["fit"]
+    return {"mode": mode, "values": dict(found.values), "said": list(found.said)}
 
 
 def _resume(outlook: Outlook) -> dict[str, Any] | None:

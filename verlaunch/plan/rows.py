@@ -4,7 +4,7 @@
     #   model        Qwen/Qwen2.5-0.5B (Qwen2ForCausalLM, vocabulary 151936)
     #   batch        128 prompts x 1 response; ...
 
-Words for numbers that plan.py and memory/expected.py have worked out. Left out on purpose: the
+Words for numbers that sizes.py and memory/expected.py have worked out. Left out on purpose: the
 longer page of a dry run (page.py) and its JSON (document.py).
 """
 
@@ -67,7 +67,7 @@ def _memory(outlook: Outlook) -> Rows:
     if (memory := outlook.memory) is None:
         return ()
     said = line(memory)
-    return (*((("memory", said),) if said else ()), *(("fit", told) for told in memory.said))
+    return (*((("memory", said),) if said else ()), *(("fit", told) for told in memory.fit.said))
 
 
 def _length(steps: Steps) -> str:

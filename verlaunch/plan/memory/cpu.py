@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from verlaunch.plan.memory.phases import Part, Phase, total
 from verlaunch.plan.memory.shape import Shape
-from verlaunch.plan.memory.trained_models import Role, actor_of, critic_of
+from verlaunch.plan.memory.trained_models import Role, roles_of
 from verlaunch.plan.memory.use import Use
 from verlaunch.text import GIB, MIB
 
@@ -75,7 +75,7 @@ ROW_BYTES = 100  # per token: ids, masks, log-probs, values, returns
 
 def phases(shape: Shape, critic: Shape | None, use: Use) -> tuple[Phase, ...]:
     """Of one node. `critic`: None when it starts from the policy's model."""
-    roles = [actor_of(shape, use)] + ([critic_of(critic or shape, use)] if use.critic else [])
+    roles = roles_of(shape, critic, use)
     reference = shape.parameters * FP32 // use.shards if use.reference else 0
     there = (
         *_programs(use),
@@ -102,10 +102,6 @@ def _node(of_a_rank: int, use: Use) -> int:
     return of_a_rank * use.gpus_per_node
 
 
-def _replicas(use: Use) -> int:
-    return max(1, use.gpus_per_node // use.tp)
-
-
 def _programs(use: Use) -> tuple[Part, ...]:
     engines = 1 if use.tp == 1 else 1 + use.tp  # see derive.py on the executor
     seen = FORKED if use.nodes == 1 else PROGRAMS
@@ -115,7 +111,7 @@ def _programs(use: Use) -> tuple[Part, ...]:
         Part("trainer", seen.trainer),
         Part("rollout workers", use.rollout_workers * seen.rollout_worker),
         Part("training workers", _node(seen.training, use)),
-        Part("vLLM", _replicas(use) * (seen.server + engines * seen.engine)),
+        Part("vLLM", use.replicas * (seen.server + engines * seen.engine)),
     )
 
 
@@ -123,14 +119,14 @@ def _rollout(shape: Shape, use: Use) -> tuple[Part, ...]:
     """vLLM splits the weights over tp ranks; each rank has a cache of the size given."""
     weights = shape.parameters * use.rollout_bytes
     return (
-        Part("vLLM weights", weights * _replicas(use)),
+        Part("vLLM weights", weights * use.replicas),
         Part("KV cache", _node(use.kv_cache_bytes or 0, use)),
     )
 
 
 def _sampling(shape: Shape, use: Use) -> Part:
     at_once = min(use.max_seqs, -(-use.sequences * use.tp // use.ranks))
-    return Part("sampling", SAMPLED * at_once * shape.vocab * FP32 * _replicas(use))
+    return Part("sampling", SAMPLED * at_once * shape.vocab * FP32 * use.replicas)
 
 
 def _logits(shape: Shape, copies: float, tokens: int, use: Use) -> Part:

@@ -2,17 +2,14 @@
 
     print(markdown())     # scripts/make_docs.py puts it between the page's markers
 
-Made by the launcher's own functions, from shapes that are kept beside this file. Left out on
+Made by the launcher's own functions, from the sizes below, so that it takes no torch. Left out on
 purpose: lengths, batches and recipes other than the defaults; --dry_run tells those.
 """
 
 import functools
 from copy import deepcopy
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-
-import yaml
 
 from verlaunch.config.compose import compose, fill
 from verlaunch.config.derive import Facts, derive
@@ -23,9 +20,21 @@ from verlaunch.plan.memory.memory_keys import KV_CACHE, OFFLOAD, TOKENS, TP, UTI
 from verlaunch.plan.memory.shape import Linear, Shape
 from verlaunch.text import GIB, MIB
 
-KNOWN = Path(__file__).with_name("known_models.yaml")
 ROWS = 100_000  # of data: enough for the default batch
 VOCAB = 152064  # of the larger models; 151936 of the smaller ones makes no difference to see
+
+
+# Of Qwen2.5: parameters, layers, hidden and feed-forward size, vocabulary, heads, those of keys and
+# values; whether the output layer is the embedding.
+MODELS = {
+    "0.5B": (494_032_768, 24, 896, 4864, 151936, 14, 2, True),
+    "1.5B": (1_543_714_304, 28, 1536, 8960, 151936, 12, 2, True),
+    "3B": (3_085_938_688, 36, 2048, 11008, 151936, 16, 2, True),
+    "7B": (7_615_616_512, 28, 3584, 18944, 152064, 28, 4, False),
+    "14B": (14_770_033_664, 48, 5120, 13824, 152064, 40, 8, False),
+    "32B": (32_763_876_352, 64, 5120, 27648, 152064, 40, 8, False),
+    "72B": (72_706_203_648, 80, 8192, 29568, 152064, 64, 8, False),
+}
 
 
 @dataclass(frozen=True)
@@ -54,13 +63,30 @@ MACHINES = (
 @functools.cache
 def known_models() -> dict[str, Shape]:
     """ "7B" -> its shape."""
-    rows = yaml.safe_load(KNOWN.read_text(encoding="utf-8"))
-    return {name: _shape(f"Qwen/Qwen2.5-{name}", row) for name, row in rows.items()}
+    return {name: _shape(f"Qwen/Qwen2.5-{name}", *sizes) for name, sizes in MODELS.items()}
 
 
-def _shape(name: str, row: dict[str, Any]) -> Shape:
-    linears = tuple(Linear(word, *sizes) for word, sizes in row["linears"].items())
-    return Shape(**{**row, "name": name, "linears": linears})
+def _shape(
+    name: str,
+    parameters: int,
+    layers: int,
+    hidden: int,
+    wide: int,
+    vocab: int,
+    heads: int,
+    kv_heads: int,
+    tied: bool,
+) -> Shape:
+    """As shape.py reads it from the model's config.json."""
+    keys, embedding = kv_heads * hidden // heads, vocab * hidden
+    sizes = {"q_proj": (hidden, hidden), "k_proj": (hidden, keys), "v_proj": (hidden, keys),
+             "o_proj": (hidden, hidden), "gate_proj": (hidden, wide), "up_proj": (hidden, wide),
+             "down_proj": (wide, hidden)}  # fmt: skip
+    linears = tuple(Linear(word, *size, layers) for word, size in sizes.items())
+    return Shape(
+        name, parameters, embedding, 0 if tied else embedding, layers, hidden, wide, vocab, heads,
+        kv_heads, hidden // heads, linears, active=parameters, norms=2 * hidden,
+    )  # fmt: skip
 
 
 @functools.cache

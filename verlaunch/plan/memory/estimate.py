@@ -10,13 +10,11 @@ times. What each number stands on is in gpu.py, host_phases.py, cpu.py and writt
 from dataclasses import dataclass, field
 
 from verlaunch.plan.memory import cpu, gpu, host_phases
-from verlaunch.plan.memory.phases import Disk, Part, Phase, total
+from verlaunch.plan.memory.phases import Disk, Phase
 from verlaunch.plan.memory.shape import Shape
 from verlaunch.plan.memory.use import Use
 from verlaunch.plan.memory.vllm import vllm_share
 from verlaunch.plan.memory.written import disk_of
-
-__all__ = ["Disk", "Estimate", "Part", "Phase", "estimate", "total"]
 
 
 @dataclass(frozen=True)

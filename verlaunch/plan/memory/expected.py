@@ -20,7 +20,6 @@ from verlaunch.machine import disk
 from verlaunch.machine.hardware import Machine
 from verlaunch.plan.memory.estimate import Estimate, estimate
 from verlaunch.plan.memory.fit import Fit, fit
-from verlaunch.plan.memory.knobs import Values
 from verlaunch.plan.memory.shape import Shape, shape_of
 from verlaunch.plan.memory.use import Use
 from verlaunch.text import GIB
@@ -62,15 +61,6 @@ class Memory:
     use: Use | None = None
     fit: Fit = NOTHING
     note: str = ""
-
-    @property
-    def said(self) -> tuple[str, ...]:
-        """Of --fit auto."""
-        return self.fit.said
-
-    @property
-    def values(self) -> Values:
-        return self.fit.values
 
 
 def sizes_of(model: Model, critic: Model | None) -> Sizes:

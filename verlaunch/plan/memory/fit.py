@@ -10,7 +10,7 @@ setting is fast in practice; that takes a run.
 """
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from itertools import product
 from math import inf, log2
@@ -18,13 +18,13 @@ from typing import Any
 
 from verlaunch.config.tree import Config
 from verlaunch.plan.memory.estimate import Estimate, Phase, estimate
-from verlaunch.plan.memory.knobs import SHORT_CACHE, Position, knobs, with_adapter
+from verlaunch.plan.memory.knobs import SHORT_CACHE, Position, knobs
 from verlaunch.plan.memory.memory_keys import LORA_RANK
 from verlaunch.plan.memory.shape import Shape
 from verlaunch.plan.memory.use import Use
 from verlaunch.text import GIB, gib
 
-SPARE = 0.95  # of a card and of main memory: what is chosen leaves a little
+SPARE = 0.95  # of a card and of main memory: what the launcher chooses leaves a little
 COUNTS = (1, 2, 4, 8, 16, 32, 64)  # GPUs that are tried when these do not do
 PER_NODE = 8
 
@@ -33,27 +33,26 @@ PER_NODE = 8
 class Fit:
     """gpus: the fewest GPUs of this kind that would do; None where these do, or where none would.
 
-    estimate: with the values filled in; None where nothing fits. ways: what the user may change
-    then that the launcher may not.
+    estimate: with the values filled in; None where nothing fits.
     """
 
     values: dict[str, Any]  # keys to fill; empty when all fits, or nothing helps
     said: tuple[str, ...]  # what was chosen, and what it costs
     gpus: int | None = None
     estimate: Estimate | None = None
-    ways: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
-class _Case:
-    """A run on a kind of machine."""
+class Case:
+    """A run on a kind of machine. held: keys that stay as they are."""
 
-    config: Config
     shape: Shape
-    critic: Shape | None
+    critic: Shape | None  # None when it starts from the policy's model
     use: Use
-    gpu_bytes: int | None
-    host_bytes: int
+    gpu_bytes: int | None  # of one card; None on the CPU
+    host_bytes: int  # of one machine
+    held: Set[str] = frozenset()
+    share: float = 1.0  # of card and main memory that may be used
 
 
 @dataclass(frozen=True)
@@ -85,17 +84,17 @@ def _rounds(found: Estimate, use: Use) -> float:
     return max(1.0, wanted / _room(found, use))
 
 
-def _turned(case: _Case, positions: Sequence[Position]) -> tuple[Use, Estimate]:
+def _turned(case: Case, positions: Sequence[Position]) -> tuple[Use, Estimate]:
     fields = {name: value for one in positions for name, value in one.fields.items()}
     use = replace(case.use, **fields)
     return use, estimate(case.shape, case.critic, use, case.gpu_bytes)
 
 
-def _choices(case: _Case) -> Iterator[_Choice]:
-    """Every combination that fits, with a little to spare."""
-    card = int(case.gpu_bytes * SPARE) if case.gpu_bytes else None
-    host = int(case.host_bytes * SPARE)
-    *others, cache = knobs(case.config, case.shape, case.use, case.critic)
+def _choices(case: Case) -> Iterator[_Choice]:
+    """Every combination that fits."""
+    card = int(case.gpu_bytes * case.share) if case.gpu_bytes else None
+    host = int(case.host_bytes * case.share)
+    *others, cache = knobs(case.shape, case.use, case.critic, case.held)
     for combination in product(*others):
         _, leanest = _turned(case, (*combination, min(cache, key=lambda one: one.cache)))
         if not _holds(leanest, card, host):
@@ -108,29 +107,36 @@ def _choices(case: _Case) -> Iterator[_Choice]:
                 yield _Choice(positions, found, cost + SHORT_CACHE * log2(_rounds(found, use)))
 
 
-def _cheapest(case: _Case) -> _Choice | None:
+def _cheapest(case: Case) -> _Choice | None:
     return min(_choices(case), key=lambda choice: choice.cost, default=None)
+
+
+def _fits_somehow(case: Case) -> bool:
+    return any(True for _ in _choices(case))
 
 
 def fit(
     config: Config, shape: Shape, critic: Shape | None, gpu_bytes: int | None, host_bytes: int
 ) -> Fit:
-    """`config`: with no number left open. `critic`: None when it starts from the policy's model.
-
-    gpu_bytes: of one card, None on the CPU. host_bytes: of one machine.
-    """
+    """`config`: with no number left open. The others: see Case."""
     if config.launch["fit"] != "auto":
         return Fit({}, ())
     use = Use.of(config.verl, config.launch, config.hardware)
-    case = _Case(config, shape, critic, use, gpu_bytes, host_bytes)
+    held = config.given | config.recipe_keys
+    case = Case(shape, critic, use, gpu_bytes, host_bytes, held, SPARE)
     now = estimate(shape, critic, use, gpu_bytes)
     if fits(now, use, gpu_bytes, host_bytes):
         return Fit({}, (), estimate=now)
-    chosen = _cheapest(case)
-    return _taken(case, now, chosen) if chosen else _none(case, now)
+    if chosen := _cheapest(case):
+        return _taken(case, now, chosen)
+    gpus = enough_gpus(case)
+    why = f"Nothing that may be changed makes this run fit: {_lack(case, now)}."
+    none = f"Not even {COUNTS[-1]} GPUs like this would do. Use a smaller --model."
+    more = () if gpus or use.hardware == "cpu" else (none,)
+    return Fit({}, (why, *ways_out(case, gpus), *more), gpus)
 
 
-def _taken(case: _Case, now: Estimate, chosen: _Choice) -> Fit:
+def _taken(case: Case, now: Estimate, chosen: _Choice) -> Fit:
     turned = [one for one in chosen.positions if one.values]
     values = {key: value for one in turned for key, value in one.values.items()}
     why = f"As it was, {_lack(case, now)}. Now {_peaks(case, chosen.found)}."
@@ -139,17 +145,7 @@ def _taken(case: _Case, now: Estimate, chosen: _Choice) -> Fit:
     )
 
 
-def _none(case: _Case, now: Estimate) -> Fit:
-    said = [f"Nothing that may be changed makes this run fit: {_lack(case, now)}."]
-    if case.use.hardware == "cpu":
-        ways = tuple(_ways_out(case))
-        return Fit({}, (*said, *ways), ways=ways)
-    gpus = _enough(case)
-    ways = tuple(_ways_out(case))
-    return Fit({}, (*said, *ways, _more(gpus)), gpus, ways=(*ways, _more(gpus)) if gpus else ways)
-
-
-def _lack(case: _Case, found: Estimate) -> str:
+def _lack(case: Case, found: Estimate) -> str:
     """Which memory is too small, for what, and by how much."""
     peak = found.gpu_peak
     if peak and case.gpu_bytes and peak.bytes > case.gpu_bytes:
@@ -166,46 +162,48 @@ def _needs(phase: Phase, there: int) -> str:
     return f"{phase.name} needs {phase.bytes / GIB:.1f} of {gib(there)}"
 
 
-def _peaks(case: _Case, found: Estimate) -> str:
+def _peaks(case: Case, found: Estimate) -> str:
     host = f"{_needs(found.host_peak, case.host_bytes)} of main memory"
     if found.gpu_peak is None or case.gpu_bytes is None:
         return f"the {host}"
     return f"the {_needs(found.gpu_peak, case.gpu_bytes)} per GPU, and the {host}"
 
 
-def _enough(case: _Case) -> int | None:
+def enough_gpus(case: Case) -> int | None:
     """The fewest GPUs of this kind that do, in machines like this one of up to 8."""
+    if case.use.hardware == "cpu":
+        return None
     for count in COUNTS:
         per_node = min(count, PER_NODE)
         use = replace(case.use, gpus_per_node=per_node, nodes=count // per_node)
-        if count > case.use.ranks and any(True for _ in _choices(replace(case, use=use))):
+        if count > case.use.ranks and _fits_somehow(replace(case, use=use)):
             return count
     return None
 
 
-def _more(gpus: int | None) -> str:
-    if gpus is None:
-        return f"Not even {COUNTS[-1]} GPUs like this would do. Use a smaller --model."
-    where = f"--n_gpus {gpus}" if gpus <= PER_NODE else f"{gpus // PER_NODE} machines of 8"
-    return f"{gpus} GPUs like this would do ({where})."
-
-
-def _ways_out(case: _Case) -> list[str]:
-    """What the user may change that the launcher may not."""
-    open_to_all = replace(case.config, given=frozenset(), recipe_keys=frozenset())
-    said = []
-    if free := _cheapest(replace(case, config=open_to_all)):
-        said.append(f"It would fit with {_words(free)}.")
-    elif lavish := _cheapest(replace(case, host_bytes=sys.maxsize)):
+def ways_out(case: Case, gpus: int | None) -> tuple[str, ...]:
+    """What the user may change that the launcher may not. gpus: those that would be enough."""
+    said, use = [], case.use
+    if free := _cheapest(replace(case, held=frozenset())):
+        said.append(f"It would fit with {_typed(free)}.")
+    elif lavish := _cheapest(replace(case, held=frozenset(), host_bytes=sys.maxsize)):
         host = _needs(lavish.found.host_peak, case.host_bytes)
         said.append(
-            f"It would fit the GPU with {_words(lavish)}, but then the {host} of main memory."
+            f"It would fit the GPU with {_typed(lavish)}, but then the {host} of main memory."
         )
-    adapter = with_adapter(case.use)
-    if adapter and any(True for _ in _choices(replace(case, use=adapter))):
-        said.append(f"--lora_rank {LORA_RANK}, which trains an adapter only, would fit here.")
-    return said
+    # The model without its adapter is the reference then (trainer_base.py:236).
+    adapter = replace(use, lora_rank=LORA_RANK, reference=False)
+    if not use.lora_rank and (thin := _cheapest(replace(case, use=adapter))):
+        typed = f"--lora_rank {LORA_RANK} {_typed(thin)}".rstrip()
+        said.append(f"It would fit with {typed}, which trains an adapter only.")
+    alone = replace(use, gpus_per_node=1, tp=1)
+    if use.gpus_per_node > 1 and not free and _fits_somehow(replace(case, use=alone)):
+        said.append("It would fit with --n_gpus 1.")
+    if gpus:
+        where = f"--n_gpus {gpus}" if gpus <= PER_NODE else f"{gpus // PER_NODE} machines of 8"
+        said.append(f"{gpus} GPUs like this would do with --fit auto ({where}).")
+    return tuple(said)
 
 
-def _words(choice: _Choice) -> str:
-    return ", ".join(one.words for one in choice.positions if one.words) or "nothing else changed"
+def _typed(choice: _Choice) -> str:
+    return " ".join(one.typed for one in choice.positions if one.typed)

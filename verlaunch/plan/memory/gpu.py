@@ -13,7 +13,7 @@ pass (utils/fsdp_utils.py:600). Left out on purpose: a reward model on the same 
 from verlaunch.plan.memory.activations import Passing, passing
 from verlaunch.plan.memory.phases import Part, Phase, total
 from verlaunch.plan.memory.shape import Shape
-from verlaunch.plan.memory.trained_models import Role, actor_of, critic_of
+from verlaunch.plan.memory.trained_models import Role, roles_of
 from verlaunch.plan.memory.use import Use
 from verlaunch.plan.memory.vllm import VllmShare, vllm_share
 from verlaunch.text import MIB
@@ -31,15 +31,9 @@ def phases(
 ) -> tuple[Phase, ...]:
     roles = roles_of(shape, critic, use)
     share = vllm_share(shape, use, gpu_bytes)
-    found = [_start(roles, share), _generation(roles, share), _log_probs(shape, roles, use, share)]
+    found = [_start(roles, share), _generation(roles, share), _log_probs(roles, use, share)]
     found += [_update(role, roles, use, share) for role in roles[::-1]]  # the critic comes first
     return (*found, _sync(roles, use, share))
-
-
-def roles_of(shape: Shape, critic: Shape | None, use: Use) -> list[Role]:
-    """The actor, and the critic where there is one."""
-    actor = actor_of(shape, use)
-    return [actor, critic_of(critic or shape, use)] if use.critic else [actor]
 
 
 def _phase(name: str, parts: list[Part], loose: list[Part]) -> Phase:
@@ -106,7 +100,7 @@ def _largest(choices: list[list[Part]]) -> list[Part]:
     return max(choices, key=total)
 
 
-def _log_probs(shape: Shape, roles: list[Role], use: Use, share: VllmShare) -> Phase:
+def _log_probs(roles: list[Role], use: Use, share: VllmShare) -> Phase:
     """Actor, reference and critic, one after the other; offloaded weights come for their turn."""
     passes = [
         [

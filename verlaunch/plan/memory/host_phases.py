@@ -8,11 +8,10 @@ is always there, in fp32 (workers/engine/fsdp/transformer_impl.py:458). On a nod
 cpu.py. Left out on purpose: the page cache, which gives way.
 """
 
-from verlaunch.plan.memory.cpu import PROGRAMS
-from verlaunch.plan.memory.gpu import roles_of
+from verlaunch.plan.memory.cpu import EXPORT, PROGRAMS
 from verlaunch.plan.memory.phases import Part, Phase
 from verlaunch.plan.memory.shape import Shape
-from verlaunch.plan.memory.trained_models import Role
+from verlaunch.plan.memory.trained_models import Role, roles_of
 from verlaunch.plan.memory.use import Use
 from verlaunch.text import GIB, MIB
 
@@ -20,7 +19,6 @@ from verlaunch.text import GIB, MIB
 # what its driver keeps in main memory for a card. Not seen on a GPU by us yet.
 CUDA = 5 * GIB // 4
 SHM_RANK = 64 * MIB  # of a GPU: NCCL and vLLM's message queues, as far as they are touched
-EXPORT = 2 * 4 * GIB  # engine/hub_folder.py writes files of 4 GiB, from as much that it reads
 
 
 def phases(shape: Shape, critic: Shape | None, use: Use) -> tuple[Phase, ...]:
@@ -39,10 +37,9 @@ def phases(shape: Shape, critic: Shape | None, use: Use) -> tuple[Phase, ...]:
 
 def _base(use: Use) -> tuple[Part, ...]:
     seen, ranks = PROGRAMS, use.gpus_per_node
-    replicas = max(1, ranks // use.tp)
     # On a card vLLM has a process for the engine and one per rank, on the CPU one for both.
     engines = ranks * (seen.training + seen.engine + 2 * CUDA)
-    engines += replicas * (seen.server + seen.engine)
+    engines += use.replicas * (seen.server + seen.engine)
     rest = seen.launcher + seen.ray + seen.trainer
     return (
         Part("processes", engines + rest + use.rollout_workers * seen.rollout_worker),

@@ -1,9 +1,9 @@
 """What --fit auto may turn, and how far: each knob with its positions, the cheapest first.
 
-    knobs(config, shape, use)  ->  ((STAY, Position({TOKENS: 2048}, {"micro_tokens": 2048})), ...)
+    knobs(shape, use)  ->  ((STAY, Position({TOKENS: 2048}, "...=2048", 1.0)), ...)
 
-A knob whose key was given by a flag, a variable, an override or the recipe has one position: where
-it stands. Left out on purpose: what changes the training itself (lengths, batch sizes).
+A knob whose key is held (a flag, a variable, an override or the recipe gave it) has one position:
+where it stands. Left out on purpose: what changes the training itself (lengths, batch sizes).
 """
 
 import functools
@@ -14,25 +14,24 @@ from typing import Any
 
 from verlaunch.config.batch import CRITIC_MICRO
 from verlaunch.config.flags import load_table
-from verlaunch.config.tree import Config
 from verlaunch.plan.memory.memory_keys import (
     CHECKPOINTING,
     CRITIC_TOKENS,
     KV_CACHE,
-    LORA_RANK,
     MICRO,
     OFFLOAD,
+    OFFLOADS,
     TOKENS,
     TP,
     UTILIZATION,
     halvings,
-    more_offload,
     offload_of,
     smaller,
 )  # fmt: skip
 from verlaunch.plan.memory.shape import Shape
-from verlaunch.plan.memory.use import Use
-from verlaunch.text import MIB, gib
+from verlaunch.plan.memory.trained_models import adapter
+from verlaunch.plan.memory.use import FIELDS, Use
+from verlaunch.text import MIB, gib, plural
 
 Values = dict[str, Any]
 
@@ -42,9 +41,9 @@ MIN_CACHE = 16 * MIB  # bytes
 HALVING = 1.0  # of a micro batch: more of them, and FSDP gathers the weights for each
 NUDGE = 0.5  # per 0.05 of utilisation: costs nothing while the KV cache holds what runs
 CHECKPOINT = 12.0  # each layer's forward twice in the updates (arXiv 1604.06174)
-MOMENTS = 20.0  # optimizer states to the card and back, once per step and role
 DOUBLING = 25.0  # of tp: an all-reduce after each half layer, and half as many replicas
-EVERYTHING = 100.0  # weights too, at every phase
+# Optimizer states to the card and back, once per step and role; weights too, at every phase.
+OFFLOADING = {"none": 0.0, "optimizer": 20.0, "all": 100.0}
 SHORT_CACHE = 10.0  # per doubling of the rounds in which responses are generated
 
 
@@ -52,60 +51,40 @@ SHORT_CACHE = 10.0  # per doubling of the rounds in which responses are generate
 class Position:
     """Where a knob may stand.
 
-    values: keys to fill. fields: the same, of `Use`. typed: the same, "--tp_size 2". words: what it
-    is told as. price: what it costs, a clause. cache: how large it makes vLLM's cache, for
-    comparing positions of a knob.
+    values: keys to fill. typed: the same, "--tp_size 2". words: what it is told as. price: what it
+    costs, a clause. cache: how large it makes vLLM's cache, for comparing positions of a knob.
+    tokens: fields of `Use` that no key decides alone.
     """
 
     values: Values
-    fields: Values
     typed: str = ""
     cost: float = 0.0
     words: str = ""
     price: str = ""
     cache: float = 0.0
+    tokens: Values | None = None
+
+    @property
+    def fields(self) -> Values:
+        """The values, as fields of `Use`."""
+        own = {FIELDS[key]: value for key, value in self.values.items() if key in FIELDS}
+        return own if self.tokens is None else self.tokens
 
 
-STAY = Position({}, {})
+STAY = Position({})
 Knob = tuple[Position, ...]
 
 
-def knobs(config: Config, shape: Shape, use: Use, critic: Shape | None = None) -> tuple[Knob, ...]:
-    """Every knob that --fit auto may turn; that of vLLM's cache is the last one."""
-    held = config.given | config.recipe_keys
-    return all_knobs(shape, use, critic, held, config.launch["offload"])
-
-
-def all_knobs(
-    shape: Shape,
-    use: Use,
-    critic: Shape | None,
-    held: Set[str] = frozenset(),
-    offload: str = "none",
+def knobs(
+    shape: Shape, use: Use, critic: Shape | None = None, held: Set[str] = frozenset()
 ) -> tuple[Knob, ...]:
     """`critic`: None when it starts from the policy's model. `held`: keys that stay as they are;
-    without them, this is what a person may turn. `offload`: as it was typed."""
+    without them, this is what a person may turn. The knob of vLLM's cache is the last one."""
     common = (_tokens(held, use), _checkpointing(held, use))
     if use.hardware == "cpu":
         return (*common, _kv_cache(held, shape, use))
-    own = (_offload(held, shape, critic or shape, use, offload), _tp(held, shape, use))
+    own = (_offload(held, shape, critic or shape, use), _tp(held, shape, use))
     return (*common, *own, _utilization(held, use))
-
-
-def offload_fields(to: str) -> Values:
-    """Of `Use`."""
-    moments, weights = to != "none", to == "all"
-    return {
-        "optimizer_offload": moments,
-        "critic_optimizer_offload": moments,
-        "param_offload": weights,
-        "critic_param_offload": weights,
-    }
-
-
-def with_adapter(use: Use) -> Use | None:
-    """An adapter only; the model without it is the reference (trainer_base.py:236)."""
-    return None if use.lora_rank else replace(use, lora_rank=LORA_RANK, reference=False)
 
 
 def _tokens(held: Set[str], use: Use) -> Knob:
@@ -125,37 +104,40 @@ def _smaller(key: str, size: int, unit: int, use: Use, follows: bool) -> Positio
     critic = min(tokens, critic) if follows else critic
     return Position(
         {key: size},
-        {"micro_tokens": tokens, "critic_tokens": None if critic == tokens else critic},
         f"{key}={size}",
         HALVING * log2(use.micro_tokens / tokens),
         f"micro batches of {size} {what} instead of {use.micro_tokens // unit} ({key}={size})",
         "more and smaller micro batches, for each of which FSDP gathers the weights",
+        tokens={"micro_tokens": tokens, "critic_tokens": None if critic == tokens else critic},
     )
 
 
 def _checkpointing(held: Set[str], use: Use) -> Knob:
     """Off on the CPU by default (hardware/cpu.yaml), on with GPUs."""
     has = {"checkpointing": True, "critic_checkpointing": use.critic}
-    off = {
-        key: field
+    off = [
+        key
         for key, field in CHECKPOINTING.items()
         if has[field] and not getattr(use, field) and key not in held
-    }
+    ]
     if not off:
         return (STAY,)
     typed = [f"{key}=true" for key in off]
     words = f"gradient checkpointing ({', '.join(typed)})"
     price = "each layer computes its forward pass twice in the updates"
-    values, fields = dict.fromkeys(off, True), dict.fromkeys(off.values(), True)
-    return (STAY, Position(values, fields, " ".join(typed), CHECKPOINT, words, price))
+    values = dict.fromkeys(off, True)
+    return (STAY, Position(values, " ".join(typed), CHECKPOINT, words, price))
 
 
-def _offload(held: Set[str], shape: Shape, critic: Shape, use: Use, typed: str) -> Knob:
-    choices = _offload_choices()
+def _offload(held: Set[str], shape: Shape, critic: Shape, use: Use) -> Knob:
+    choices, now = _offload_choices(), offload_of(use.optimizer_offload, use.param_offload)
     if held & {OFFLOAD, *choices["all"]}:
         return (STAY,)
-    more = more_offload(offload_of(use.optimizer_offload, use.param_offload))
-    return (STAY, *(_offloaded(choices[to], typed, to, shape, critic, use) for to in more))
+    # Two fp32 numbers for each that is trained.
+    trained = adapter(shape, use.lora_rank, ()) if use.lora_rank else shape.parameters
+    trained += critic.parameters if use.critic else 0
+    moments = gib(16 * trained / use.shards)
+    return (STAY, *(_offloaded(choices[to], now, to, moments) for to in OFFLOADS if to != now))
 
 
 @functools.cache
@@ -166,27 +148,17 @@ def _offload_choices() -> dict[str, Values]:
     return choices
 
 
-def _offloaded(keys: Values, now: str, to: str, shape: Shape, critic: Shape, use: Use) -> Position:
-    moments = gib(2 * _trained(shape, critic, use) * 8 / use.shards)  # two fp32 numbers each
-    everything = to == "all"
-    what = "weights and optimizer states" if everything else "optimizer states"
-    return Position(
-        {OFFLOAD: to, **keys},
-        offload_fields(to),
-        f"--offload {to}",
-        EVERYTHING if everything else MOMENTS,
-        f"--offload {to} instead of {now}",
-        f"{what} wait in main memory, and each step moves {moments} of optimizer states per GPU"
-        + " over the bus"
-        + ", and the weights at every phase" * everything,
-    )
-
-
-def _trained(shape: Shape, critic: Shape, use: Use) -> int:
-    """Numbers with optimizer states; of the policy only the adapter with LoRA."""
-    adapter = sum((linear.inputs + linear.outputs) * linear.count for linear in shape.linears)
-    policy = use.lora_rank * adapter if use.lora_rank else shape.parameters
-    return policy + (critic.parameters if use.critic else 0)
+def _offloaded(keys: Values, now: str, to: str, moments: str) -> Position:
+    price = {
+        "none": "weights and optimizer states stay on the GPU",
+        "optimizer": "optimizer states wait in main memory, and each step moves "
+        f"{moments} of optimizer states per GPU over the bus",
+        "all": "weights and optimizer states wait in main memory, and each step moves "
+        f"{moments} of optimizer states per GPU over the bus, and the weights at every phase",
+    }
+    cost = max(0.0, OFFLOADING[to] - OFFLOADING[now])
+    typed = f"--offload {to}"
+    return Position({OFFLOAD: to, **keys}, typed, cost, f"{typed} instead of {now}", price[to])
 
 
 def _utilization(held: Set[str], use: Use) -> Knob:
@@ -200,7 +172,6 @@ def _share(share: float, use: Use) -> Position:
     lower = share < use.utilization
     return Position(
         {UTILIZATION: share},
-        {"utilization": share},
         typed := f"--gpu_memory_utilization {share:g}",
         NUDGE * abs(share - use.utilization) / 0.05,
         f"{typed} instead of {use.utilization:g}",
@@ -228,12 +199,11 @@ def _spread(tp: int, use: Use) -> Position:
     replicas = use.ranks // tp
     return Position(
         {TP: tp},
-        {"tp": tp},
         typed := f"--tp_size {tp}",
         DOUBLING * log2(tp / use.tp),
         f"{typed} instead of {use.tp}",
         f"{tp} GPUs share a copy of the model in vLLM and talk in every layer; "
-        f"{replicas} {'copy' if replicas == 1 else 'copies'} generate{'s' * (replicas == 1)}",
+        f"{plural(replicas, 'copy', 'copies')} generate{'s' * (replicas == 1)}",
     )
 
 
@@ -251,7 +221,6 @@ def _kv_cache(held: Set[str], shape: Shape, use: Use) -> Knob:
 def _cache(size: int, now: int, at: int) -> Position:
     return Position(
         {KV_CACHE: size},
-        {"kv_cache_bytes": size},
         typed := f"{KV_CACHE}={size}",
         HALVING * at,
         f"a KV cache of {gib(size)} instead of {gib(now)} ({typed})",

@@ -25,7 +25,6 @@ class Role:
     trained: int  # numbers, over all ranks
     weights: int
     gradients: int
-    moments: int
     weights_away: bool  # in main memory while the role rests
     moments_away: bool
     on_cpu: bool  # FSDP2's own policy: they never come to the card
@@ -33,6 +32,10 @@ class Role:
     infer_tokens: int  # without gradients
     checkpointing: bool
     lora: bool
+
+    @property
+    def moments(self) -> int:
+        return MOMENTS * self.gradients
 
     @property
     def resting(self) -> tuple[int, int]:
@@ -63,12 +66,18 @@ def value_shape(shape: Shape) -> Shape:
 
 def actor_of(shape: Shape, use: Use) -> Role:
     extra = adapter(shape, use.lora_rank, use.lora_targets)
-    role = _role("actor", shape, extra if use.lora_rank else shape.parameters, extra, use)
-    return replace(
-        role,
+    trained = extra if use.lora_rank else shape.parameters
+    return Role(
+        name="actor",
+        shape=shape,
+        trained=trained,
+        weights=_share(shape.parameters + extra, use),
+        gradients=_share(trained, use),
         weights_away=use.param_offload,
         moments_away=use.optimizer_offload,
         on_cpu=use.cpu_policy,
+        tokens=_at_most(use.micro_tokens, use.mini_tokens),
+        infer_tokens=use.micro_tokens,
         checkpointing=use.checkpointing,
         lora=use.lora_rank > 0,
     )
@@ -78,9 +87,13 @@ def critic_of(shape: Shape, use: Use) -> Role:
     """`shape`: of the language model that it starts from."""
     value, tokens = value_shape(shape), use.critic_tokens or use.micro_tokens
     extra = adapter(shape, use.critic_lora_rank, use.critic_lora_targets)
-    role = _role("critic", value, extra if use.critic_lora_rank else value.parameters, extra, use)
-    return replace(
-        role,
+    trained = extra if use.critic_lora_rank else value.parameters
+    return Role(
+        name="critic",
+        shape=value,
+        trained=trained,
+        weights=_share(value.parameters + extra, use),
+        gradients=_share(trained, use),
         weights_away=use.critic_param_offload,
         moments_away=use.critic_optimizer_offload,
         on_cpu=use.critic_cpu_policy,
@@ -91,23 +104,10 @@ def critic_of(shape: Shape, use: Use) -> Role:
     )
 
 
-def _role(name: str, shape: Shape, trained: int, extra: int, use: Use) -> Role:
-    gradients = _share(trained, use)
-    return Role(
-        name=name,
-        shape=shape,
-        trained=trained,
-        weights=_share(shape.parameters + extra, use),
-        gradients=gradients,
-        moments=MOMENTS * gradients,
-        weights_away=False,
-        moments_away=False,
-        on_cpu=False,
-        tokens=_at_most(use.micro_tokens, use.mini_tokens),
-        infer_tokens=use.micro_tokens,
-        checkpointing=False,
-        lora=False,
-    )
+def roles_of(shape: Shape, critic: Shape | None, use: Use) -> list[Role]:
+    """The actor, and the critic where there is one."""
+    actor = actor_of(shape, use)
+    return [actor, critic_of(critic or shape, use)] if use.critic else [actor]
 
 
 def _at_most(tokens: int, mini: int | None) -> int:

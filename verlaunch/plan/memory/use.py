@@ -59,6 +59,7 @@ SWITCHES = {
     "whole_gradients": f"{FSDP}.use_no_sync_for_gradient_accumulation",
     "eager": f"{ROLLOUT}.enforce_eager",
 }
+FIELDS = {key: name for name, key in {**NUMBERS, **SWITCHES}.items()}
 TYPES = {  # with the bytes of one that is not known
     "param_bytes": (f"{FSDP}.model_dtype", 4),
     "compute_bytes": (f"{FSDP}.mixed_precision.param_dtype", 2),
@@ -94,7 +95,6 @@ class Use:
     reference: bool
     lora_rank: int  # 0: all weights are trained
     lora_targets: tuple[str, ...]  # last words of layers; empty: all linear layers
-    reward_gpus: int  # cards of the reward model's own
     object_store_bytes: int
     rollout_workers: int
     keep: int  # checkpoints
@@ -125,6 +125,11 @@ class Use:
         return min(self.fsdp_size, self.ranks) or self.ranks
 
     @property
+    def replicas(self) -> int:
+        """Of vLLM, on one node."""
+        return max(1, self.gpus_per_node // self.tp)
+
+    @property
     def length(self) -> int:
         return self.prompt_length + self.response_length
 
@@ -149,7 +154,6 @@ class Use:
             reference=uses_reference(verl) and not lora,
             lora_rank=lora,
             lora_targets=_targets(get(verl, f"{MODEL}.target_modules")),
-            reward_gpus=launch.get("rm_gpus") or 0,
             object_store_bytes=object_store_bytes(batch, length, float("inf")),
             keep=max(LEAST, get(verl, "trainer.max_actor_ckpt_to_keep") or LEAST),
             critic_tokens=None if critic == tokens else critic,

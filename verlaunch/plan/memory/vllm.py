@@ -25,13 +25,7 @@ class VllmShare:
     working: int  # the graphs among it
     cache: int
     tokens: int  # that the cache of a replica holds
-    wanted: int  # bytes by gpu_memory_utilization
     graphs: int
-
-    @property
-    def bytes(self) -> int:
-        """More than `wanted` where not even the weights fit into it."""
-        return self.weights + self.working + self.cache
 
 
 def token_bytes(shape: Shape, use: Use) -> int:
@@ -62,5 +56,5 @@ def vllm_share(shape: Shape, use: Use, gpu_bytes: int | None) -> VllmShare:
     wanted = int(gpu_bytes * use.utilization) if gpu_bytes else least
     cache = max(0, wanted - weights - working)
     if use.kv_cache_bytes:
-        cache, wanted = use.kv_cache_bytes, weights + working + use.kv_cache_bytes
-    return VllmShare(weights, working, cache, cache // each, wanted, graphs(shape, use))
+        cache = use.kv_cache_bytes
+    return VllmShare(weights, working, cache, cache // each, graphs(shape, use))

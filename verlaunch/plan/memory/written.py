@@ -7,10 +7,9 @@ A checkpoint holds every role's weights as FSDP has them and AdamW's two moments
 While one is written, those kept and the best are still there (checkpoints/retention.py).
 """
 
-from verlaunch.plan.memory.gpu import roles_of
 from verlaunch.plan.memory.phases import Disk
 from verlaunch.plan.memory.shape import Shape
-from verlaunch.plan.memory.trained_models import MOMENTS, Role
+from verlaunch.plan.memory.trained_models import MOMENTS, Role, roles_of
 from verlaunch.plan.memory.use import Use
 
 # The tokenizer's files (Qwen2.5: 11 MB for 152,000 words) and, of any model, configs and states.
