@@ -16,7 +16,7 @@ from verlaunch.config import overrides
 from verlaunch.config.compose import compose, fill
 from verlaunch.config.derive import Facts, derive
 from verlaunch.config.flags import parse
-from verlaunch.config.tree import Config, put, ranks
+from verlaunch.config.tree import Config, get, put, ranks, uses_critic
 from verlaunch.inputs import models
 from verlaunch.inputs.demo.sizes import CONFIG
 from verlaunch.inputs.models import Model
@@ -66,7 +66,10 @@ def scene(config: Config, model: Model) -> Scene:
     on_gpus = config.hardware == "gpu"
     cards = tuple(Gpu("NVIDIA Test", 80.0) for _ in range(ranks(config.verl) * on_gpus))
     machine, run = Machine(8, 64.0, cards), Path("/tmp/run")
-    return Scene(config, model, machine, HOST, run, 16, 1, 2**28, {}, SHAPE)
+    own = get(config.verl, "critic.model.path") if uses_critic(config.verl) else None
+    named = own if own != get(config.verl, "actor_rollout_ref.model.path") else None
+    critic = models.look(named, "--critic_model") if named else None
+    return Scene(config, model, machine, HOST, run, 1, 2**28, {}, critic, SHAPE)
 
 
 def told(guards: ModuleType | tuple[ModuleType, ...], scene: Scene) -> list[str]:

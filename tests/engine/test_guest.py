@@ -19,7 +19,7 @@ from verlaunch.cluster import foreign
 from verlaunch.engine.processes import guest, guest_check
 from verlaunch.engine.processes.guest_check import Need, Node
 from verlaunch.errors import UserError
-from verlaunch.plan.guards import other_rays
+from verlaunch.plan.guards.machine import other_rays
 
 DRIVER = """
 import json, os, sys, time

@@ -16,7 +16,8 @@ from verlaunch.inputs import choice, models
 from verlaunch.launch import start
 from verlaunch.machine import hardware, host
 from verlaunch.plan import foresight
-from verlaunch.plan.guards import batch_sizes, locked_versions, reward_parts
+from verlaunch.plan.guards import batch_sizes, reward_parts
+from verlaunch.plan.guards.machine import locked_versions
 from verlaunch.plan.reward import spec
 from verlaunch.record.report.recorder import Recorder
 

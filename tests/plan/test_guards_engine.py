@@ -7,7 +7,14 @@ import pytest
 from tests.guard_scenes import DEMO, config_of, scene, scene_of, told
 from verlaunch.config import keys, recipes
 from verlaunch.config.compose import defaults, fill
-from verlaunch.plan.guards import fsdp_settings, named_files, schedule, values_taken, vllm_arguments
+from verlaunch.plan.guards import (
+    fits,
+    fsdp_settings,
+    named_files,
+    schedule,
+    values_taken,
+    vllm_arguments,
+)
 
 SETTINGS = (values_taken, named_files, fsdp_settings, schedule, vllm_arguments)
 A, R, M = "actor_rollout_ref.actor", "actor_rollout_ref.rollout", "actor_rollout_ref.model"
@@ -21,7 +28,6 @@ STOPPED = [
     ("algorithm.kl_ctrl.type=adaptve", "Did you mean adaptive?"),
     ("algorithm.adv_estimator=remax", "takes one of gae, grpo"),
     ("algorithm.adv_estimator=gaee", "Did you mean gae?"),
-    ("algorithm.adv_estimator=grpo_passk", "Use --rollout_n 4."),
     ("algorithm.gamma=2", "takes a number at least 0 and at most 1."),
     ("critic.enable=false", "--adv_estimator reinforce_plus_plus"),
     (f"{A}.strategy=fsdp", "FSDP1 cannot run on the CPU"),
@@ -90,6 +96,11 @@ def test_what_works_and_is_hardly_meant_is_a_warning(typed: str, says: str) -> N
     assert len(found) == 1
     assert found[0].startswith("WARN")
     assert says in found[0]
+
+
+def test_estimators_without_a_flag_compare_responses_too() -> None:
+    found = told(fits, scene_of(DEMO, "algorithm.adv_estimator=grpo_passk"))
+    assert found[0].startswith("STOP algorithm.adv_estimator=grpo_passk compares responses")
 
 
 @pytest.mark.parametrize("hardware", ["cpu", "gpu"])

@@ -19,13 +19,13 @@ from verlaunch.inputs.models import Model
 from verlaunch.machine import leftovers
 from verlaunch.machine.hardware import Gpu, Machine
 from verlaunch.machine.host import Busy, Card, Host, Room
-from verlaunch.plan import guards
-from verlaunch.plan.guards import (
+from verlaunch.plan.guards import MACHINE as MACHINES
+from verlaunch.plan.guards import findings
+from verlaunch.plan.guards.machine import (
     busy,
     disk_room,
     gpus,
     locked_versions,
-    main_memory,
     nvidia_driver,
     other_rays,
     ports,
@@ -35,14 +35,14 @@ from verlaunch.plan.guards import (
 )
 from verlaunch.plan.guards.scene import Scene
 from verlaunch.plan.memory import expected as memory
-from verlaunch.plan.memory.estimate import Disk, Estimate, Part, Phase
+from verlaunch.plan.memory.estimate import Disk, Estimate, Phase
+from verlaunch.plan.memory.phases import Part
 from verlaunch.text import GIB
 
 GB = 10**9
 MODEL = Model("tiny", "Qwen2ForCausalLM", 260, 2048, None, heads=4, head_dim=32)
 ROOMY = {name: Room(10**12, 2 * 10**12, "ext4") for name in ("output", "temp", "cache")}
 HOST = Host(2**36, 65_536, None, 30.0, True, disks=ROOMY)
-MACHINES = guards.GUARDS[guards.GUARDS.index(gpus) :]  # those of the configuration come before
 
 
 @functools.cache
@@ -73,7 +73,6 @@ def scene(
         machine=Machine(8, 32.0, there),
         host=replace(HOST, cards=cards, **host),
         folder=Path("/out/run"),
-        ray_cpus=12,
         ray_gpus=config.verl["trainer"]["n_gpus_per_node"],
         object_store_bytes=200 * 2**20,
         env=env or {},
@@ -113,7 +112,7 @@ def test_a_good_machine_is_told_nothing() -> None:
 
 def test_a_guard_that_fails_is_a_warning() -> None:
     broken: Any = replace(scene(), object_store_bytes=None)
-    (finding,) = guards.findings([shm], broken)
+    (finding,) = findings([shm], broken)
     assert not finding.stops and finding.text.startswith("Could not check shm (TypeError")
 
 
@@ -221,18 +220,18 @@ def test_memory_of_an_earlier_attempt_of_the_same_run_does_not_count(tmp_path: P
 
 def test_main_memory_that_others_hold_is_told_below_rays_limit() -> None:
     where = scene(estimate=expected(main=20 * GIB), free_memory_gib=21.0)
-    finding = only(main_memory, where)
+    finding = only(busy, where)
     assert not finding.stops
     assert "about 20.0 GiB of main memory (weight sync); 21.0 of 32.0 GiB are free" in finding.text
-    assert said(main_memory, replace(where, env={main_memory.THRESHOLD: "0.99"})) == []
+    assert said(busy, replace(where, env={busy.THRESHOLD: "0.99"})) == []
 
 
 def test_a_smaller_model_is_no_advice_where_the_programs_take_it_all() -> None:
     most = expected(main=20 * GIB)
     for parameters, advised in ((360_000, False), (500_000_000, True)):
         known = replace(most, shape=replace(SHAPE, parameters=parameters))
-        text = only(main_memory, scene(estimate=known, free_memory_gib=5.0)).text
-        assert ("or use a smaller --model" in text) is advised and main_memory.WAY in text
+        text = only(busy, scene(estimate=known, free_memory_gib=5.0)).text
+        assert ("or use a smaller --model" in text) is advised and busy.WAY in text
 
 
 def test_shared_memory_that_holds_the_queues_but_not_rays_store_is_slow() -> None:

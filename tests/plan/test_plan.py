@@ -1,6 +1,7 @@
 """What a run is about to do, and what could be seen to go wrong, before anything starts."""
 
 import functools
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,22 +14,22 @@ from verlaunch.config.compose import compose, fill
 from verlaunch.config.derive import Facts, derive
 from verlaunch.config.flags import parse
 from verlaunch.config.tree import Config, uses_critic, uses_reference
-from verlaunch.inputs.data import Look
+from verlaunch.inputs.data.look import Look
 from verlaunch.inputs.models import Model
 from verlaunch.machine.hardware import Gpu, Machine
 from verlaunch.plan import guards
 from verlaunch.plan.asked import Asked
-from verlaunch.plan.memory.estimate import Disk, Estimate, Part, Phase
+from verlaunch.plan.memory.estimate import Disk, Estimate, Phase
 from verlaunch.plan.memory.expected import Memory, Room
+from verlaunch.plan.memory.phases import Part
 from verlaunch.plan.memory.rows import line
 from verlaunch.plan.memory.rows import rows as memory_rows
 from verlaunch.plan.memory.use import Use
 from verlaunch.plan.outlook import Outlook
 from verlaunch.plan.page import differing
-from verlaunch.plan.plan import Plan, make_plan
 from verlaunch.plan.roles import in_one_line, roles
 from verlaunch.plan.rows import rows, text
-from verlaunch.plan.sizes import processes, steps_of
+from verlaunch.plan.sizes import Plan, make_plan, processes, steps_of
 from verlaunch.text import GIB, row
 
 MODEL = Model("tiny", "Qwen2ForCausalLM", 260, 2048, None, heads=4, head_dim=32)
@@ -55,7 +56,7 @@ def outlook(*argv: str, hardware: str = "cpu", gpus: int = 0) -> Outlook:
         Asked(config, Machine(2, 24.0, (Gpu("NVIDIA Test", 80.0),) * gpus)),
         config,
         model=MODEL,
-        look=Look(4096, True, 4096, (), {"math_reasoning": 4096}, {}, (), ()),
+        look=Look(4096, looked_at=4096, data_sources=Counter(math_reasoning=4096)),
         facts=facts,
         spec=RULES,
         plan=make_plan(config, facts),

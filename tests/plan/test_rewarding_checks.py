@@ -11,7 +11,7 @@ from rewards.spec import RULES, Gate, JudgeSpec, ModelSpec, PartSpec, RewardSpec
 from tests.reward_models import make
 from verlaunch.errors import stopping
 from verlaunch.plan import guards
-from verlaunch.plan.guards import data_sources
+from verlaunch.plan.guards import reward_parts
 from verlaunch.plan.reward.checks import runs_programs, sandbox
 from verlaunch.plan.reward.rows import Work, route
 from verlaunch.plan.reward.same_reward import identity, scales
@@ -23,7 +23,7 @@ MATH = ["math_reasoning"]
 
 
 def unscored(spec: RewardSpec, sources: list[str]) -> list[str]:
-    return stopping(data_sources.check(spec, sources))
+    return stopping(reward_parts.unscored(spec, sources))
 
 
 def unready(spec: RewardSpec, sources: list[str]) -> list[str]:

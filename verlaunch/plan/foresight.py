@@ -23,24 +23,25 @@ from verlaunch.cluster import place, tokens
 from verlaunch.cluster.place import Place
 from verlaunch.config.compose import fill
 from verlaunch.config.derive import Facts, derive
-from verlaunch.config.tree import Config, get, ranks
+from verlaunch.config.tree import get, ranks
 from verlaunch.errors import Finding, UserError, raise_all, stopping
 from verlaunch.inputs.choice import Sources
-from verlaunch.inputs.data import Look, Prepared, quick_look
+from verlaunch.inputs.data.look import Look, quick_look
+from verlaunch.inputs.data.prepare import Prepared
 from verlaunch.inputs.data.select import default_val_size
 from verlaunch.inputs.models import Model
 from verlaunch.machine.disk import check_writable
 from verlaunch.plan import guards
 from verlaunch.plan.asked import Asked
-from verlaunch.plan.guards import data_sources
+from verlaunch.plan.guards.reward_parts import unscored
 from verlaunch.plan.guards.scene import Scene
-from verlaunch.plan.memory.expected import Memory, Room, Sizes, expected, fitted, sizes_of
+from verlaunch.plan.memory.expected import Room, Sizes, expected, fitted, sizes_of
 from verlaunch.plan.outlook import Outlook
-from verlaunch.plan.plan import Plan, make_plan
 from verlaunch.plan.reward.same_reward import identity as reward_identity
 from verlaunch.plan.reward.spec import reward_spec
 from verlaunch.plan.reward.trial.rows import first_rows
 from verlaunch.plan.reward.trial.trial import DEADLINE_S, try_reward
+from verlaunch.plan.sizes import make_plan
 from verlaunch.record.checkpoints.resume import MESHES, STRATEGIES, Resume, check_ranks, choose
 from verlaunch.record.identity import check_identity
 
@@ -60,16 +61,6 @@ class Around:
     def leads(self) -> Place | None:
         """Where node 0 can be met, so that the other machines hear of a mistake as well."""
         return None if self.findings else self.place
-
-
-@dataclass(frozen=True)
-class _Planned:
-    """What the numbers of model, data and machine make of a configuration."""
-
-    config: Config  # with no number left open
-    facts: Facts
-    plan: Plan
-    memory: Memory
 
 
 def look_around(asked: Asked) -> Around:
@@ -95,6 +86,7 @@ def foresee(asked: Asked, around: Around | None = None, rehearsed: bool = False)
         asked,
         asked.config,
         model=models.policy if models else None,
+        critic=models.critic if models else None,
         sources=sources,
         look=look,
         spec=spec,
@@ -121,19 +113,10 @@ def foresee(asked: Asked, around: Around | None = None, rehearsed: bool = False)
 def counted(known: Outlook, prepared: Prepared, spec: RewardSpec) -> Outlook:
     """The same run with every row counted, and `spec`, whose scales may depend on them."""
     assert known.model is not None
-    planned = _planned(known.asked, known.model, known.sizes, prepared.train_rows, True)
-    found = [*data_sources.check(spec, prepared.data_sources)]
-    found += guards.findings(guards.NUMBERS, _scene(known.asked, planned, known.model, known.sizes))
-    return replace(
-        known,
-        findings=(*known.findings, *(one for one in found if one.stops)),
-        prepared=prepared,
-        spec=spec,
-        config=planned.config,
-        facts=planned.facts,
-        plan=planned.plan,
-        memory=planned.memory,
-    )
+    known = _planned(replace(known, spec=spec, prepared=prepared), prepared.train_rows, True)
+    found = [*unscored(spec, prepared.data_sources)]
+    found += guards.findings(guards.NUMBERS, _scene(known))
+    return replace(known, findings=(*known.findings, *(one for one in found if one.stops)))
 
 
 def of_member(asked: Asked, where: Place) -> Outlook:
@@ -144,9 +127,9 @@ def of_member(asked: Asked, where: Place) -> Outlook:
     except UserError as error:  # not here; node 0, which may have it, has to hear of that
         return replace(known, findings=tuple(map(Finding, error.problems)))
     sizes = sizes_of(models.policy, models.critic)
-    planned = _planned(asked, models.policy, sizes, 1, False)
-    scene = _scene(asked, planned, models.policy, sizes)
-    found = guards.findings([*guards.NUMBERS, *guards.GUARDS], scene)
+    known = replace(known, model=models.policy, critic=models.critic, sizes=sizes)
+    checks = [*guards.NUMBERS, *guards.GUARDS]
+    found = guards.findings(checks, _scene(_planned(known, 1, False)))
     return replace(known, findings=tuple(found))
 
 
@@ -185,22 +168,15 @@ def _look(sources: Sources) -> Look:
 def _with_numbers(known: Outlook, found: list[Finding]) -> Outlook:
     """With the plan, if model, data and reward are known; what its numbers contradict is found in
     any case."""
-    asked, model, look, spec = known.asked, known.model or UNKNOWN, known.look, known.spec
-    rows = _training_rows(known, look) if look else 1
-    exact = look.exact if look else False
-    planned = _planned(asked, model, known.sizes, rows, exact)
-    scene = _scene(asked, planned, model, known.sizes)
-    found += guards.findings(guards.NUMBERS, scene)
+    look, spec = known.look, known.spec
+    rows, exact = (_training_rows(known, look), look.exact) if look else (1, False)
+    planned = _planned(known, rows, exact)
+    found += guards.findings(guards.NUMBERS, _scene(planned))
     if known.model is None or look is None or spec is None:
         return known
-    found += guards.findings(guards.GUARDS, scene)
-    return replace(
-        known,
-        config=planned.config,
-        facts=planned.facts,
-        plan=None if any(data_sources.check(spec, look.data_sources)) else planned.plan,
-        memory=planned.memory,
-    )
+    found += guards.findings(guards.GUARDS, _scene(planned))
+    lacks = any(unscored(spec, look.data_sources))
+    return replace(planned, plan=None) if lacks else planned
 
 
 def _training_rows(known: Outlook, look: Look) -> int:
@@ -210,18 +186,20 @@ def _training_rows(known: Outlook, look: Look) -> int:
     return max(0, good - (known.asked.launch["val_size"] or default_val_size(good)))
 
 
-def _planned(asked: Asked, model: Model, sizes: Sizes, rows: int, exact: bool) -> _Planned:
+def _planned(known: Outlook, rows: int, exact: bool) -> Outlook:
     """What is open is derived, then --fit auto decides, and what follows is derived again."""
-    facts = _facts(asked, model, rows, exact)
+    asked, facts = known.asked, _facts(known, rows, exact)
     room = Room.of(asked.machine, asked.config.hardware, asked.folder, asked.host.shm_bytes)
-    config, chosen = fitted(fill(asked.config, derive(asked.config.verl, facts)), sizes, room)
+    filled = fill(asked.config, derive(asked.config.verl, facts))
+    config, chosen = fitted(filled, known.sizes, room)
     if chosen.values:
         config = fill(config, derive(config.verl, facts))
-    plan = make_plan(config, facts)
-    return _Planned(config, facts, plan, expected(config, sizes, room, chosen))
+    memory = expected(config, known.sizes, room, chosen)
+    return replace(known, config=config, facts=facts, plan=make_plan(config, facts), memory=memory)
 
 
-def _facts(asked: Asked, model: Model, rows: int, exact: bool) -> Facts:
+def _facts(known: Outlook, rows: int, exact: bool) -> Facts:
+    asked, model = known.asked, known.model or UNKNOWN
     on_gpus = asked.config.hardware == "gpu" and asked.machine.gpus
     cards = [gpu.memory_gib for gpu in asked.machine.gpus] if on_gpus else []
     return Facts(
@@ -238,20 +216,23 @@ def _facts(asked: Asked, model: Model, rows: int, exact: bool) -> Facts:
     )
 
 
-def _scene(asked: Asked, planned: _Planned, model: Model, sizes: Sizes) -> Scene:
+def _scene(known: Outlook) -> Scene:
+    """Of an outlook with a plan."""
+    asked, plan, facts = known.asked, known.plan, known.facts
+    assert plan and facts
     return Scene(
-        config=planned.config,
-        model=model,
+        config=known.config,
+        model=known.model or UNKNOWN,
         machine=asked.machine,
         host=asked.host,
         folder=asked.folder,
-        ray_cpus=planned.plan.ray_cpus,
-        ray_gpus=planned.plan.ray_gpus,
-        object_store_bytes=planned.plan.object_store_bytes,
+        ray_gpus=plan.ray_gpus,
+        object_store_bytes=plan.object_store_bytes,
         env=os.environ,
-        shape=sizes.shape,
-        memory=planned.memory,
-        rows=planned.facts.train_rows if planned.facts.rows_exact else None,
+        critic=known.critic,
+        shape=known.sizes.shape,
+        memory=known.memory,
+        rows=facts.train_rows if facts.rows_exact else None,
     )
 
 

@@ -13,8 +13,7 @@ addresses are not known: then the rows count, and one more says how numbers are 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from rewards.spec import ModelSpec, RewardSpec
 from verlaunch.config.tree import (
@@ -190,8 +189,3 @@ def _order(config: Config) -> str:
         + ", and so on"
         * (layout.nodes > 2)
     )
-
-
-def facts(node: Node) -> dict[str, Any]:
-    """For JSON."""
-    return asdict(node)

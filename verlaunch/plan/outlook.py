@@ -14,12 +14,13 @@ from verlaunch.config.derive import Facts
 from verlaunch.config.tree import Config
 from verlaunch.errors import Finding, stopping, warnings
 from verlaunch.inputs.choice import Sources
-from verlaunch.inputs.data import Look, Prepared
+from verlaunch.inputs.data.look import Look
+from verlaunch.inputs.data.prepare import Prepared
 from verlaunch.inputs.models import Model
 from verlaunch.plan.asked import Asked
 from verlaunch.plan.memory.expected import Memory, Sizes
-from verlaunch.plan.plan import Plan
 from verlaunch.plan.reward.trial.trial import Trial
+from verlaunch.plan.sizes import Plan
 from verlaunch.record.checkpoints.resume import Resume
 
 
@@ -29,12 +30,14 @@ class Outlook:
 
     config: with no number left open where there is a plan. prepared: the data of a start, which has
     counted every row. trial: of a dry run. place: of this machine among several.
+    critic: None when it starts from the policy's model, or there is none.
     """
 
     asked: Asked
     config: Config
     findings: tuple[Finding, ...] = ()
     model: Model | None = None
+    critic: Model | None = None
     sources: Sources | None = None
     look: Look | None = None
     prepared: Prepared | None = None

@@ -8,7 +8,8 @@ Left out on purpose: problems, which are told where they are found, and the live
 from collections.abc import Iterator
 from pathlib import Path
 
-from verlaunch.inputs.data import Look, Prepared
+from verlaunch.inputs.data.look import Look
+from verlaunch.inputs.data.prepare import Prepared
 from verlaunch.paths import sample
 from verlaunch.plan.reward.trial.answers import EMPTY, IDLE, REFERENCE, RUBBISH
 from verlaunch.plan.reward.trial.remark import NAMES

@@ -1,7 +1,9 @@
-"""Numbers of a run that several rooms of the plan ask for: batch, steps, processes, Ray's share.
+"""What a run is about to do, in numbers: batch, steps, processes, Ray's share.
 
-steps_of(config.verl, facts).total    ->  60
-batch_of(config.verl).sequences       ->  128
+    make_plan(config, facts).steps.total    ->  32
+
+Plain data: made from a composed configuration and facts of model, data and machine. Words are made
+of it in rows.py (every start), page.py and document.py (a dry run).
 """
 
 import math
@@ -13,9 +15,11 @@ from verlaunch.config.derive import Facts, steps_per_epoch
 from verlaunch.config.tree import (
     ACTOR,
     ROLLOUT,
+    Config,
     get,
     ranks,
     ranks_here,
+    sequence_length,
     uses_critic,
     uses_reference,
 )
@@ -74,6 +78,19 @@ def object_store_bytes(batch: Batch, length: int, memory_gib: float) -> int:
 
 
 @dataclass(frozen=True)
+class Plan:
+    """processes: of Python, beside Ray's own. ray_cpus, ray_gpus: logical ones of this machine."""
+
+    batch: Batch
+    steps: "Steps"
+    processes: int
+    ray_cpus: int
+    ray_gpus: int
+    rollout_workers: int
+    object_store_bytes: int
+
+
+@dataclass(frozen=True)
 class Steps:
     """validate_every: 0 for never. exact: False while only part of the data has been seen."""
 
@@ -97,3 +114,17 @@ def steps_of(verl: dict[str, Any], facts: Facts) -> Steps:
         total, per_epoch, math.ceil(total / per_epoch), max(0, test), validations, save,
         math.ceil(total / save), facts.rows_exact,
     )  # fmt: skip
+
+
+def make_plan(config: Config, facts: Facts) -> Plan:
+    """`config`: with no number left open."""
+    verl, batch = config.verl, batch_of(config.verl)
+    return Plan(
+        batch=batch,
+        steps=steps_of(verl, facts),
+        processes=processes(verl),
+        ray_cpus=ray_cpus(verl),
+        ray_gpus=ranks_here(verl) + own_cards(config.launch),
+        rollout_workers=rollout_workers(verl),
+        object_store_bytes=object_store_bytes(batch, sequence_length(verl), facts.memory_gib),
+    )

@@ -16,49 +16,49 @@ from verlaunch.errors import Finding, UserError
 from verlaunch.plan.guards import (
     adapter,
     batch_sizes,
-    busy,
-    data_sources,
-    disk_room,
     fits,
     fsdp_settings,
-    gpus,
     kl_control,
-    locked_versions,
     loggers,
-    main_memory,
     memory_needed,
     model_files,
     named_files,
-    nvidia_driver,
-    other_rays,
-    ports,
     reward_parts,
     schedule,
-    shm,
-    strange_variables,
     token_ids,
     typed,
-    ulimits,
     values_taken,
     vllm_arguments,
     vocabulary,
 )
-
-__all__ = ["GUARDS", "NUMBERS", "REWARD", "TYPED", "findings"]
+from verlaunch.plan.guards.machine import (
+    busy,
+    disk_room,
+    gpus,
+    locked_versions,
+    nvidia_driver,
+    other_rays,
+    ports,
+    shm,
+    strange_variables,
+    ulimits,
+)
 
 Checks = tuple[ModuleType, ...]
 
 # check(config): before any number is worked out.
 TYPED: Checks = (typed,)
 # check(spec, data_sources): what small files, variables and the data's labels show of the reward.
-REWARD: Checks = (data_sources, reward_parts)
+REWARD: Checks = (reward_parts,)
 # check(scene): also where model, data or reward are not known, and again when rows are counted.
 NUMBERS: Checks = (loggers, batch_sizes, fits, kl_control, memory_needed)
 # check(scene): all the rest; first what is mended by typing another value, then the machine.
+MACHINE: Checks = (
+          gpus, nvidia_driver, busy, shm, ulimits, ports, other_rays, strange_variables, disk_room,
+          locked_versions)  # fmt: skip
 GUARDS: Checks = (
           values_taken, named_files, fsdp_settings, schedule, vllm_arguments, adapter, vocabulary,
-          model_files, token_ids, gpus, nvidia_driver, busy, main_memory, shm, ulimits, ports,
-          other_rays, strange_variables, disk_room, locked_versions)  # fmt: skip
+          model_files, token_ids, *MACHINE)  # fmt: skip
 
 
 def findings(checks: Iterable[ModuleType], *given: Any) -> list[Finding]:

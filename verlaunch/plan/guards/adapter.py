@@ -7,7 +7,6 @@
 Left out on purpose: which layers are worth an adapter.
 """
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +17,7 @@ from verlaunch.config.values import closest
 from verlaunch.errors import Finding
 from verlaunch.inputs import models
 from verlaunch.plan.guards.scene import Scene
+from verlaunch.plan.guards.token_ids import json_of
 from verlaunch.plan.guards.values_taken import said
 from verlaunch.plan.memory.shape import Shape
 
@@ -74,12 +74,7 @@ def _without_rank(scene: Scene) -> Iterator[Finding]:
 
 
 def _settings(adapter: str) -> dict[str, Any]:
-    """What adapter_config.json says; nothing where it cannot be read."""
-    try:
-        found = json.loads((Path(adapter).expanduser() / "adapter_config.json").read_text())
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
+    return json_of(Path(adapter).expanduser() / "adapter_config.json")
 
 
 def _adapter(scene: Scene, rank: int) -> Iterator[Finding]:

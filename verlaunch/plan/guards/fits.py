@@ -17,6 +17,10 @@ from verlaunch.text import plural
 
 # What vLLM's attention on the CPU computes (vllm/v1/attention/backends/cpu_attn.py:66).
 CPU_HEAD_DIMS = (32, 64, 80, 96, 112, 128, 160, 192, 224, 256, 512)
+# Estimators that compare the responses to one prompt; those of the flag come first.
+FLAGGED = ("grpo", "rloo")
+GROUPED = (*FLAGGED, "reinforce_plus_plus_baseline", "grpo_passk", "opo", "rloo_vectorized",
+           "grpo_vectorized", "gpg")  # fmt: skip
 
 
 def check(scene: Scene) -> Iterator[Finding]:
@@ -29,10 +33,9 @@ def check(scene: Scene) -> Iterator[Finding]:
             f"{', '.join(map(str, CPU_HEAD_DIMS))}. Use another model, or a GPU."
         )
     estimator = get(verl, "algorithm.adv_estimator")
-    if estimator in ("grpo", "rloo") and get(verl, f"{ROLLOUT}.n") < 2:
-        yield Finding(
-            f"--adv_estimator {estimator} compares responses to one prompt. Use --rollout_n 4."
-        )
+    if estimator in GROUPED and get(verl, f"{ROLLOUT}.n") < 2:
+        typed = "--adv_estimator " if estimator in FLAGGED else "algorithm.adv_estimator="
+        yield Finding(f"{typed}{estimator} compares responses to one prompt. Use --rollout_n 4.")
     packing = f"{ACTOR}.use_dynamic_bsz", f"{ROLLOUT}.log_prob_use_dynamic_bsz"
     if len({bool(get(verl, key)) for key in packing}) > 1:
         yield Finding(f"{packing[0]} and {packing[1]} must be the same. Leave the second one out.")

@@ -14,8 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from verlaunch.config.tree import get, uses_critic
-from verlaunch.errors import Finding, UserError
+from verlaunch.errors import Finding
 from verlaunch.inputs import models
 from verlaunch.inputs.models import Model
 from verlaunch.plan.guards.scene import Scene
@@ -30,25 +29,12 @@ SUFFIXES = ("-GPTQ", "-AWQ", "-FP8", "-bnb", "-quantized", "-Int4", "-Int8", "-w
 
 
 def check(scene: Scene) -> Iterator[Finding]:
-    for flag, model in [("--model", scene.model), *critic_of(scene)]:
+    for flag, model in scene.models:
         yield from _quantized(flag, model)
         if model.folder is not None:
             problem = next(_files(model.folder), None)
             if problem:
                 yield Finding(f"{flag} {model.name}: {problem}")
-
-
-def critic_of(scene: Scene) -> list[tuple[str, Model]]:
-    """The critic's own model, if it has one and it can be looked at."""
-    verl = scene.config.verl
-    name = get(verl, "critic.model.path")
-    same = not name or name in (get(verl, "actor_rollout_ref.model.path"), scene.model.name)
-    if same or not uses_critic(verl):
-        return []
-    try:
-        return [("--critic_model", models.look(name, "--critic_model"))]
-    except UserError:
-        return []  # told by whoever looked first
 
 
 def _quantized(flag: str, model: Model) -> Iterator[Finding]:

@@ -1,22 +1,32 @@
-"""Parts of a reward that cannot start: a judge without a key, a model that is none, no sandbox.
+"""Parts of a reward that cannot start, and rows that nothing would score.
 
-    [finding.text for finding in check(spec, ["math_reasoning"])]
-    ->  ["rm_score: --reward_model models/none: no such folder. ..."]
+    [finding.text for finding in check(spec, ["math_reasonin"])]
+    ->  ["no rule for data_source 'math_reasonin'; known: ... Did you mean 'math_reasoning'? ...",
+         "rm_score: --reward_model models/none: no such folder. ..."]
 
-Nothing here loads weights or asks a server, so that --dry_run can tell.
+Nothing here loads weights or asks a server, so that --dry_run can tell. Left out on purpose:
+whether the reward makes sense on real rows (plan/reward/trial/).
 """
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
 from rewards.part import CannotStart
-from rewards.spec import JudgeSpec, ModelSpec, PartSpec, RewardSpec
+from rewards.registry import UnknownDataSource, rule_of
+from rewards.spec import JudgeSpec, ModelSpec, PartSpec, RewardSpec, RuleSpec
+from rewards.table import BadTable
 from verlaunch.errors import Finding, UserError
+from verlaunch.inputs.data.rows import NO_LABEL
 from verlaunch.inputs.models import hub_file, is_local
-from verlaunch.plan.reward.checks import flags_of, probe_model, sandbox
+from verlaunch.plan.reward.checks import counts, flags_of, probe_model, sandbox
+
+WAYS_OUT = (
+    "Name the rule with --data_source, or bring your own reward with --reward_fn FILE.py:FUNCTION."
+)
 
 
 def check(spec: RewardSpec, data_sources: Iterable[str]) -> Iterator[Finding]:
+    yield from unscored(spec, data_sources)
     questions: list[tuple[str, Callable[[], object]]] = [
         (part.name, partial(ask, part))
         for part in spec.parts
@@ -29,6 +39,36 @@ def check(spec: RewardSpec, data_sources: Iterable[str]) -> Iterator[Finding]:
             question()
         except CannotStart as error:
             yield Finding(f"{who}: {error}")
+
+
+def unscored(spec: RewardSpec, data_sources: Iterable[str]) -> Iterator[Finding]:
+    """One for each data_source that no part scores, or whose rule is missing."""
+    said = (text for source in dict.fromkeys(data_sources) for text in _lacks(spec, source))
+    return map(Finding, dict.fromkeys(said))
+
+
+def _lacks(spec: RewardSpec, source: str) -> Iterator[str]:
+    parts = [part for part in spec.parts if counts(spec, part.name, source)]
+    if not parts:
+        yield f"no part of the reward has a weight for data_source {source!r}."
+    for part in parts:
+        if why := _no_rule(part.source, source):
+            yield why
+
+
+def _no_rule(rules: RuleSpec | ModelSpec | JudgeSpec, source: str) -> str:
+    if not isinstance(rules, RuleSpec) or rules.function:
+        return ""
+    try:
+        rule_of(rules, source)
+    except UnknownDataSource as error:
+        said = str(error)
+        if source == NO_LABEL:
+            said = f"some rows name no data_source, which picks the rule; {said.partition('; ')[2]}"
+        return f"{said} {WAYS_OUT}"
+    except BadTable as error:
+        return str(error)
+    return ""
 
 
 def _find_model(part: PartSpec) -> None:

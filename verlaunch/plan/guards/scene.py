@@ -23,13 +23,26 @@ class Scene:
     machine: Machine
     host: Host
     folder: Path  # of the run
-    ray_cpus: int
     ray_gpus: int
     object_store_bytes: int
     env: Mapping[str, str]
+    critic: Model | None = None  # None when it starts from the policy's model, or there is none
     shape: Shape | None = None  # None where the model's sizes are not known
     memory: Memory | None = None
     rows: int | None = None  # training prompts; None while they are not counted
+
+    @property
+    def models(self) -> list[tuple[str, Model]]:
+        """The policy's, and the critic's own, by the flag that names them."""
+        critic = [("--critic_model", self.critic)] if self.critic else []
+        return [("--model", self.model), *critic]
+
+    def share(self, variable: str, usual: float) -> float:
+        """What a variable says in [0, 1]; the usual one where it is no number."""
+        try:
+            return float(self.env.get(variable, usual))
+        except ValueError:
+            return usual
 
     @property
     def estimate(self) -> Estimate | None:

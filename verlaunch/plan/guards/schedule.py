@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from verlaunch.config.keys import yaml_word
-from verlaunch.config.tree import ACTOR, ROLLOUT, get, uses_critic, uses_reference
+from verlaunch.config.tree import ACTOR, get, uses_critic, uses_reference
 from verlaunch.config.values import closest
 from verlaunch.errors import Finding
 from verlaunch.plan.guards.scene import Scene
@@ -21,9 +21,6 @@ from verlaunch.text import plural
 # Optimizers of torch.optim that take what verl hands them (workers/config/optimizer.py:229).
 OPTIMIZERS = ("AdamW", "Adam", "Adamax", "NAdam", "RAdam", "SGD", "RMSprop", "Adagrad", "Adadelta",
               "Adafactor", "ASGD")  # fmt: skip
-# Estimators beside grpo and rloo (fits.py) that compare the responses to one prompt.
-GROUPED = ("reinforce_plus_plus_baseline", "grpo_passk", "opo", "rloo_vectorized",
-           "grpo_vectorized", "gpg")  # fmt: skip
 # verl's own recipes filter by these; none is among what our rewards tell (replay_buffer.py:299).
 OLD_METRICS = ("acc", "seq_reward", "seq_final_reward")
 
@@ -99,11 +96,6 @@ def _algorithm(scene: Scene) -> Iterator[Finding]:
         yield Finding(
             "critic.enable=false, and --adv_estimator gae needs its values. Leave it out, or use "
             "--adv_estimator reinforce_plus_plus."
-        )
-    if estimator in GROUPED and get(verl, f"{ROLLOUT}.n") < 2:
-        yield Finding(
-            f"algorithm.adv_estimator={estimator} compares responses to one prompt. "
-            "Use --rollout_n 4."
         )
     mode, beta = f"{ACTOR}.policy_loss.loss_mode", f"{ACTOR}.policy_loss.dro_beta"
     number = get(verl, beta)

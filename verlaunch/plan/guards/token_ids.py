@@ -56,8 +56,13 @@ def file_of(model: Model, name: str) -> Path | None:
 def settings(model: Model, name: str) -> dict[str, Any]:
     """A JSON file as a dict; empty where there is none that can be read."""
     path = file_of(model, name)
+    return json_of(path) if path else {}
+
+
+def json_of(path: Path) -> dict[str, Any]:
+    """Empty where the file cannot be read."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8")) if path else {}
+        found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

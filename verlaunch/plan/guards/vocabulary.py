@@ -17,7 +17,6 @@ from pathlib import Path
 from verlaunch.config.tree import get, sequence_length, uses_critic
 from verlaunch.errors import Finding
 from verlaunch.inputs.models import Model
-from verlaunch.plan.guards.model_files import critic_of
 from verlaunch.plan.guards.scene import Scene
 from verlaunch.plan.guards.token_ids import Vocabulary, vocabulary
 
@@ -27,12 +26,10 @@ OTHERWISE = "Leave --critic_model out: the critic then starts from the policy."
 
 
 def check(scene: Scene) -> Iterator[Finding]:
-    own = critic_of(scene)
-    for flag, critic in own:
+    for flag, critic in scene.models[1:]:
         yield from _words(scene, f"{flag} {critic.name}", critic)
         yield from _positions(scene, f"{flag} {critic.name}", critic)
-    flag, critic = own[0] if own else ("--model", scene.model)
-    yield from _head(scene, flag, critic)
+    yield from _head(scene, *scene.models[-1])
 
 
 def _words(scene: Scene, who: str, critic: Model) -> Iterator[Finding]:

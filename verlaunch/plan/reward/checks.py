@@ -28,15 +28,19 @@ def counts(spec: RewardSpec, name: str, data_source: str) -> bool:
     return name in weights | needed
 
 
-def built_in(rules: RuleSpec, data_source: str) -> str:
-    """The built-in rule of this source: "code"; empty where another scores it, or none."""
-    if rules.function:
-        return ""
+def module_of(rules: RuleSpec, data_source: str) -> str:
+    """Where the rule of this source stands; empty where there is none."""
     try:
         rule = rule_of(rules, data_source)
     except (UnknownDataSource, BadTable):
         return ""
-    package, _, name = (rule.func if isinstance(rule, partial) else rule).__module__.rpartition(".")
+    return (rule.func if isinstance(rule, partial) else rule).__module__
+
+
+def built_in(rules: RuleSpec, data_source: str) -> str:
+    """The built-in rule of this source: "code"; empty where another scores it, or none."""
+    module = "" if rules.function else module_of(rules, data_source)
+    package, _, name = module.rpartition(".")
     return name if package == "rewards.rules" else ""
 
 

@@ -10,17 +10,16 @@ Left out on purpose: how it judges real rows (trial/ finds out, sentences.py say
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from functools import partial
 from itertools import chain, repeat
 from typing import Any
 
 from rewards.part import CannotStart
-from rewards.registry import UnknownDataSource, known_sources, rule_of
+from rewards.registry import known_sources
 from rewards.scale import DEFAULT_CLIP
 from rewards.spec import Gate, JudgeSpec, ModelSpec, PartSpec, RewardSpec, RuleSpec
 from rewards.table import BadTable
 from verlaunch.config.tree import ROLLOUT, get, sequence_length
-from verlaunch.plan.reward.checks import counts, probe_model
+from verlaunch.plan.reward.checks import counts, module_of, probe_model
 from verlaunch.text import plural
 
 SHOWN = 6  # data sources
@@ -70,13 +69,9 @@ def _weights(spec: RewardSpec, sources: Sequence[str]) -> Iterator[str]:
 
 def rule_name(rules: RuleSpec, source: str) -> str:
     """`math_reasoning by math_reasoning`: the data_source and the rule that scores it."""
-    try:
-        rule = rule_of(rules, source)
-    except (UnknownDataSource, BadTable):
-        return f"{source} by none"
-    function = rule.func if isinstance(rule, partial) else rule
-    name = function.__module__.removeprefix("rewards.rules.").removeprefix("user_reward_")
-    return f"{source} by {name}"
+    module = module_of(rules, source)
+    name = module.removeprefix("rewards.rules.").removeprefix("user_reward_")
+    return f"{source} by {name or 'none'}"
 
 
 def _rules(rules: RuleSpec, spec: RewardSpec, name: str, sources: Sequence[str]) -> str:

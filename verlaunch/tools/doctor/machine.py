@@ -9,7 +9,7 @@ import shutil
 from verlaunch.machine.disk import amount
 from verlaunch.machine.host import Host
 from verlaunch.machine.packages import CORE, installed
-from verlaunch.plan.guards.locked_versions import SHOWN, differing, expected, is_ours
+from verlaunch.plan.guards.machine.locked_versions import SHOWN, differing, expected, is_ours
 from verlaunch.text import GIB
 from verlaunch.tools.doctor.look import BAD, LOOK, OK, Line, Part, Patient, Say, enough, together
 

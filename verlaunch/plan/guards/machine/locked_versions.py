@@ -15,7 +15,7 @@ from packaging.requirements import Requirement
 from verlaunch import paths
 from verlaunch.errors import Finding
 from verlaunch.machine.packages import CORE, canonical, installed
-from verlaunch.plan.guards.gpus import cards_of
+from verlaunch.plan.guards.machine.gpus import cards_of
 from verlaunch.plan.guards.scene import Scene
 
 ROOT = paths.CONFIGS.parent  # the checkout; a wheel has no locks there

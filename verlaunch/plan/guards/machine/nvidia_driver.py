@@ -12,8 +12,8 @@ from verlaunch.config.tree import ROLLOUT, get
 from verlaunch.errors import Finding
 from verlaunch.machine.nvidia import Card
 from verlaunch.machine.packages import installed
-from verlaunch.plan.guards.gpus import cards_of
-from verlaunch.plan.guards.locked_versions import lock_pins
+from verlaunch.plan.guards.machine.gpus import cards_of
+from verlaunch.plan.guards.machine.locked_versions import lock_pins
 from verlaunch.plan.guards.scene import Scene
 
 RUNTIME = "nvidia-cuda-runtime"  # CUDA 12's has the name nvidia-cuda-runtime-cu12

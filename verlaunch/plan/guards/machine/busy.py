@@ -1,10 +1,14 @@
-"""Memory of the run's cards that other programs hold.
+"""Memory that other programs hold, of the run's cards and of the machine.
 
     GPU 0 has 20.1 of 79.2 GiB free (python, pid 4242: 59.1 GiB), and vLLM takes 39.6 GiB of it ...
+    This run takes about 20.0 GiB of main memory (actor update); 12.1 of 31.3 GiB are free ...
 
 vLLM refuses to start with less than utilisation x memory free (vllm/v1/worker/utils.py:453), and
 does so minutes later. What an earlier attempt of this very run holds is freed before the start, and
-does not count.
+does not count. Ray ends processes of a run when 95% of the machine's or container's memory is
+taken, by whomever (RAY_memory_usage_threshold), so the last twentieth does not count either, and
+neither does swap. Left out on purpose: a machine that is too small for the run on its own
+(memory_needed.py).
 """
 
 from collections.abc import Iterator
@@ -14,12 +18,16 @@ from verlaunch.config.tree import ROLLOUT, get
 from verlaunch.errors import Finding
 from verlaunch.machine import leftovers, processes
 from verlaunch.machine.nvidia import Busy
-from verlaunch.plan.guards.gpus import VISIBLE, listed
-from verlaunch.plan.guards.memory_needed import ERROR
+from verlaunch.plan.guards.machine.gpus import VISIBLE, listed
+from verlaunch.plan.guards.memory_needed import ERROR, TIGHT, smaller_helps
 from verlaunch.plan.guards.scene import Scene
+from verlaunch.plan.memory.phases import Phase
 from verlaunch.text import GIB
 
 LITTLE = 1 * GIB  # a desktop, or the driver's own
+THRESHOLD, DEFAULT = "RAY_memory_usage_threshold", 0.95
+LEAST_GIB = 4.0  # what the smallest run takes, for when nothing better is known
+WAY = "End other programs (ps aux --sort=-rss | head)"
 
 
 @dataclass(frozen=True)
@@ -33,8 +41,12 @@ class Card:
 
 
 def check(scene: Scene) -> Iterator[Finding]:
-    if scene.config.hardware != "gpu":
-        return
+    if scene.config.hardware == "gpu":
+        yield from _of_cards(scene)
+    yield from _of_the_machine(scene)
+
+
+def _of_cards(scene: Scene) -> Iterator[Finding]:
     cards = _cards(scene)
     used = cards[: scene.ray_gpus]
     short = [card for card in used if card.free < _needed(scene, card)]
@@ -98,3 +110,30 @@ def _shortage(scene: Scene, card: Card, cards: list[Card]) -> str:
     else:
         why = f"this run takes up to {need / GIB:.1f} GiB of it"
     return f"{_held(card)[:-1]}, and {why}. Wait, or {'; or '.join(ways) or 'use another card'}."
+
+
+def _of_the_machine(scene: Scene) -> Iterator[Finding]:
+    total, free = scene.machine.memory_gib, scene.host.free_memory_gib
+    peak = _untold_peak(scene)
+    need = peak.bytes / GIB if peak else LEAST_GIB
+    limit = scene.share(THRESHOLD, DEFAULT)
+    if need <= free - (1 - limit) * total:
+        return
+    helps = scene.estimate is None or smaller_helps(scene.estimate)
+    smaller = ", or use a smaller --model" * helps
+    takes = f"This run takes about {need:.1f} GiB of main memory" + (
+        f" ({peak.name})" if peak else ""
+    )
+    yield Finding(
+        f"{takes}; {free:.1f} of {total:.1f} GiB are free, and Ray ends processes when {limit:.0%} "
+        f"are taken. {WAY}{smaller}.",
+        stops=False,
+    )
+
+
+def _untold_peak(scene: Scene) -> Phase | None:
+    """None where it is not known, or where memory_needed.py has told of it."""
+    if scene.estimate is None or not scene.estimate.host:
+        return None
+    peak = scene.estimate.host_peak
+    return peak if peak.bytes <= scene.machine.memory_gib * GIB * TIGHT else None

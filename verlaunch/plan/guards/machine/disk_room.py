@@ -79,10 +79,7 @@ def _kept(folder: Path) -> int:
 
 def _temp(scene: Scene, folder: Path, left: host.Room) -> Iterator[Finding]:
     way = "Make room there, or name another disk: TMPDIR=/some/short/path ./train.sh ..."
-    try:
-        limit = float(scene.env.get(VARIABLE, RAYS_LIMIT))
-    except ValueError:
-        limit = RAYS_LIMIT
+    limit = scene.share(VARIABLE, RAYS_LIMIT)
     if left.free < TEMP_LEAST:
         yield Finding(
             f"{folder}, where Ray keeps its files, has {amount(left.free)} free, and a run needs "

@@ -1,0 +1,1 @@
+"""Checks of this machine as it is now: cards, driver, memory, limits, disks, packages."""
