@@ -1,11 +1,12 @@
 """What the plan says of several machines: the classic table, and no number too early."""
 
+from dataclasses import asdict
 from typing import Any
 
 from rewards.spec import JudgeSpec, ModelSpec, PartSpec, RewardSpec
 from tests.guard_scenes import config_of
 from verlaunch.config.tree import Config
-from verlaunch.plan.nodes import facts, nodes, rows
+from verlaunch.plan.nodes import nodes, rows
 
 RM = RewardSpec((PartSpec("rm_score", ModelSpec("a/b", gpus=2)),), {"rm_score": 1.0})
 KNOWN = {0: "10.0.0.9", 1: "10.0.0.10"}
@@ -94,7 +95,7 @@ def test_a_judge_or_a_model_beside_the_trainer_has_no_gpus_of_its_own() -> None:
 
 
 def test_programs_get_null_for_what_is_not_known_yet() -> None:
-    first, second = map(facts, nodes(classic(), RM, {0: "10.0.0.9"}))
+    first, second = map(asdict, nodes(classic(), RM, {0: "10.0.0.9"}))
     assert (first["address"], first["devices"], first["reward_devices"]) == (
         "10.0.0.9", tuple(range(2, 10)), (0, 1),
     )  # fmt: skip
