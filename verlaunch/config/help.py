@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from verlaunch.config.flags import LOADER
+from verlaunch.config.tree import get
 from verlaunch.config.values import Flag
 from verlaunch.paths import CONFIGS
 
@@ -38,19 +39,13 @@ def _yaml(name: str) -> dict[str, Any]:
     return yaml.load((CONFIGS / name).read_text(encoding="utf-8"), LOADER)
 
 
-def _at(tree: Any, key: str) -> Any:
-    for name in key.split("."):
-        tree = tree.get(name) if isinstance(tree, dict) else None
-    return tree
-
-
 def default_of(flag: Flag, root: dict[str, Any], profile: dict[str, Any]) -> Any:
     """The value that a run on this hardware starts from; None when it is worked out."""
     if not flag.keys:
         entries = [entry for entry in root["defaults"] if isinstance(entry, dict)]
         chosen = (entry[flag.name] for entry in entries if flag.name in entry)
         return None if flag.unset else next(chosen, None)
-    values = (_at(profile, flag.keys[0]), _at(root, flag.keys[0]))
+    values = (get(profile, flag.keys[0]), get(root, flag.keys[0]))
     return next((value for value in values if value is not None), None)
 
 
