@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Takes the locked packages to a machine with no network: downloaded on one, installed on another.
 #
-#   scripts/offline_bundle.sh make DIR [--hardware gpu|cpu] [--python 3.10|3.11|3.12] [--minimal]
+#   scripts/offline_bundle.sh make DIR [--hardware gpu|cpu] [--python 3.10|...|3.14] [--minimal]
 #                                      [--have FILE] [--piece_mib N] [--glibc 2.31]
 #   scripts/offline_bundle.sh install DIR [--python_exe PYTHON | --target FOLDER]
 #   scripts/offline_bundle.sh verify DIR
@@ -81,8 +81,9 @@ check_flags() {
   [[ $STEP =~ ^(make|install|verify)$ ]] || fail "$STEP is unknown: $words. More: --help"
   [[ $DIR ]] || fail "A folder is missing: scripts/offline_bundle.sh $STEP DIR"
   [[ $HARDWARE_FLAG =~ ^(cpu|gpu)$ ]] || fail "--hardware $HARDWARE_FLAG: allowed are cpu and gpu."
-  [[ $PYTHON_FLAG =~ ^(3\.1[012])?$ ]] ||
-    fail "--python $PYTHON_FLAG: allowed are 3.10, 3.11 and 3.12."
+  [[ $PYTHON_FLAG =~ ^(3\.1[0-4])?$ ]] ||
+    fail "--python $PYTHON_FLAG: allowed are 3.10 to 3.14 (GPU: 3.13)."
+  [[ $HARDWARE_FLAG$PYTHON_FLAG != gpu3.14 ]] || fail "--python 3.14: the GPU set is for 3.10 to 3.13."
   [[ $GLIBC =~ ^2\.[0-9]+$ ]] ||
     fail "--glibc $GLIBC: wanted is a version such as 2.31 (ldd --version)."
   [[ ${PIECES[1]-1} =~ ^[1-9][0-9]*$ ]] ||
@@ -101,9 +102,9 @@ make_bundle() {
     --python "$PYTHON_FLAG" --glibc "$GLIBC" "${MINIMAL[@]}" "${HAVE[@]}"
   DIR=$(cd "$DIR" && pwd)
   : >"$DIR/make.log"
-  download --no-deps -r "$DIR/pins.txt"
+  if [[ -s $DIR/torch.txt ]]; then download_torch; fi
+  download "$DIR/wanted.txt" || download_failed
   build_wheels
-  if [[ $HARDWARE_FLAG == cpu ]]; then add_what_torch_needs; fi
   step pack "$DIR" "${PIECES[@]}"
   say "Copy $DIR to the machine without network. There, in a checkout of the same version, type:" \
     "  scripts/offline_bundle.sh install DIR"
@@ -115,14 +116,24 @@ find_pip() {
 }
 
 # pip takes each --platform for itself: what runs on an older C library is named too.
-download() { # download WHAT...
+download() { # download REQUIREMENTS
   local minor platforms=(--platform linux_x86_64 --platform manylinux1_x86_64)
   platforms+=(--platform manylinux2010_x86_64 --platform manylinux2014_x86_64)
   for ((minor = ${GLIBC#2.}; minor >= 5; minor--)); do
     platforms+=(--platform "manylinux_2_${minor}_x86_64")
   done
-  noted "$PY" -m pip download --progress-bar off -d "$DIR/wheels" --implementation cp \
-    --python-version "$PYTHON_FLAG" "${platforms[@]}" "$@"
+  noted "$PY" -m pip download --no-deps --require-hashes --ignore-requires-python \
+    --progress-bar off -d "$DIR/wheels" --implementation cp --python-version "$PYTHON_FLAG" \
+    "${platforms[@]}" -r "$1"
+}
+
+# As install_torch in scripts/setup/packages.sh: the CUDA build of torch cannot be imported alone.
+download_torch() {
+  if download "$DIR/torch.txt"; then return; fi
+  grep -q "(from versions: [0-9]" "$DIR/make.log" || download_failed
+  say "The package index has only the CUDA build of torch: adding what that needs." \
+    "To avoid it, set PIP_EXTRA_INDEX_URL to PyTorch's CPU index, and start again."
+  download "$DIR/cuda.txt" || download_failed
 }
 
 build_wheels() { # of what came as source
@@ -130,7 +141,8 @@ build_wheels() { # of what came as source
   for source in "$DIR"/wheels/*; do
     [[ $source == *.whl ]] && continue
     rm -rf "$DIR/built"
-    noted "$PY" -m pip wheel --progress-bar off --no-deps -w "$DIR/built" "$source"
+    noted "$PY" -m pip wheel --progress-bar off --no-deps -w "$DIR/built" "$source" ||
+      download_failed
     built=$(echo "$DIR"/built/*.whl)
     [[ $built == *-none-any.whl || $(version_of "$PY") == "$PYTHON_FLAG" ]] ||
       fail "${source##*/} had to be compiled, by Python $(version_of "$PY") for $PYTHON_FLAG." \
@@ -140,17 +152,9 @@ build_wheels() { # of what came as source
   done
 }
 
-# As mend_torch in scripts/setup.sh: the CUDA build of torch cannot be imported alone.
-add_what_torch_needs() {
-  local torch
-  torch=$(sed -n 's/^torch==//p' "$DIR/pins.txt")
-  if [[ ! $torch ]] || compgen -G "$DIR/wheels/torch-*+cpu-*" >/dev/null; then return; fi
-  say "The package index has only the CUDA build of torch $torch: adding what that needs." \
-    "To avoid it, set PIP_EXTRA_INDEX_URL to PyTorch's CPU index, and start again."
-  download --only-binary=:all: -c "$DIR/pins.txt" "torch==$torch"
-}
+noted() { recorded "$DIR/make.log" "$@"; }
 
-noted() { told "$DIR/make.log" "Downloading" "The same command again goes on." "$@"; }
+download_failed() { gave_up "$DIR/make.log" "Downloading" "The same command again goes on."; }
 
 noted_in() { sed -n "s/^ \"$1\": \"\(.*\)\",\$/\1/p" "$DIR/bundle.json" 2>/dev/null || true; }
 

@@ -23,7 +23,7 @@ PATH=$VENV/bin:$PATH
 ruff check .
 ruff format --check .
 mypy
-shellcheck --external-sources train.sh scripts/*.sh scripts/cluster/*.sh scripts/offline/*.sh .ci/run
+shellcheck --external-sources train.sh scripts/*.sh scripts/cluster/*.sh scripts/offline/*.sh scripts/setup/*.sh .ci/run
 # pytest fails as well when it finds no test.
 if (($#)); then
   exec python -m pytest "$@"

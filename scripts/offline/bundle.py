@@ -18,9 +18,12 @@ from pathlib import Path
 
 import bundle_json as manifests
 from bundle_json import Manifest, sha256_of
-from pins import Refused, choose, is_good, normal, read_freeze
+from pins import Refused, choose, is_good, normal, read_freeze, read_lock
 
-OURS = "bundle.json bundle.json.new pins.txt needed.txt make.log install.log wheels built"
+OURS = """
+    bundle.json bundle.json.new pins.txt wanted.txt torch.txt cuda.txt needed.txt
+    make.log install.log wheels built
+"""
 
 
 def plan(arguments: argparse.Namespace) -> None:
@@ -39,7 +42,7 @@ def plan(arguments: argparse.Namespace) -> None:
     )
     _keep_what_fits(folder, manifest)
     manifests.write(folder, manifest)
-    _write_pins(folder, chosen.pins)
+    _write_wanted(folder, arguments, chosen.pins)
     said = f"{len(chosen.pins)} packages of {arguments.lock.name} for Python {arguments.python}"
     if have:
         said += f", {len(chosen.on_target)} are on the target"
@@ -78,6 +81,22 @@ def name_and_version(wheel: str) -> tuple[str, str]:
     """("nvidia-cublas", "13.1.0.3") for nvidia_cublas-13.1.0.3-py3-none-any.whl."""
     words = wheel.split("-")
     return normal(words[0]), words[1] if len(words) > 1 else ""
+
+
+def _write_wanted(folder: Path, arguments: argparse.Namespace, pins: dict[str, str]) -> None:
+    """What pip is to download, with the lock's hashes. torch's CPU build is asked for by itself:
+    an index may lack it, and then torch-cuda.txt counts."""
+    lines = read_lock(arguments.lock, arguments.python)
+    wanted = {name: lines[name] for name in sorted(pins)}
+    torch = cuda = ""
+    if arguments.hardware == "cpu" and "torch" in wanted:
+        pin, _, hashes = wanted.pop("torch").partition(" ")
+        torch = f"{pin}+cpu {hashes}\n"
+        others = read_lock(arguments.lock.with_name("torch-cuda.txt"), arguments.python)
+        cuda = "".join(f"{line}\n" for line in others.values())
+    (folder / "wanted.txt").write_text("".join(f"{line}\n" for line in wanted.values()), "utf-8")
+    (folder / "torch.txt").write_text(torch, "utf-8")
+    (folder / "cuda.txt").write_text(cuda, "utf-8")
 
 
 def _write_pins(folder: Path, pins: dict[str, str]) -> None:

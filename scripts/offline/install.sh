@@ -69,13 +69,12 @@ left_out() { # what stands in the stamp beside scripts/setup.sh's own lines
   sed -n '/^ "left_out": {$/,/^ }/s/^  "\([^"]*\)".*/left out \1/p' "$DIR/bundle.json"
 }
 
-# In place of that of scripts/setup.sh, which asks for all that the lock names.
+# In place of that of scripts/setup/packages.sh, which asks for all that the lock names.
 install_packages() {
-  local pip=("$VENV/bin/python" -m pip install --no-deps --progress-bar off)
   lay_over
-  logged "${pip[@]}" -r "$DIR/pins.txt"
-  logged "${pip[@]}" --no-build-isolation -e "$VERLAUNCH_ROOT"
-  if [[ $1 == cpu ]]; then mend_torch; fi
+  if [[ $1 == cpu ]] && grep -q '^torch==' "$DIR/pins.txt"; then install_torch; fi
+  logged pip_install -r "$DIR/pins.txt"
+  logged pip_install --no-build-isolation -e "$VERLAUNCH_ROOT"
 }
 
 # A bundle made with --have: .venv also sees the packages of the Python that it is made from. A .pth
@@ -95,8 +94,8 @@ into_environment() {
   "$PY" -c 'import pip' 2>/dev/null ||
     fail "$PYTHON_EXE has no pip. Where it has ensurepip: $PYTHON_EXE -m ensurepip"
   step needed "$DIR" >"$DIR/needed.txt"
-  put "$PY" -m pip install --no-deps --progress-bar off -r "$DIR/needed.txt"
-  put "$PY" -m pip install --no-deps --progress-bar off --no-build-isolation -e "$VERLAUNCH_ROOT"
+  put "$PY" -m pip install --no-deps --ignore-requires-python --progress-bar off -r "$DIR/needed.txt"
+  put "$PY" -m pip install --no-deps --ignore-requires-python --progress-bar off --no-build-isolation -e "$VERLAUNCH_ROOT"
   say "Installed into the environment of $PYTHON_EXE. Start: $PYTHON_EXE -m verlaunch"
 }
 
@@ -105,7 +104,7 @@ into_folder() {
   TARGET=$(cd "$TARGET" && pwd)
   export PYTHONPATH=$TARGET
   step needed "$DIR" >"$DIR/needed.txt"
-  local pip=("$PY" -m pip install --no-deps --upgrade --progress-bar off --target "$TARGET")
+  local pip=("$PY" -m pip install --no-deps --ignore-requires-python --upgrade --progress-bar off --target "$TARGET")
   put "${pip[@]}" -r "$DIR/needed.txt"
   put "${pip[@]}" --no-build-isolation "$VERLAUNCH_ROOT"
   say "Installed into $TARGET. Start: PYTHONPATH=$TARGET $PY -m verlaunch"

@@ -46,7 +46,10 @@ def is_good(version: str, pinned: str) -> bool:
 
 
 def read_lock(lock: Path, python: str) -> dict[str, str]:
-    """Versions by name, for CPython `python` (3.12) on Linux x86-64."""
+    """What pip is asked for, by name, for CPython `python` (3.12) on Linux x86-64.
+
+    {"tiny": "tiny==2.0 --hash=sha256:...", ...}
+    """
     from pip._vendor.packaging.requirements import Requirement  # comes with every pip
 
     machine = {
@@ -59,13 +62,19 @@ def read_lock(lock: Path, python: str) -> dict[str, str]:
         "platform_machine": "x86_64",
     }
     found = {}
-    for line in lock.read_text(encoding="utf-8").splitlines():
-        words = line.split("#")[0].strip()
-        if words:
-            wanted = Requirement(words)
+    for line in lock.read_text(encoding="utf-8").replace("\\\n", " ").splitlines():
+        words, *hashes = line.split("#")[0].split(" --hash=")
+        if words.strip():
+            wanted = Requirement(words.strip())
             if wanted.marker is None or wanted.marker.evaluate(machine):
-                found[normal(wanted.name)] = str(wanted.specifier).removeprefix("==")
+                pin = f"{wanted.name}{wanted.specifier}"
+                found[normal(wanted.name)] = " --hash=".join([pin, *map(str.strip, hashes)])
     return found
+
+
+def version_in(line: str) -> str:
+    """2.0 of tiny==2.0 --hash=sha256:..."""
+    return line.split()[0].partition("==")[2]
 
 
 def read_freeze(path: Path) -> dict[str, str]:
@@ -97,7 +106,7 @@ def text_only() -> dict[str, str]:
 
 
 def choose(lock: Path, python: str, have: Mapping[str, str], minimal: bool) -> Choice:
-    wanted = read_lock(lock, python)
+    wanted = {name: version_in(line) for name, line in read_lock(lock, python).items()}
     there = {n: have[n] for n, pin in wanted.items() if n in have and is_good(have[n], pin)}
     if "torch" in there:
         theirs = set(TORCHS_OWN.split()) & wanted.keys()

@@ -400,7 +400,8 @@ def test_only_lines_for_this_python_are_read(
 ) -> None:
     (tmp_path / "locks").mkdir()
     lines = ("# a comment", "ray==2.60.0  # why", "one==1 ; python_full_version < '3.8'",
-             "two==2 ; python_full_version >= '3.8'")  # fmt: skip
+             "two==2 ; python_full_version >= '3.8' \\",
+             "    --hash=sha256:12 \\", "    --hash=sha256:34")  # fmt: skip
     (tmp_path / "locks" / "cpu.txt").write_text("\n".join(lines))
     monkeypatch.setattr(locked_versions, "ROOT", tmp_path)
     assert locked_versions.lock_pins("cpu") == {"ray": "2.60.0", "two": "2"}

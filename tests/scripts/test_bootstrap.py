@@ -5,6 +5,7 @@ that these tests write, so nothing is fetched. What the real locks install is no
 `scripts/test.sh` itself runs from an environment that they made.
 """
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -76,17 +77,37 @@ def write_wheels(folder: Path) -> None:
     write_wheel(folder, "cudalib", "1.0")
 
 
+def locked(wheels: Path, *pins: str) -> str:
+    """A lock with the hashes of the files that are there, or one that fits nothing.
+
+    locked(wheels, "tiny==1.0", "ray==1.0 ; python_full_version < '3.0'")
+    """
+    lines = []
+    for pin in pins:
+        name, version = pin.partition(" ; ")[0].split("==")
+        files = sorted(wheels.glob(f"{name.replace('-', '_')}-{version}[-.+]*"))
+        hashes = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files] or ["0" * 64]
+        lines.append(" \\\n".join([pin, *(f"    --hash=sha256:{one}" for one in hashes)]) + "\n")
+    return "".join(lines)
+
+
+def write_lock(root: Path, name: str, *pins: str) -> None:
+    (root / "locks" / f"{name}.txt").write_text(locked(root / "wheels", *pins))
+
+
 def make_skeleton(root: Path) -> Path:
     (root / "locks").mkdir(parents=True)
     (root / "scripts").mkdir()
     shutil.copy(ROOT / "train.sh", root)
     shutil.copy(ROOT / "scripts" / "setup.sh", root / "scripts")
+    shutil.copytree(ROOT / "scripts" / "setup", root / "scripts" / "setup")
     (root / "pyproject.toml").write_text(PYPROJECT)
     (root / "backend.py").write_text(BACKEND)
-    (root / "locks" / "cpu.txt").write_text("tiny==1.0\n")
-    (root / "locks" / "gpu.txt").write_text("tiny==2.0\n")
-    (root / "locks" / "test.txt").write_text("tool==1.0\n")
     write_wheels(root / "wheels")
+    write_lock(root, "cpu", "tiny==1.0")
+    write_lock(root, "gpu", "tiny==2.0")
+    write_lock(root, "test", "tool==1.0")
+    write_lock(root, "torch-cuda", "torch==9.0", "cudalib==1.0")
     return root
 
 
@@ -137,7 +158,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def checkout(finished: Path) -> Iterator[Path]:
     """The same, put back to its first state afterwards."""
     yield finished
-    (finished / "locks" / "cpu.txt").write_text("tiny==1.0\n")
+    write_lock(finished, "cpu", "tiny==1.0")
     assert start(finished).returncode == 0
 
 
@@ -165,19 +186,19 @@ def test_a_symlink_from_another_folder_starts_the_same_checkout(
 
 
 def test_changed_lock_is_installed(checkout: Path) -> None:
-    (checkout / "locks" / "cpu.txt").write_text("tiny==2.0\n")
+    write_lock(checkout, "cpu", "tiny==2.0")
     assert "Installing" in start(checkout).stderr
     assert installed(checkout, "tiny") == "2.0"
 
 
 def test_failed_install_shows_why_and_the_next_start_continues(checkout: Path) -> None:
-    (checkout / "locks" / "cpu.txt").write_text("tiny==1.0\nabsent==7.0\n")
+    write_lock(checkout, "cpu", "tiny==1.0", "absent==7.0")
     failed = start(checkout)
     assert failed.returncode == 1
-    assert "absent" in failed.stderr and "continues from here" in failed.stderr
+    assert "absent" in failed.stderr and "keeps what is installed" in failed.stderr
     assert failed.stdout == ""
     assert not (checkout / ".venv" / "stamp").exists()
-    (checkout / "locks" / "cpu.txt").write_text("tiny==1.0\n")
+    write_lock(checkout, "cpu", "tiny==1.0")
     assert "launched" in start(checkout).stdout
 
 
@@ -222,22 +243,131 @@ def test_moved_checkout_and_other_set_get_a_fresh_environment(
     assert str(moved) in head
 
 
-def test_torch_that_lacks_its_libraries_gets_them(checkout: Path) -> None:
-    (checkout / "locks" / "cpu.txt").write_text("tiny==1.0\ntorch==9.0\n")
-    mended = start(checkout)
-    assert mended.returncode == 0, mended.stderr
-    assert "PIP_EXTRA_INDEX_URL" in mended.stderr
-    assert installed(checkout, "cudalib") == "1.0"
+def test_index_with_the_cuda_build_of_torch_alone_is_told_before_its_download(
+    checkout: Path,
+) -> None:
+    write_lock(checkout, "cpu", "tiny==2.0")
+    with (checkout / "locks" / "cpu.txt").open("a") as lock:  # the CPU build's hash alone
+        lock.write(f"torch==9.0 \\\n    --hash=sha256:{'0' * 64}\n")
+    started = start(checkout)
+    assert started.returncode == 0, started.stderr
+    assert "6.8 GB" in started.stderr and "PIP_EXTRA_INDEX_URL" in started.stderr
+    assert (installed(checkout, "torch"), installed(checkout, "cudalib")) == ("9.0", "1.0")
+
+
+def test_cpu_build_of_torch_is_preferred(checkout: Path) -> None:
+    write_wheel(checkout / "wheels", "torch", "8.0+cpu")
+    write_wheel(checkout / "wheels", "torch", "8.0", code="import cudalib", requires="cudalib")
+    write_lock(checkout, "cpu", "tiny==2.0", "torch==8.0")
+    started = start(checkout)
+    assert started.returncode == 0 and "CUDA" not in started.stderr, started.stderr
+    assert installed(checkout, "torch") == "8.0+cpu"
+
+
+def test_changed_byte_stops_the_install_with_one_message(tmp_path: Path) -> None:
+    root = make_skeleton(tmp_path / "checkout")
+    write_wheel(root / "wheels", "tiny", "1.0", code="import this")
+    refused = start(root)
+    assert refused.returncode == 1
+    assert "A file is not the one that the lock names" in refused.stderr
+    assert installed(root, "tiny") is None
+    assert not (root / ".venv" / "stamp").exists()
+
+
+def test_file_without_a_hash_in_the_lock_is_refused(tmp_path: Path) -> None:
+    root = make_skeleton(tmp_path / "checkout")
+    (root / "locks" / "cpu.txt").write_text("tiny==1.0\n")
+    assert start(root).returncode == 1
+    assert installed(root, "tiny") is None
+
+
+@pytest.mark.parametrize(("hardware", "code"), [("cpu", 0), ("gpu", 2)])
+def test_newest_python_has_no_gpu_set(tmp_path: Path, hardware: str, code: int) -> None:
+    """A Python that says of itself that it is 3.14."""
+    is_new = 'case "$2" in *"<= (3, 14)"* | *ensurepip*) ;; *"<= (3, "*) exit 1;; esac'
+    new = write_program(tmp_path, "python3.14", f'{is_new}; exec {sys.executable} "$@"')
+    root = make_skeleton(tmp_path / "checkout")
+    found = source(root, f"find_python {hardware}", PYTHON=str(new))
+    assert found.returncode == code
+    assert ("needed is Python 3.10 to 3.13" in found.stderr) == (code == 2)
+
+
+def test_full_disk_is_told_before_anything_is_downloaded(tmp_path: Path) -> None:
+    root = make_skeleton(tmp_path / "checkout")
+    df = write_program(tmp_path, "df", "echo Avail Mounted; echo 900 /small")
+    refused = start(root, PATH=f"{df.parent}:{os.environ['PATH']}")
+    assert refused.returncode == 2
+    assert "the disk at /small has 900 MB free" in refused.stderr
+    assert not (root / ".venv" / "bin").exists()
+
+
+def test_room_that_an_interrupted_install_takes_is_counted(checkout: Path, tmp_path: Path) -> None:
+    (checkout / ".venv" / "stamp").unlink()
+    df = write_program(tmp_path, "df", "echo Avail Mounted; echo 4299 /small")
+    again = start(checkout, PATH=f"{df.parent}:{os.environ['PATH']}")
+    assert again.returncode == 0, again.stderr
+
+
+def test_pip_unpacks_in_venv_and_what_a_kill_left_there_goes(checkout: Path) -> None:
+    left = checkout / ".venv" / "tmp" / "pip-unpack-x"
+    left.mkdir(parents=True)
+    (checkout / ".venv" / "stamp").unlink()
+    started = start(checkout, TMPDIR="/nowhere")
+    assert started.returncode == 0, started.stderr
+    assert not left.parent.exists()
+
+
+WITHOUT_NUMA = """
+has_numa() { [[ -e $VENV/has_it ]]; }
+system_package() { :; }
+fetch_numa() { ((FETCH)) && touch "$VENV/has_it"; }
+rm -f "$VENV/has_it"
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "fetch", "code"),
+    [("--seed 1", 0, 2), ("--seed 1", 1, 0), ("--dry_run", 0, 0), ("--help", 0, 0)],
+)
+def test_only_a_start_that_trains_needs_libnuma(
+    checkout: Path, words: str, fetch: int, code: int
+) -> None:
+    commands = f"{WITHOUT_NUMA} FETCH={fetch}; choose_set {words}; set_up cpu"
+    for stamp in ("complete", "none"):
+        if stamp == "none":
+            (checkout / ".venv" / "stamp").unlink(missing_ok=True)
+        done = source(checkout, commands, PYTHON=sys.executable, HARDWARE="cpu")
+        assert done.returncode == code, done.stderr
+        assert ("libnuma.so.1 is missing" in done.stderr) == (code == 2)
+        assert "Installing the CPU set" not in done.stderr or code == 0
+
+
+def test_fetched_libnuma_is_loaded_by_each_python_of_venv(checkout: Path, tmp_path: Path) -> None:
+    """A package of ours in the place of Debian's; any library will do."""
+    source_library = subprocess.run(
+        [sys.executable, "-c", "import _ctypes; print(_ctypes.__file__)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
+    write_program(tmp_path, "apt-get", f"cp {source_library} libnuma1_2_any.deb")
+    unpack = 'mkdir -p usr/lib/any && cp "$2" usr/lib/any/libnuma.so.1.0 && '
+    write_program(tmp_path, "dpkg", f"{unpack}ln -s libnuma.so.1.0 usr/lib/any/libnuma.so.1")
+    fetched = source(checkout, "mkdir -p $VENV/tmp; fetch_numa", PATH=f"{tmp_path}:/usr/bin:/bin")
+    assert fetched.returncode == 0, fetched.stderr + (checkout / ".venv/install.log").read_text()
+    maps = "print(open('/proc/self/maps').read())"
+    python = checkout / ".venv" / "bin" / "python"
+    loaded = subprocess.run([python, "-c", maps], capture_output=True, text=True, check=True)
+    assert f"{checkout}/.venv/lib/system/libnuma.so.1.0" in loaded.stdout
 
 
 def test_python_too_old_is_refused_before_anything_is_made(tmp_path: Path) -> None:
     root = make_skeleton(tmp_path / "checkout")
-    old = tmp_path / "python3.9"
-    old.write_text('#!/bin/sh\nif [ "$1" = -V ]; then echo Python 3.9.18; else exit 1; fi\n')
-    old.chmod(0o755)
+    version = 'if [ "$1" = -V ]; then echo Python 3.9.18; else exit 1; fi'
+    old = write_program(tmp_path, "python3.9", version)
     refused = start(root, PYTHON=str(old))
     assert refused.returncode == 2
-    assert "Python 3.9.18; needed is Python 3.10, 3.11 or 3.12" in refused.stderr
+    assert "Python 3.9.18; needed is Python 3.10 to 3.14" in refused.stderr
     assert not (root / ".venv").exists()
 
 
@@ -270,13 +400,18 @@ def chosen(root: Path, arguments: str, **env: str) -> str:
     return found.stdout.strip()
 
 
+def write_program(folder: Path, name: str, commands: str) -> Path:
+    program = folder / name
+    program.write_text(f"#!/bin/sh\n{commands}\n")
+    program.chmod(0o755)
+    return program
+
+
 def with_gpu(
     folder: Path, answer: str = "GPU 0: NVIDIA H200", visible: str = "0"
 ) -> dict[str, str]:
     """Variables under which an nvidia-smi of ours answers."""
-    smi = folder / "nvidia-smi"
-    smi.write_text(f"#!/bin/sh\necho '{answer}'\n")
-    smi.chmod(0o755)
+    write_program(folder, "nvidia-smi", f"echo '{answer}'")
     return {"PATH": f"{folder}:{os.environ['PATH']}", "CUDA_VISIBLE_DEVICES": visible}
 
 

@@ -23,18 +23,19 @@ from tests.scripts.test_bootstrap import (
     installed,
     make_skeleton,
     start,
+    write_lock,
     write_wheel,
 )
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = f"3.{sys.version_info.minor}"
-LOCK = """\
-tiny==2.0
-ray==1.0
-flashinfer-python==1.0
-fromsource==1.0
-other==1.0 ; python_full_version < '3.0'
-"""
+LOCK = (
+    "tiny==2.0",
+    "ray==1.0",
+    "flashinfer-python==1.0",
+    "fromsource==1.0",
+    "other==1.0 ; python_full_version < '3.0'",
+)
 
 
 def bundle(root: Path, *arguments: str | Path, **env: str) -> subprocess.CompletedProcess[str]:
@@ -54,11 +55,11 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = make_skeleton(tmp_path_factory.mktemp("offline") / "with a space")
     shutil.copy(ROOT / "scripts" / "offline_bundle.sh", root / "scripts")
     shutil.copytree(ROOT / "scripts" / "offline", root / "scripts" / "offline")
-    (root / "locks" / "gpu.txt").write_text(LOCK)
     # Random, so that the pieces are many: a wheel of zeros would be packed into nothing.
     write_wheel(root / "wheels", "ray", "1.0", code=f"noise = '{os.urandom(1200_000).hex()}'")
     write_wheel(root / "wheels", "flashinfer_python", "1.0")
     write_source(root / "wheels", "fromsource", "1.0")
+    write_lock(root, "gpu", *LOCK)
     return root
 
 
@@ -289,7 +290,8 @@ def test_make_again_fetches_only_what_is_new(checkout: Path, tmp_path: Path) -> 
         ("", "What shall be done?"),
         ("bake DIR", "bake is unknown"),
         ("make", "A folder is missing"),
-        ("make DIR --python 3.9", "--python 3.9: allowed are 3.10, 3.11 and 3.12."),
+        ("make DIR --python 3.9", "--python 3.9: allowed are 3.10 to 3.14"),
+        ("make DIR --python 3.14", "--python 3.14: the GPU set is for 3.10 to 3.13."),
         ("make DIR --hardware tpu", "--hardware tpu: allowed are cpu and gpu."),
         ("make DIR --piece-mib half", "--piece_mib half: wanted is a whole number"),
         ("make DIR --piece_mib=0", "--piece_mib 0: wanted is a whole number"),

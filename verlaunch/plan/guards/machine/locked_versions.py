@@ -25,8 +25,8 @@ SHOWN = 5
 def _requirements(lock: Path) -> Iterator[Requirement]:
     """What the lock asks of this Python."""
     for line in lock.read_text(encoding="utf-8").splitlines():
-        words = line.split(" #")[0].strip()
-        if words and not words.startswith("#"):
+        words = line.split(" #")[0].strip(" \\")
+        if words and not words.startswith(("#", "--hash=")):
             wanted = Requirement(words)
             if wanted.marker is None or wanted.marker.evaluate():
                 yield wanted

@@ -1,0 +1,92 @@
+# shellcheck shell=bash
+# Brings the locked packages into .venv. Sourced by scripts/setup.sh.
+#
+#   install_packages cpu test    # locks/cpu.txt, locks/test.txt, and the launcher itself
+#
+# What the tools print goes to .venv/install.log; the screen gets a short account of it.
+
+# pip takes a package for installed when its *.dist-info is there. It writes INSTALLER after the
+# package's files, so a folder without it is what a killed pip left in the middle.
+drop_halves() {
+  local folder
+  for folder in "$VENV"/lib/python3*/site-packages/*.dist-info; do
+    [[ -e $folder/INSTALLER ]] || rm -rf "$folder"
+  done
+}
+
+# --no-deps: the locks are complete, and some packages ask for others that must not be there
+# (locks/cpu-overrides.txt). --ignore-requires-python: verl alone says "below 3.13", and runs.
+pip_install() {
+  "$VENV/bin/python" -m pip install --no-deps --ignore-requires-python --progress-bar off "$@"
+}
+
+# Every file is checked against the lock's hashes. antlr4 comes as source: it is built by the locked
+# setuptools, for pip's isolated build would fetch one that nobody has checked.
+install_packages() { # install_packages SET [test]
+  local name locks=()
+  for name in "$@"; do locks+=(-r "$VERLAUNCH_ROOT/locks/$name.txt"); done
+  if [[ $1 == cpu ]]; then install_torch; fi
+  pin setuptools "$VERLAUNCH_ROOT/locks/$1.txt" >"$VENV/tmp/build.txt"
+  [[ ! -s $VENV/tmp/build.txt ]] || logged pip_install --require-hashes -r "$VENV/tmp/build.txt"
+  logged pip_install --require-hashes --no-build-isolation --use-pep517 "${locks[@]}"
+  logged pip_install --no-build-isolation -e "$VERLAUNCH_ROOT"
+}
+
+pin() { # pin NAME LOCK: its lines, hashes included
+  sed -n "/^$1==/,/[^\\\\]\$/p" "$2"
+}
+
+# torch comes first: an index may lack the CPU build (+cpu). Its CUDA build cannot be imported
+# without its libraries, so they are installed too.
+install_torch() {
+  pin torch "$VERLAUNCH_ROOT/locks/cpu.txt" | sed 's/^torch==[^ ]*/&+cpu/' >"$VENV/tmp/torch.txt"
+  [[ -s $VENV/tmp/torch.txt ]] || return 0
+  if recorded "$VENV/install.log" pip_install --require-hashes -r "$VENV/tmp/torch.txt"; then return; fi
+  grep -q "(from versions: [0-9]" "$VENV/install.log" || install_failed # else nothing answered
+  say "The package index has only the CUDA build of torch: 6.8 GB on disk in place of 3." \
+    "To avoid that, stop here, set PIP_EXTRA_INDEX_URL to PyTorch's CPU index, and start again."
+  enough_room cuda
+  logged pip_install --require-hashes -r "$VERLAUNCH_ROOT/locks/torch-cuda.txt"
+}
+
+logged() { recorded "$VENV/install.log" "$@" || install_failed; }
+
+install_failed() {
+  gave_up "$VENV/install.log" "Installing" "The next start keeps what is installed and pip's cache."
+}
+
+# Runs a command with its output in the log and a short account of it on the screen.
+recorded() { # recorded LOG COMMAND...
+  printf '+ %s\n' "${*:2}" >>"$1"
+  PYTHONUNBUFFERED=1 "${@:2}" 2>&1 | tee -a "$1" | progress
+}
+
+gave_up() { # gave_up LOG DOING WAY_ON
+  say "$2 failed. The end of $1:" ""
+  tail -n 15 "$1" >&2
+  if grep -q "DO NOT MATCH THE HASHES" "$1"; then
+    say "" "A file is not the one that the lock names, and was not installed. The index, a mirror or a" \
+      "proxy gave another; ask another index, and tell the project if that gives the same."
+  fi
+  if grep -q "No space left on device" "$1"; then say "" "$(df -h "$(dirname "$1")")"; fi
+  say "" "$3 Mirrors are set as for pip: PIP_INDEX_URL, PIP_FIND_LINKS."
+  exit 1
+}
+
+# Reads pip's output. A terminal gets a counter in place, a file a line per 50 packages.
+progress() {
+  local line count=0
+  while IFS= read -r line; do
+    case $line in
+      Collecting\ *) line=${line#Collecting } line="  $((count += 1)): ${line%% *}" ;;
+      Installing\ collected*) ((count)) || continue; line="  unpacking $count packages" count=0 ;;
+      *) continue ;;
+    esac
+    if [[ -t 2 ]]; then
+      printf '\r\e[K%.76s' "$line" >&2
+    elif ((count % 50 == 0)); then
+      say "$line"
+    fi
+  done
+  if [[ -t 2 ]]; then printf '\r\e[K' >&2; fi
+}
