@@ -285,7 +285,7 @@ def test_file_without_a_hash_in_the_lock_is_refused(tmp_path: Path) -> None:
 def test_newest_python_has_no_gpu_set(tmp_path: Path, hardware: str, code: int) -> None:
     """A Python that says of itself that it is 3.14."""
     is_new = 'case "$2" in *"<= (3, 14)"* | *ensurepip*) ;; *"<= (3, "*) exit 1;; esac'
-    new = write_program(tmp_path, "python3.14", f'{is_new}; exec {sys.executable} "$@"')
+    new = write_program(tmp_path, "python3.14", f'{is_new}; exec "{sys.executable}" "$@"')
     root = make_skeleton(tmp_path / "checkout")
     found = source(root, f"find_python {hardware}", PYTHON=str(new))
     assert found.returncode == code
