@@ -42,7 +42,8 @@ install_torch() {
   pin torch "$VERLAUNCH_ROOT/locks/cpu.txt" | sed 's/^torch==[^ ]*/&+cpu/' >"$VENV/tmp/torch.txt"
   [[ -s $VENV/tmp/torch.txt ]] || return 0
   if recorded "$VENV/install.log" pip_install --require-hashes -r "$VENV/tmp/torch.txt"; then return; fi
-  grep -q "(from versions: [0-9]" "$VENV/install.log" || install_failed # else nothing answered
+  # The index has other builds, or pip's constraints hide that there is none; else nothing answered.
+  grep -qE "\(from versions: [0-9]|ResolutionImpossible" "$VENV/install.log" || install_failed
   say "The package index has only the CUDA build of torch: 6.8 GB on disk in place of 3." \
     "To avoid that, stop here, set PIP_EXTRA_INDEX_URL to PyTorch's CPU index, and start again."
   enough_room cuda

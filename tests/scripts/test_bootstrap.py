@@ -243,13 +243,16 @@ def test_moved_checkout_and_other_set_get_a_fresh_environment(
     assert str(moved) in head
 
 
+@pytest.mark.parametrize("constraint", ["", "torch<=9.1"])  # with one, pip words it differently
 def test_index_with_the_cuda_build_of_torch_alone_is_told_before_its_download(
-    checkout: Path,
+    checkout: Path, tmp_path: Path, constraint: str
 ) -> None:
+    constraints = tmp_path / "constraints.txt"  # pip splits the variable at the checkout's space
+    constraints.write_text(f"{constraint}\n")
     write_lock(checkout, "cpu", "tiny==2.0")
     with (checkout / "locks" / "cpu.txt").open("a") as lock:  # the CPU build's hash alone
         lock.write(f"torch==9.0 \\\n    --hash=sha256:{'0' * 64}\n")
-    started = start(checkout)
+    started = start(checkout, PIP_CONSTRAINT=str(constraints))
     assert started.returncode == 0, started.stderr
     assert "6.8 GB" in started.stderr and "PIP_EXTRA_INDEX_URL" in started.stderr
     assert (installed(checkout, "torch"), installed(checkout, "cudalib")) == ("9.0", "1.0")
