@@ -106,14 +106,14 @@ def test_verls_padding_rows_are_rows_like_others(table: Table) -> None:
 
 
 class Group:
-    """A worker group of two ranks that answer with twice each token, and with metrics."""
+    """A worker group whose ranks answer with twice each token, and with metrics."""
 
-    def __init__(self, later: bool = False) -> None:
-        self.later = later
+    def __init__(self, later: bool = False, ranks: int = 2) -> None:
+        self.later, self.world_size = later, ranks
         self.seen: list[TensorDict] = []
 
     def answer(self, batch: Rows) -> TensorDict | DataProtoFuture:
-        chunks, _ = _split_args_kwargs_data_proto(2, batch)
+        chunks, _ = _split_args_kwargs_data_proto(self.world_size, batch)
         self.seen = [pickle.loads(pickle.dumps(chunk)) for chunk in chunks[0]]
         parts = [TensorDict({"log_probs": d["input_ids"] * 2.0}, len(d)) for d in self.seen]
         if self.later:
@@ -191,12 +191,22 @@ def test_all_else_of_a_worker_group_is_its_own() -> None:
 
 def test_an_answer_that_was_asked_for_ahead_is_the_one_that_counts_once(table: Table) -> None:
     rolled_out(table, a=[7, 8, 9], b=[7])
-    batch, group = sampled(2), Group()
+    batch, group = sampled(2), Group(ranks=1)
     handed = queue.Handed(group)
     handed.send("infer_batch", batch, {"compute_loss": False})
-    assert [tu.get(share, "compute_loss") for share in group.seen] == [False, False]
+    assert [tu.get(share, "compute_loss") for share in group.seen] == [False]
     group.seen = []
     assert len(handed.infer_batch(batch)) == 2 and group.seen == []  # no second call
     rows = table.get(batch.keys, "train", ["log_probs"])
     assert unpadded(rows["log_probs"])[1] == [10, 12, 14]
+    assert len(handed.infer_batch(batch)) == 2 and len(group.seen) == 1
+
+
+def test_several_ranks_are_asked_one_thing_at_a_time(table: Table) -> None:
+    """Ray lets a worker's calls overtake each other; ranks in different calls break collectives."""
+    rolled_out(table, a=[7, 8, 9], b=[7])
+    batch, group = sampled(2), Group()
+    handed = queue.Handed(group)
+    handed.send("infer_batch", batch, {"compute_loss": False})
+    assert group.seen == []
     assert len(handed.infer_batch(batch)) == 2 and len(group.seen) == 2

@@ -55,7 +55,13 @@ class Handed:
 
     def send(self, name: str, batch: KVBatchMeta, info: Mapping[str, Any]) -> None:
         """One of ROWS, asked for now: the trainer's own call, later, gets this answer. info: what
-        the trainer's call will say of the whole batch."""
+        the trainer's call will say of the whole batch.
+
+        Several ranks are asked one thing at a time: verl's worker has an async method, so Ray lets
+        a call overtake one whose rows arrive later (ray/actor.py:2170), and ranks that are in
+        different calls give each other's collectives the wrong tensors."""
+        if self._group.world_size > 1:
+            return
         self._ahead[name] = getattr(self._group, name)(_taken(batch, info))
 
     def _rows(self, name: str, batch: KVBatchMeta) -> KVBatchMeta:

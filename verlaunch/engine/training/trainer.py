@@ -167,8 +167,9 @@ class Trainer(Epochs):
 
     def _compute_old_log_prob(self, batch: KVBatchMeta, metrics: dict[str, Any]) -> KVBatchMeta:
         """Policy, reference and critic read the same rows, one after the other in the same
-        processes: all are asked at once, and none waits for what the trainer makes of another's
-        answer. What they are told is what verl tells them (trainer_base.py:1650,1695,1724)."""
+        processes: where there is one rank, all are asked at once, and none waits for what the
+        trainer makes of another's answer. What they are told is what verl tells them
+        (trainer_base.py:1650,1695,1724)."""
         info = {
             "calculate_entropy": False,
             "compute_loss": False,
