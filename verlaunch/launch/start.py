@@ -21,6 +21,7 @@ from verlaunch.cluster.leading import Leading, leading
 from verlaunch.config import trainer_extras
 from verlaunch.config.compose import fill, to_yaml
 from verlaunch.config.tree import Config, ranks, ranks_here
+from verlaunch.engine import environment
 from verlaunch.errors import raise_all, stopping
 from verlaunch.launch import folder, head_start
 from verlaunch.launch.head_start import Early
@@ -108,7 +109,8 @@ def _tell(ready: Ready, trial: Trial) -> None:
     asked, outlook = ready.outlook.asked, ready.outlook
     plan = [rows.text(outlook), *sentences.about_inputs(ready.prepared, trial)]
     print(as_typed("\n".join(plan)))
-    for note in trackers.notes(asked.trackers, asked.folder, os.environ):
+    of_trackers = trackers.notes(asked.trackers, asked.folder, os.environ)
+    for note in (*of_trackers, *environment.notes(ready.config.hardware, os.environ)):
         print(row("note", note))
     for line in sentences.resuming(outlook.resume, ranks(ready.config.verl)):
         print(line)

@@ -40,7 +40,7 @@ ADDRESS = re.compile(r"_proxy|_URL|_URI", re.I)  # it may hold a password
 JUDGES = {
     name for provider in PROVIDERS.values() for name in (*provider.keys, *provider.addresses)
 } | {"DASHSCOPE_HTTP_BASE_URL"}
-OURS = (heartbeat.VARIABLE, "PYTHONPATH", "MALLOC_ARENA_MAX", "MALLOC_TRIM_THRESHOLD_")
+OURS = (heartbeat.VARIABLE, "PYTHONPATH", "MALLOC_ARENA_MAX", *engine_environment.ALLOCATOR)
 WHO = "{user}'s run in {folder} (process {pid} on {host}, since {since})"
 LONELY = ("GLOO_SOCKET_IFNAME", "VLLM_HOST_IP")  # of a run that stays on one machine
 
