@@ -70,7 +70,7 @@ class Bench:
         return str(caught.value)
 
     def gather(self, timeout_s: float = 20) -> list[Node]:
-        return self.leader.gather(self.folder, {}, timeout_s)
+        return self.leader.gather(self.folder, {}, {}, timeout_s)
 
     def missing(self) -> str:
         with pytest.raises(UserError) as caught:

@@ -18,7 +18,7 @@ from verlaunch.machine import processes
 SERVES = """
 import sys
 from verlaunch.engine.fork import zygote
-zygote.main(sys.argv[1], sys.argv[2].split(","), "small_driver", float(sys.argv[3]))
+zygote.main(sys.argv[1], "small_driver", sys.argv[2].split(","), float(sys.argv[3]))
 """
 DRIVER = """
 import os, signal, sys, time

@@ -46,16 +46,18 @@ class Leader(Meeting):
         self.open()
         return self
 
-    def gather(self, folder: Path, models: Mapping[str, Path], timeout_s: float) -> list[Node]:
+    def gather(
+        self, folder: Path, models: Mapping[str, Path], env: Mapping[str, str], timeout_s: float
+    ) -> list[Node]:
         """All nodes, this one first, when each sees `folder` and has the models.
 
-        Raises UserError.
+        `env`: variables for their libraries. Raises UserError.
         """
         self._wait(timeout_s)
         self.begun = True  # who comes now has not heard what to prepare
         nonce = shared_folder.write(folder)
         try:
-            self._prepare(folder, models, nonce)
+            self._prepare({"folder": str(folder), "nonce": nonce, "env": dict(env)}, models)
         finally:
             shared_folder.remove(folder, nonce)
         return [self.mine, *(self.members[rank].node for rank in sorted(self.members))]
@@ -89,9 +91,10 @@ class Leader(Meeting):
             return ""
         return f"Here no machine is known as {self.place.leader}, which is {self.place.address}. "
 
-    def _prepare(self, folder: Path, models: Mapping[str, Path], nonce: str) -> None:
+    def _prepare(self, common: Mapping[str, Any], models: Mapping[str, Path]) -> None:
         wanted = {name: [str(at), shared_folder.fingerprint(at)] for name, at in models.items()}
-        self._tell({"say": "prepare", "folder": str(folder), "nonce": nonce, "models": wanted})
+        self._tell({"say": "prepare", "models": wanted, **common})
+        folder, nonce = Path(common["folder"]), common["nonce"]
         self._until("ready", PREPARE_S)
         problems = []
         for rank, member in self.members.items():
@@ -119,7 +122,7 @@ class Leader(Meeting):
     # The run
 
     def start(self, message: Callable[[Node], Mapping[str, Any]]) -> None:
-        """Tells each node what to give to Ray, and its variables."""
+        """Tells each node what to give to Ray."""
         for member in self.members.values():
             member.peer.send({"say": "start", **message(member.node)})
 

@@ -37,7 +37,8 @@ class Leading:
     def gather(self, models: Mapping[str, Path]) -> None:
         """Until all nodes are here and ready. Raises UserError."""
         timeout_s = 60 * self.config.launch["join_timeout"]
-        self.nodes = self.leader.gather(self.folder, models, timeout_s)
+        env = {**variables.to_hand(os.environ), **self.environment()}
+        self.nodes = self.leader.gather(self.folder, models, env, timeout_s)
         if note := facts.unlike(self.nodes):
             self.leader.say(note)
 
@@ -71,12 +72,10 @@ class Leading:
         return self.leader.trouble()
 
     def _start(self, gcs: str) -> None:
-        env = {**variables.to_hand(os.environ), **self.environment()}
-
         def message(node: Node) -> dict[str, Any]:
             theirs = {name: getattr(node, name) for name in ("rank", "address", "interface")}
             place = {**asdict(self.leader.place), **theirs}
-            return {"ray": {**self.ray, "gcs": gcs, "place": place}, "env": env}
+            return {"ray": {**self.ray, "gcs": gcs, "place": place}}
 
         self.leader.start(message)
 

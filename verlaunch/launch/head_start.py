@@ -15,10 +15,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from verlaunch.cluster.place import Place
 from verlaunch.engine import environment
 from verlaunch.engine.fork import zygote
 from verlaunch.machine import run_guarded
@@ -42,25 +43,35 @@ class Early:
             yield self.guardian
 
 
-def pays(hardware: str, settings: Mapping[str, Any], alone: bool) -> bool:
-    """CUDA does not survive a fork, and the workers of other machines are not ours to fork."""
-    return hardware == "cpu" and alone and not settings["ray_address"]
+def pays(hardware: str, settings: Mapping[str, Any]) -> bool:
+    """CUDA does not survive a fork, and the workers of another's cluster are not ours to fork."""
+    return hardware == "cpu" and not settings["ray_address"]
 
 
-def new_log(folder: Path) -> Path:
-    log = folder / "logs" / time.strftime("train-%Y%m%d-%H%M%S.log")
+def new_log(folder: Path, what: str = "train") -> Path:
+    log = folder / "logs" / time.strftime(f"{what}-%Y%m%d-%H%M%S.log")
     log.touch()
     return log
 
 
 @contextlib.contextmanager
-def start(folder: Path) -> Iterator[Early]:
-    """`folder`: of the run; it is locked, and has its logs/."""
-    log, go = new_log(folder), folder / "logs" / GO
+def start(
+    folder: Path,
+    place: Place | None = None,
+    env: Mapping[str, str] | None = None,
+    driver: str = zygote.DRIVER,
+    what: str = "train",
+) -> Iterator[Early]:
+    """`folder`: of the run; it is locked, and has its logs/. `place`: among several machines.
+
+    `env`: variables to add. `driver`: the module that runs first, `what` it is for the log's name.
+    """
+    log, go = new_log(folder, what), folder / "logs" / GO
     go.unlink(missing_ok=True)
-    added = environment.for_run("cpu", os.environ)
-    added |= zygote.environment({**os.environ, **added})
-    command = [sys.executable, "-m", zygote.__name__, str(go)]
+    theirs = {**os.environ, **(env or {})}
+    added = {**(env or {}), **environment.for_run("cpu", theirs, asdict(place) if place else None)}
+    added |= zygote.environment({**theirs, **added})
+    command = [sys.executable, "-m", zygote.__name__, str(go), driver]
     with contextlib.ExitStack() as running:
         guardian = running.enter_context(run_guarded.run(command, log, folder, added))
         try:

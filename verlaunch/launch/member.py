@@ -16,9 +16,11 @@ from typing import Any
 
 from verlaunch.cluster import facts, joining, shared_folder, tokens
 from verlaunch.cluster.peer import Joined, Peer
+from verlaunch.cluster.place import Place
 from verlaunch.errors import UserError, raise_all, stopping
 from verlaunch.inputs.choice import Inputs
-from verlaunch.launch.member_run import work
+from verlaunch.launch import head_start
+from verlaunch.launch.member_run import Part, work
 from verlaunch.plan import guards
 from verlaunch.plan.asked import Asked
 from verlaunch.plan.foresight import of_member
@@ -37,7 +39,7 @@ def take_part(asked: Asked) -> int:
     me = facts.of(asked.config, place, asked.machine, outlook.problems)
     peer = joining.join(place, me, token, asked.launch, asked.folder, until)
     try:
-        return _work(asked, peer)
+        return _work(asked, place, peer)
     finally:
         peer.close()
 
@@ -49,18 +51,18 @@ def _tell(outlook: Outlook) -> None:
             print(row(label, sentence))
 
 
-def _work(asked: Asked, peer: Peer) -> int:
+def _work(asked: Asked, place: Place, peer: Peer) -> int:
     """From the leader's question whether this node is ready to the end of the run."""
     joined, rank = Joined(peer), asked.launch["node_rank"]
     wanted = joined.wait_for("prepare")
     if wanted is None:
         return joined.code
-    peer.send({"say": "ready", "problems": _unready_while(joined, asked, wanted)})
-    start = joined.wait_for("start")
-    if start is None:
-        return joined.code
+    problems = _unready_while(joined, asked, wanted)
+    peer.send({"say": "ready", "problems": problems})
+    folder = Path(wanted["folder"], "nodes", str(rank))
+    early = not problems and head_start.pays(asked.config.hardware, asked.launch)
     try:
-        work(joined, start, Path(wanted["folder"], "nodes", str(rank)))
+        work(joined, Part(folder, place, wanted["env"], early))
     except UserError as error:  # such as an earlier attempt here that has not ended yet
         peer.send({"say": "failed", "why": error.problems[0].rstrip(".")})
         raise

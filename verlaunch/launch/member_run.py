@@ -1,48 +1,77 @@
 """A node's part of the run: its share of Ray under a guardian, with a log of its own, to the end.
 
-    work(joined, start, folder)     # folder: outputs/nodes/1; the code is joined.code
+    work(joined, part)      # the code is joined.code
 
 Ctrl-C and SIGTERM are passed on: node 0 ends its step and saves, and then everybody ends; a second
-one ends this node at once. Without node 0 it ends by itself. `start` is node 0's message: what to
-give to Ray, and the variables that its libraries need.
+one ends this node at once. Without node 0 it ends by itself. On a CPU the imports begin as soon as
+this node is ready (head_start.py); what to give to Ray is node 0's next message.
 """
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from verlaunch.cluster import tokens
 from verlaunch.cluster.peer import Joined
+from verlaunch.cluster.place import Place
 from verlaunch.launch import folder as folders
+from verlaunch.launch import head_start
+from verlaunch.launch.head_start import Early
 from verlaunch.launch.run import stop_signals
 from verlaunch.machine import run_guarded
 from verlaunch.machine.processes import by_signal
 from verlaunch.record.channel import EVENTS, Tail
 
-NODE = (sys.executable, "-m", "verlaunch.engine.processes.node")
+NODE = "verlaunch.engine.processes.node"
+LOG = "node"  # its name begins so
 CONCLUSION_S = 20.0  # for node 0 to say how the run ended, when our part has ended before
 
 
-def work(joined: Joined, start: dict[str, Any], folder: Path) -> None:
-    with folders.locked(folder) as left_behind, stop_signals() as asked:
+@dataclass(frozen=True)
+class Part:
+    """folder: outputs/nodes/1. env: what node 0 has handed over. early: imports begin at once."""
+
+    folder: Path
+    place: Place
+    env: dict[str, str]
+    early: bool
+
+
+def work(joined: Joined, part: Part) -> None:
+    with folders.locked(part.folder) as left_behind:
         if left_behind:
             print(left_behind)
-        log = folder / "logs" / time.strftime("node-%Y%m%d-%H%M%S.log")
-        log.touch()
-        print(f"Log: {log}", flush=True)
-        facts = folder / "logs" / "start.json"
-        facts.write_text(json.dumps({**start["ray"], "record": str(folder)}))
-        env = _open(start["env"])
-        events = Tail(folder / EVENTS, from_end=True)
-        with run_guarded.run([*NODE, str(facts)], log, folder, env) as guardian:
-            _watch(joined, guardian, asked)
-            if guardian.poll() is not None and joined.code_of_run is None:
-                _fail(joined, _why(events, guardian.returncode, log), log)
+        with _begin(part) as begun:
+            if start := joined.wait_for("start"):
+                _take_part(joined, part, start["ray"], begun)
+
+
+def _begin(part: Part) -> contextlib.AbstractContextManager[Early | None]:
+    if not part.early:
+        return contextlib.nullcontext()
+    return head_start.start(part.folder, part.place, _open(part.env), NODE, LOG)
+
+
+def _take_part(joined: Joined, part: Part, ray: dict[str, Any], begun: Early | None) -> None:
+    log = begun.log if begun else head_start.new_log(part.folder, LOG)
+    print(f"Log: {log}", flush=True)
+    facts = part.folder / "logs" / "start.json"
+    facts.write_text(json.dumps({**ray, "record": str(part.folder)}))
+    events = Tail(part.folder / EVENTS, from_end=True)
+    command = (sys.executable, "-m", NODE, str(facts))
+    env = _open(part.env)
+    started = begun.train(facts) if begun else run_guarded.run(command, log, part.folder, env)
+    with stop_signals() as asked, started as guardian:
+        _watch(joined, guardian, asked)
+        if guardian.poll() is not None and joined.code_of_run is None:
+            _fail(joined, _why(events, guardian.returncode, log), log)
 
 
 def _open(handed: dict[str, str]) -> dict[str, str]:

@@ -69,9 +69,11 @@ def start(asked: Asked) -> int:
 
 
 def _begin(asked: Asked, nodes: Leading | None) -> contextlib.AbstractContextManager[Early | None]:
-    if not head_start.pays(asked.config.hardware, asked.launch, nodes is None):
+    if not head_start.pays(asked.config.hardware, asked.launch):
         return contextlib.nullcontext()
-    return head_start.start(asked.folder)
+    if nodes is None:
+        return head_start.start(asked.folder)
+    return head_start.start(asked.folder, nodes.leader.place, nodes.environment())
 
 
 def _start_locked(

@@ -1,13 +1,15 @@
 """One process that has imported torch, verl and vLLM, and is forked for every process of a run.
 
-    python -m verlaunch.engine.fork.zygote outputs/logs/go    # imports, and waits for this file
+    # imports, and waits for a file
+    python -m verlaunch.engine.fork.zygote outputs/logs/go verlaunch.engine.processes.driver
+    python -m verlaunch.engine.fork.zygote outputs/nodes/1/logs/go verlaunch.engine.processes.node
 
 Each process of a run would spend six to nine seconds of CPU time on the same imports. Here one
 does, and it starts while the launcher still checks. `go` holds the path of launch.json: the first
-child is the driver (driver.py). The others are Ray's workers, for whom fork_client.py asks through
-a socket; they wait until the imports are done. All share the memory of what is imported. When no
-more workers come this process becomes a small one (waiter.py); it ends with the driver, and with
-its exit code.
+child is the driver (driver.py), or on a machine that has joined what owns Ray there (node.py). The
+others are Ray's workers, for whom fork_client.py asks through a socket; they wait until the imports
+are done. All share the memory of what is imported. When no more workers come this process becomes a
+small one (waiter.py); it ends with the driver, and with its exit code.
 
 For the CPU only: CUDA does not survive a fork. A fork copies one thread, so there must be no other:
 ALONE keeps libraries from starting any, and when one does, workers are started the usual way.
@@ -29,10 +31,11 @@ from pathlib import Path
 from verlaunch.engine.fork import fork_client, forked, waiter
 from verlaunch.machine import processes
 
-# The driver runs as soon as the first two are there. Found with sys.modules of every actor.
+# The driver runs as soon as it and the first of these are there. Found with sys.modules of every
+# actor.
 DRIVER = "verlaunch.engine.processes.driver"
 MODULES = (
-    "ray", DRIVER, "torch", "transformers", "verl", "tensordict", "transfer_queue",
+    "ray", "torch", "transformers", "verl", "tensordict", "transfer_queue",
     "verl.trainer.main_ppo", "vllm", "verl.workers.rollout.vllm_rollout.vllm_async_server",
     "verlaunch.engine.training.trainer", "verlaunch.engine.training.workers",
     "verlaunch.engine.rollout.rollout", "verlaunch.engine.rollout.server",
@@ -154,7 +157,7 @@ def _ended() -> list[tuple[int, int]]:
 
 
 def main(
-    go: str, modules: Sequence[str] = MODULES, driver: str = DRIVER, idle_s: float = IDLE_S
+    go: str, driver: str = DRIVER, modules: Sequence[str] = MODULES, idle_s: float = IDLE_S
 ) -> None:
     temp = os.environ["VERLAUNCH_TEMP"]
     server = socket.socket(socket.AF_UNIX)
@@ -164,9 +167,10 @@ def main(
     zygote = Zygote(Path(go), server, driver)
     signal.signal(signal.SIGTERM, zygote.end)
     os.environ.update([JOB, (RAYLET, str(os.getpid()))])
-    zygote.load(modules)
+    first, *others = modules
+    zygote.load([first, driver, *others])
     zygote.serve(idle_s)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], sys.argv[2])

@@ -128,7 +128,7 @@ def _start_head(launch: dict[str, Any], temp_dir: str, channel: Channel) -> None
     import ray
 
     nodes = launch["place"]["nodes"]
-    head = ray_node.start(launch, temp_dir)
+    head = ray_node.start(launch, temp_dir, setup_worker=zygote.client(temp_dir))
     ray.init(address=head.gcs_address, namespace=NAMESPACE, log_to_driver=True)
     channel.event("head", address=head.gcs_address)
     until = time.monotonic() + JOIN_S

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 from verlaunch.engine import environment
+from verlaunch.engine.fork import zygote
 from verlaunch.engine.processes import ray_node
 from verlaunch.engine.processes.deaths import system_processes
 from verlaunch.machine import processes
@@ -27,7 +28,7 @@ def main(path: str) -> int:
     os.environ.update(environment.for_run(wanted["hardware"], os.environ, wanted["place"]))
     channel = Channel(Path(wanted["record"]))
     temp = os.environ["VERLAUNCH_TEMP"]
-    node = ray_node.start(wanted, temp, gcs=wanted["gcs"])
+    node = ray_node.start(wanted, temp, wanted["gcs"], setup_worker=zygote.client(temp))
     channel.event("joined", address=node.node_ip_address)
     return _watch(channel, temp)
 
