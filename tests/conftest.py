@@ -4,7 +4,6 @@ Heads of 32: vLLM's attention on the CPU takes no smaller size.
 """
 
 import contextlib
-import functools
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -12,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import hypothesis
-import omegaconf
 import pytest
 
-from tests import hosts
+from tests import composed_once, hosts
 from tests.hosts import Hosts
 
 NO_HUB = "http://127.0.0.1:9"
@@ -59,9 +57,7 @@ def pytest_configure() -> None:
     # nohup ignores SIGHUP.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    # OmegaConf parses each ${...} anew whenever it is read: half of what composing takes.
-    for module in (omegaconf.base, omegaconf._utils):
-        module.parse = functools.cache(module.parse)
+    composed_once.begin()
     hypothesis.settings.register_profile("any machine", deadline=None)
     hypothesis.settings.load_profile("any machine")
 

@@ -9,11 +9,13 @@ from typing import Any
 import hydra
 import pytest
 import yaml
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 from omegaconf.errors import InterpolationKeyError
 
+from tests import composed_once
 from verlaunch.config import overrides
 from verlaunch.config.compose import VERL, compose, differences, fill, to_yaml
 from verlaunch.config.flags import LOADER, Request, load_table, parse
@@ -302,6 +304,17 @@ def test_verls_tree_is_what_hydra_composes_from_its_parts() -> None:
     tree = OmegaConf.to_container(parts)
     assert tree.pop("model_engine") == "dp"  # it chose the parts, and verl reads it nowhere else
     assert tree == yaml.load((verl_configs() / VERL).read_text(), LOADER)
+
+
+@pytest.mark.parametrize("recipe", known_recipes())
+def test_the_tests_get_from_hydra_what_a_start_gets(
+    recipe: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["--recipe", recipe, "--lr", "1e-5", "--model", "it's, {all}", "critic={ppo_epochs: 2}",
+             "~actor_rollout_ref.rollout.engine_kwargs.vllm.worker_extension_cls"]  # fmt: skip
+    quick = made(*words)
+    monkeypatch.setattr(ConfigLoaderImpl, "_load_configuration_impl", composed_once.whole)
+    assert made(*words) == quick
 
 
 def test_composing_imports_neither_torch_nor_verl() -> None:
