@@ -205,8 +205,9 @@ def test_a_template_that_is_typed_wins_over_the_models(model: Path) -> None:
     assert told(token_ids, scene_of(model, good)) == []
 
 
-def test_transformers_own_tags_are_not_judged(model: Path) -> None:
-    (model / "chat_template.jinja").write_text("{% generation %}a{% endgeneration %}")
+def test_transformers_own_tags_print_nothing(model: Path) -> None:
+    marked = "{%- generation -%}{{ messages[0].content }}{% endgeneration %}"
+    (model / "chat_template.jinja").write_text(marked)
     assert told(token_ids, scene_of(model)) == []
 
 

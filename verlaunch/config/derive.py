@@ -17,6 +17,7 @@ from verlaunch.config.tree import (
     ACTOR,
     REF,
     ROLLOUT,
+    STOP_IDS,
     Tree,
     get,
     put,
@@ -44,6 +45,7 @@ class Facts:
     checkpoints: str
     rows_exact: bool = True
     cached_values: int = 0  # see models.Model
+    turn_end: int | None = None  # a token that ends a response beside the model's own ends
 
 
 def _train_batch(tree: Tree, facts: Facts) -> int:
@@ -180,6 +182,8 @@ def derive(verl: Tree, facts: Facts) -> dict[str, Any]:
     steps = get(tree, "trainer.total_training_steps")
     epochs = ceil(steps / steps_per_epoch(tree, facts))
     found["trainer.total_epochs"] = max(get(tree, "trainer.total_epochs"), epochs)
+    if facts.turn_end is not None and get(tree, STOP_IDS) is None:
+        found[STOP_IDS] = [facts.turn_end]
     if facts.hardware == "cpu" and get(tree, f"{ROLLOUT}.tensor_model_parallel_size") > 1:
         # A replica of several ranks cannot keep its worker inside EngineCore.
         found[f"{ROLLOUT}.engine_kwargs.vllm.distributed_executor_backend"] = "mp"

@@ -13,6 +13,7 @@ Tree = dict[str, Any]
 
 OURS = "verlaunch."  # keys of our own
 ACTOR = "actor_rollout_ref.actor"
+STOP_IDS = "actor_rollout_ref.rollout.custom.stop_token_ids"  # verl keeps `custom` for such as us
 ROLLOUT = "actor_rollout_ref.rollout"
 REF = "actor_rollout_ref.ref"
 

@@ -42,6 +42,7 @@ from verlaunch.plan.reward.spec import reward_spec
 from verlaunch.plan.reward.trial.rows import first_rows
 from verlaunch.plan.reward.trial.trial import DEADLINE_S, try_reward
 from verlaunch.plan.sizes import make_plan
+from verlaunch.plan.tokenizer_files import turn_of
 from verlaunch.record.checkpoints.resume import MESHES, STRATEGIES, Resume, check_ranks, choose
 from verlaunch.record.identity import check_identity
 
@@ -213,6 +214,7 @@ def _facts(known: Outlook, rows: int, exact: bool) -> Facts:
         checkpoints=str(asked.checkpoints),
         rows_exact=exact,
         cached_values=model.cached_values,
+        turn_end=turn.id if (turn := turn_of(asked.config, model)) else None,
     )
 
 

@@ -20,12 +20,14 @@ from verlaunch.config.tree import (
     uses_critic,
     uses_reference,
 )
+from verlaunch.inputs.models import Model
 from verlaunch.plan import sentences
 from verlaunch.plan.memory.rows import line
 from verlaunch.plan.outlook import Outlook
 from verlaunch.plan.reward.rows import Work, route
 from verlaunch.plan.roles import in_one_line, roles
 from verlaunch.plan.sizes import Steps
+from verlaunch.plan.tokenizer_files import turn_of
 from verlaunch.text import Rows, plural, row
 
 
@@ -47,6 +49,7 @@ def rows(outlook: Outlook) -> Rows:
         *route(outlook.spec, Work.of(config.verl, outlook.data_sources)),
         ("batch", str(plan.batch)),
         ("length", _length(plan.steps)),
+        *_turn(config, model),
         ("algorithm", _algorithm(config.verl, config.launch)),
         *((("nodes", str(outlook.place)),) if outlook.place else ()),
         ("roles", in_one_line(roles(config, outlook.spec))),
@@ -77,6 +80,20 @@ def _length(steps: Steps) -> str:
     return (
         f"{plural(steps.total, 'step')}, {least}{steps.per_epoch} per epoch; {validation}, "
         f"checkpoint every {steps.save_every}"
+    )
+
+
+def _turn(config: Config, model: Model) -> Rows:
+    """Where a response ends, if not where the model's own files say alone."""
+    if (turn := turn_of(config, model)) is None:
+        return ()
+    ends = ", ".join(turn.ends) or "none"
+    return (
+        (
+            "turn end",
+            f"responses end at {turn.token} as well, which closes a turn in the chat template; the "
+            f"model's own ends: {ends} (--stop_at_turn_end false leaves it out)",
+        ),
     )
 
 

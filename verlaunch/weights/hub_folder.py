@@ -20,6 +20,7 @@ from verlaunch.weights.shards import CannotExport
 
 MOST_BYTES = 4 << 30
 NAME = "model.safetensors"
+WRITTEN = ("/config.json", ".index.json", ".safetensors", ".bin")  # here, from the weights
 
 
 def empty_model(small_files: Path, dtype: torch.dtype) -> Any:
@@ -63,23 +64,16 @@ def _stream(weights: Merged, names: list[str], dtype: torch.dtype, out: Path) ->
 
 
 def write(weights: Merged, small_files: Path, out: Path, dtype: torch.dtype) -> None:
-    import transformers
-
     model = empty_model(small_files, dtype)
     names = list(weights)
     if getattr(model.config, "tie_word_embeddings", False):
         names = [name for name in names if name != "lm_head.weight"]
-    if model.can_generate() and (small_files / "generation_config.json").is_file():
-        model.generation_config = transformers.GenerationConfig.from_pretrained(small_files)
     if _is_stored_as_trained(model):
         _stream(weights, names, dtype, out)
         model.config.dtype = dtype
         model.config.save_pretrained(out)
-        if model.can_generate():
-            model.generation_config.save_pretrained(out)
     else:
         model.save_pretrained(out, state_dict={name: weights[name].to(dtype) for name in names})
-    for file in small_files.iterdir():  # the tokenizer, and what else is not written yet
-        known = file.suffix in (".safetensors", ".bin") or (out / file.name).exists()
-        if file.is_file() and not known:
+    for file in small_files.iterdir():  # the tokenizer and where an answer ends, as they are there
+        if file.is_file() and not str(file).endswith(WRITTEN):
             shutil.copy(file, out / file.name)

@@ -25,6 +25,7 @@ from verlaunch.record.checkpoints.manifest import begin, write_manifest
 from verlaunch.record.checkpoints.retention import prune
 from verlaunch.record.checkpoints.search import latest, note_score
 from verlaunch.record.report.names import validation_score
+from verlaunch.weights.small_files import as_published
 
 STATE = "trainer.json"  # in a checkpoint: what the algorithm goes on with, see algorithm.py
 BYTES_WEIGHTS, BYTES_OPTIMIZER = 4, 8  # per parameter: fp32, and Adam's two moments of it
@@ -109,10 +110,19 @@ class Saving(Algorithm):
         begin(folder)
         super()._save_checkpoint()
         wait_for_all(folder)
+        self._publish(folder)
         (folder / reward_settings.STATE).write_text(json.dumps(self.reward_state))
         (folder / STATE).write_text(json.dumps(self.algorithm_state()))
         ranks = self.config.trainer.nnodes * self.config.trainer.n_gpus_per_node
         write_manifest(folder, self.global_steps, ranks)
+
+    def _publish(self, folder: Path) -> None:
+        """Critic and policy read the same tokenizer's ids."""
+        model, rollout = (self.config.actor_rollout_ref[name] for name in ("model", "rollout"))
+        stops = (rollout.get("custom") or {}).get("stop_token_ids") or ()
+        for role in ("actor", "critic"):
+            if (small_files := folder / role / "huggingface").is_dir():
+                as_published(small_files, Path(model.path), stops if role == "actor" else ())
 
     def _declare_saved(self, folder: Path) -> None:
         self.saved_step, self.last_checkpoint = self.global_steps, str(folder)

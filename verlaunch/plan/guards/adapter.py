@@ -17,9 +17,9 @@ from verlaunch.config.values import closest
 from verlaunch.errors import Finding
 from verlaunch.inputs import models
 from verlaunch.plan.guards.scene import Scene
-from verlaunch.plan.guards.token_ids import json_of
 from verlaunch.plan.guards.values_taken import said
 from verlaunch.plan.memory.shape import Shape
+from verlaunch.plan.tokenizer_files import json_of
 
 MODEL = "actor_rollout_ref.model"
 RANK, TARGETS = f"{MODEL}.lora_rank", f"{MODEL}.target_modules"

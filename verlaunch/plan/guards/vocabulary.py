@@ -18,7 +18,7 @@ from verlaunch.config.tree import get, sequence_length, uses_critic
 from verlaunch.errors import Finding
 from verlaunch.inputs.models import Model
 from verlaunch.plan.guards.scene import Scene
-from verlaunch.plan.guards.token_ids import Vocabulary, vocabulary
+from verlaunch.plan.tokenizer_files import Vocabulary, vocabulary
 
 FEW = 0.01  # of the ids: special tokens of a later model of the same family
 HEADS = "MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING_NAMES"

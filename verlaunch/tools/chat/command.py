@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from verlaunch.config.tree import ROLLOUT, get
+from verlaunch.config.tree import ROLLOUT, STOP_IDS, get
 from verlaunch.errors import UserError
 from verlaunch.inputs import models
 from verlaunch.machine import hardware
@@ -50,7 +50,8 @@ def _model(voice: Voice, config: dict[str, Any], hardware: str, seed: int, gpus:
         "seed": seed,
     }
     template = get(config, "actor_rollout_ref.model.custom_chat_template")
-    return Model(engine, template, get(config, "data.apply_chat_template_kwargs") or {})
+    options = get(config, "data.apply_chat_template_kwargs") or {}
+    return Model(engine, template, options, get(config, STOP_IDS) or [])
 
 
 def _voices(history: History, step: str | None) -> list[Voice]:

@@ -34,6 +34,7 @@ class Model:
     engine: dict[str, Any]
     template: str | None = None  # None: the tokenizer's own
     template_options: dict[str, Any] = field(default_factory=dict)
+    stop_token_ids: list[int] = field(default_factory=list)  # beside the model's own ends
 
 
 @dataclass(frozen=True)

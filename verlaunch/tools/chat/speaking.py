@@ -52,8 +52,9 @@ def _answers(llm: Any, prompts: Prompts, request: dict[str, Any]) -> Iterator[di
     answer = min(request["max_tokens"], window // 2)
     asked = [prompts.fit(messages, answer) for messages in request["conversations"]]
     sampling = SamplingParams(
-        temperature=request["temperature"], max_tokens=answer, seed=request["seed"]
-    )
+        temperature=request["temperature"], max_tokens=answer, seed=request["seed"],
+        stop_token_ids=prompts.model["stop_token_ids"],
+    )  # fmt: skip
     fitting = [{"prompt_token_ids": ids} for ids, _ in asked if len(ids) + answer <= window]
     outputs = iter(llm.generate(fitting, sampling, use_tqdm=False) if fitting else [])
     for ids, forgot in asked:
