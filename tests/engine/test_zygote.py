@@ -39,7 +39,7 @@ if __name__ == "__main__":
 """
 TAKES_OVER = "import sys; print('a new interpreter', *sys.argv[1:])"
 WAITS = "    time.sleep(600)"
-JOB = dict([zygote.JOB])
+JOB = fork_client.JOB
 
 
 def until(true: Callable[[], bool]) -> None:
@@ -252,3 +252,72 @@ def test_what_was_begun_for_nothing_leaves_nothing(
     with head_start.start(tmp_path) as begun:
         assert begun.log.exists()
     assert begun.guardian.returncode is not None and not list((tmp_path / "logs").iterdir())
+
+
+PARENT = """
+import multiprocessing, os, sys, time
+from verlaunch.engine.fork import spawned
+import small_child
+if __name__ == "__main__":
+    print("offered", spawned.offer())
+    sends, gets = multiprocessing.get_context("spawn").Pipe()
+    process = multiprocessing.get_context("forkserver").Process(
+        target=small_child.work, args=(sends, sys.argv[1]), name="Engine")
+    process.start()
+    process.join(0.01)
+    print(*gets.recv(), process.pid, process.is_alive(), flush=True)
+    if sys.argv[1] == "waits":
+        os._exit(0)
+    process.join()
+    print("ended", process.is_alive())
+"""
+CHILD = """
+import multiprocessing, os, sys, time
+def work(sends, how):
+    loaded = sys.modules.get("small_driver")
+    sends.send((multiprocessing.current_process().name, os.environ["COLOR"],
+                loaded is not None, os.getpid()))
+    if how == "waits":
+        time.sleep(600)
+"""
+
+
+def parent(bench: Bench, how: str) -> subprocess.CompletedProcess[str]:
+    """A server that starts its engine in the place of one."""
+    (bench.folder / "parent.py").write_text(PARENT)
+    (bench.folder / "small_child.py").write_text(CHILD)
+    env = {**os.environ, "VERLAUNCH_TEMP": str(bench.folder), "COLOR": "blue",
+           "PYTHONPATH": os.pathsep.join([str(bench.folder), *sys.path])}  # fmt: skip
+    return subprocess.run(
+        [sys.executable, str(bench.folder / "parent.py"), how],
+        capture_output=True, text=True, env=env, timeout=120, cwd=bench.folder,
+    )  # fmt: skip
+
+
+def test_a_process_of_multiprocessing_is_forked_with_every_import(bench: Bench) -> None:
+    bench.train(bench.start())
+    done = parent(bench, "ends")
+    offered, told, ended = done.stdout.splitlines() or [done.stderr] * 3
+    assert (offered, ended) == ("offered True", "ended False"), done.stderr
+    name, color, forked, own, known, alive = told.split()
+    assert (name, color, forked, alive) == ("Engine", "blue", "True", "True")
+    assert own == known
+
+
+def test_where_the_zygote_cannot_a_new_interpreter_does_the_same(bench: Bench) -> None:
+    process = bench.start()
+    process.kill()
+    process.wait()
+    done = parent(bench, "ends")
+    assert "Engine blue False" in done.stdout and "ended False" in done.stdout, done.stderr
+
+
+def test_such_a_process_ends_with_the_one_that_has_asked(bench: Bench) -> None:
+    bench.train(bench.start())
+    done = parent(bench, "waits")
+    child = int(done.stdout.splitlines()[1].split()[3])
+    until(lambda: processes.is_dead(child))
+
+
+def test_without_a_run_nothing_is_changed(bench: Bench) -> None:
+    assert parent(bench, "ends").stdout.startswith("offered False")

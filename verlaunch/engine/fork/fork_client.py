@@ -23,6 +23,8 @@ from typing import Any
 ADDRESS = "zygote"  # a socket below $VERLAUNCH_TEMP
 CONTEXT = "--serialized-runtime-env-context="
 LANGUAGE = "--language="
+# The job is the first of a cluster, no other is served.
+JOB = {"RAY_JOB_ID": "01000000"}
 ANSWER_S = 300.0  # the imports included, on a loaded machine
 # What is read when an interpreter or a library is loaded.
 READ_EARLY = ("PYTHON", "LD_", "MALLOC_", "GLIBC_", "KMP_", "GOMP_", "MKL_", "OPENBLAS_")
@@ -50,13 +52,16 @@ def request(words: Sequence[str], environment: Mapping[str, str]) -> dict[str, A
     }
 
 
-def ask(address: str, wanted: Mapping[str, Any]) -> int:
-    """The process id of the worker. Raises OSError or ValueError when there will be none."""
+def ask(address: str, wanted: Mapping[str, Any], fds: Sequence[int] = (0, 1, 2)) -> int:
+    """The process id of the worker. Raises OSError or ValueError when there will be none.
+
+    fds: its standard input, output and error; the numbers of more are words behind the others.
+    """
     with socket.socket(socket.AF_UNIX) as line:
         line.settimeout(ANSWER_S)
         line.connect(address)
         text = json.dumps(wanted).encode()
-        socket.send_fds(line, [text[:1]], [0, 1, 2])
+        socket.send_fds(line, [text[:1]], list(fds))
         line.sendall(text[1:])
         line.shutdown(socket.SHUT_WR)
         return int(line.recv(16))

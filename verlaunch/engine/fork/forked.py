@@ -17,6 +17,7 @@ import sys
 from dataclasses import dataclass
 from typing import NoReturn
 
+MOST_FDS = 16
 ANSWER_S = 5.0  # for a client that has connected to send what it wants
 OOM_SCORE, MOST_EXPENDABLE = "RAY_worker_oom_score_adjustment", "1000"  # Ray's own default
 
@@ -24,7 +25,8 @@ OOM_SCORE, MOST_EXPENDABLE = "RAY_worker_oom_score_adjustment", "1000"  # Ray's 
 @dataclass(frozen=True)
 class Request:
     """words: of the command, its script first. added: variables that may name others. fds: its
-    standard input, output and error. leads: whether it has a process group of its own."""
+    standard input, output and error, and others, whose numbers become its last words. leads:
+    whether it has a process group of its own."""
 
     words: list[str]
     environment: dict[str, str]
@@ -41,7 +43,7 @@ class Request:
 def read(line: socket.socket) -> Request:
     """Raises OSError or ValueError."""
     line.settimeout(ANSWER_S)
-    first, fds, _, _ = socket.recv_fds(line, 1, 3)
+    first, fds, _, _ = socket.recv_fds(line, 1, MOST_FDS)
     parts = [first]
     while part := line.recv(1 << 16):
         parts.append(part)
@@ -79,9 +81,10 @@ def become(request: Request) -> NoReturn:
     """As Ray's setup_worker.py and exec would."""
     from ray._private.utils import update_envs
 
-    for number, fd in enumerate(request.fds):
+    standard, others = request.fds[:3], request.fds[3:]
+    for number, fd in enumerate(standard):
         os.dup2(fd, number)
-    request.close()
+        os.close(fd)
     if request.leads:
         os.setpgid(0, 0)
     os.chdir(request.folder)
@@ -90,7 +93,7 @@ def become(request: Request) -> NoReturn:
     update_envs(request.added)
     _be_expendable()
     _set_threads()
-    sys.argv = request.words
+    sys.argv = [*request.words, *map(str, others)]
     sys.path[0] = os.path.dirname(request.words[0])
     runpy.run_path(request.words[0], run_name="__main__")
     sys.exit()

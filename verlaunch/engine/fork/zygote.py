@@ -46,9 +46,9 @@ ALONE = {
     "OPENBLAS_NUM_THREADS": "1",
     "JE_ARROW_MALLOC_CONF": "background_thread:false",
 }
-# Ray's C++ part reads its settings once, when ray is imported, and a worker dies without these. The
-# job is the first of a cluster, no other is served; a worker ends when that process does.
-JOB, RAYLET = ("RAY_JOB_ID", "01000000"), "RAY_RAYLET_PID"
+# Ray's C++ part reads its settings once, when ray is imported, and a worker dies without its job
+# and this one: it ends when that process does.
+RAYLET = "RAY_RAYLET_PID"
 ADDED = "VERLAUNCH_ZYGOTE"  # names those of ALONE that we have set: the driver starts without them
 CLIENT = "worker.py"
 POLL_S = 0.05
@@ -120,7 +120,7 @@ class Zygote:
             return
         processes.die_with(here)
         self.server.close()
-        for name in [*os.environ.pop(ADDED, "").split(","), JOB[0], RAYLET]:
+        for name in [*os.environ.pop(ADDED, "").split(","), *fork_client.JOB, RAYLET]:
             os.environ.pop(name, None)
         forked.run_module(self.driver, launch)
 
@@ -144,7 +144,7 @@ def _can_fork(asked: Mapping[str, str]) -> bool:
     threads = len(os.listdir("/proc/self/task"))
     if threads > 1:
         print(f"Workers import for themselves: a library has started {threads - 1} threads.")
-    return threads == 1 and asked.get(JOB[0]) == JOB[1]
+    return threads == 1 and fork_client.JOB.items() <= asked.items()
 
 
 def _ended() -> list[tuple[int, int]]:
@@ -166,7 +166,7 @@ def main(
     os.symlink(fork_client.__file__, os.path.join(temp, CLIENT))
     zygote = Zygote(Path(go), server, driver)
     signal.signal(signal.SIGTERM, zygote.end)
-    os.environ.update([JOB, (RAYLET, str(os.getpid()))])
+    os.environ.update({**fork_client.JOB, RAYLET: str(os.getpid())})
     first, *others = modules
     zygote.load([first, driver, *others])
     zygote.serve(idle_s)

@@ -9,6 +9,7 @@ runner says so to verl's registry (workers/rollout/replica.py:318).
 """
 
 import asyncio
+import multiprocessing
 import os
 from collections import defaultdict
 from typing import Any
@@ -16,8 +17,10 @@ from typing import Any
 import ray
 from verl.workers.rollout.vllm_rollout.vllm_async_server import vLLMHttpServer, vLLMReplica
 from vllm.sampling_params import RequestOutputKind
+from vllm.v1.engine import utils as vllm_engines
 
 from verlaunch.engine import threads
+from verlaunch.engine.fork import spawned
 
 GATHER_S = 0.005  # answers that come this soon after another travel with it
 POLL_S = 0.5
@@ -28,6 +31,8 @@ class Server(vLLMHttpServer):
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         threads.hand_to_vllm(self.model_config)
+        if spawned.offer():
+            vllm_engines.get_mp_context = lambda: multiprocessing.get_context("forkserver")
         self.ready: dict[str, asyncio.Queue] = defaultdict(asyncio.Queue)  # by client
         self.tasks: set[asyncio.Task] = set()
 
