@@ -206,6 +206,13 @@ def test_the_range_of_the_kl_is_wider_for_short_responses(tmp_path: Path) -> Non
         assert of_run(config, [tokens] * 3)["kl_divergence"].healthy == (0.001, high)
 
 
+@pytest.mark.parametrize(("schedule", "word"), [("constant", "look"), ("cosine", "good")])
+def test_no_clipping_is_no_news_once_the_learning_rate_has_fallen(schedule: str, word: str) -> None:
+    optim = {"lr_scheduler_type": schedule}
+    config = {"algorithm": {}, "actor_rollout_ref": {"actor": {"optim": optim}}}
+    assert verdict(of_run(config)["clip_fraction"], [0.0] * 10).word == word  # type: ignore[union-attr]
+
+
 def test_one_wild_step_at_the_end_is_no_verdict() -> None:
     assert verdict(by_name["reward_mean"], [0.5, 0.52] * 20 + [0.9]).word == "look"  # type: ignore[union-attr]
 

@@ -32,7 +32,7 @@ ADVICE = {
     "easily gamed: read samples; raise --kl_coef or lower --lr",
     ("clip_fraction", "low"): "small updates, or each batch is used for one update only: a higher "
     "--lr or more --ppo_epochs learns more from a batch",
-    ("clip_fraction", "good"): "updates are as large as the clip range is meant for",
+    ("clip_fraction", "good"): "most of each update lies inside the clip range",
     ("clip_fraction", "high"): "much of each update is cut off: lower --lr or --ppo_epochs",
     ("entropy", "good"): "the policy still tries different answers",
     ("entropy", "low"): "the policy has all but stopped exploring: raise --entropy_coef or "

@@ -37,6 +37,7 @@ class Metric:
 
 KL_LOW, KL_HIGH, KL_FAR = 0.001, 0.1, 1.0  # nats per token
 KL_RESPONSE = 1.0  # nats of a whole response: one that is a single choice has no more than that
+CLIP_LOW, CLIP_HIGH = 0.1, 0.3
 PART, PARTS = "reward_part_", "reward/"  # ours, and how the trainer names them
 MEAN = "/mean"
 VALIDATION, VALIDATION_MEAN = "val-core/", "/mean@"
@@ -70,7 +71,8 @@ METRICS: tuple[Metric, ...] = (
     Metric("policy_loss", ("actor/pg_loss",), "Policy loss", ".4f", "policy",
            "The clipped surrogate loss; near 0 when advantages are whitened."),
     Metric("clip_fraction", ("actor/pg_clipfrac",), "Clip fraction", ".3f", "policy",
-           "Share of tokens whose probability ratio left the clip range.", healthy=(0.1, 0.3)),
+           "Share of tokens whose probability ratio left the clip range.",
+           healthy=(CLIP_LOW, CLIP_HIGH)),
     Metric("entropy", ("actor/entropy",), "Entropy", ".3f", "policy",
            "Nats per token of the policy's choices.", keeps=0.1),
     Metric("policy_grad_norm", ("actor/grad_norm",), "Policy gradient norm", ".3f", "policy",
@@ -164,11 +166,11 @@ def kl_high(lengths: Sequence[float]) -> float:
 
 
 def of_run(config: Line, lengths: Sequence[float] = ()) -> dict[str, Metric]:
-    """The table by name, with the range of the KL as this run means it. config: config.yaml, or {};
-    lengths: of its responses, in tokens.
+    """The table by name, with the ranges that this run means. config: config.yaml, or {}; lengths:
+    of its responses, in tokens.
 
     An adaptive coefficient steers the KL, so it has no upper end. Without a reference model the KL
-    is that of an update, which may be 0.
+    is that of an update, which may be 0. Where the learning rate falls, so does the clip fraction.
     """
     algorithm = config.get("algorithm")
     if not isinstance(algorithm, dict):
@@ -179,7 +181,11 @@ def of_run(config: Line, lengths: Sequence[float] = ()) -> dict[str, Metric]:
         healthy = None
     elif algorithm.get("kl_ctrl", {}).get("target_kl"):
         healthy = (KL_LOW, None)
-    return {**by_name, kl.name: dataclasses.replace(kl, healthy=healthy)}
+    own = {**by_name, kl.name: dataclasses.replace(kl, healthy=healthy)}
+    if actor.get("optim", {}).get("lr_scheduler_type", "constant") != "constant":
+        clip = by_name["clip_fraction"]
+        own[clip.name] = dataclasses.replace(clip, healthy=(None, CLIP_HIGH))
+    return own
 
 
 def finite(value: Any) -> float | None:
