@@ -14,7 +14,8 @@ from verlaunch.text import GIB
 from verlaunch.tools.doctor.look import BAD, LOOK, OK, Line, Part, Patient, Say, enough, together
 
 LEAST_MEMORY_GIB = 6.0  # the demo's own run takes about 5
-LEAST_SHM = GIB
+LEAST_SHM = GIB  # holds the object store of some thousand short responses; --dry_run knows a run's
+SHM_SIZE = "2g"  # LEAST_SHM, and as much for others
 LEAST_FILES, LEAST_PROCESSES = 8192, 4096  # Ray asks for 65536 files on clusters
 OTHERS_SHOWN = 3
 NO_GPU = (
@@ -69,9 +70,9 @@ def system() -> str:
 
 def _shared(has: Host) -> Part:
     if has.shm_bytes is None:
-        return Part("no /dev/shm", BAD, "Mount one: docker run --shm-size=16g")
-    remedy = ("Ray and vLLM share memory there: docker run --shm-size=16g, or "
-              "mount -o remount,size=16g /dev/shm")  # fmt: skip
+        return Part("no /dev/shm", BAD, f"Mount one: docker run --shm-size={SHM_SIZE}")
+    remedy = (f"Ray and vLLM share memory there: docker run --shm-size={SHM_SIZE}, or mount -o "
+              f"remount,size={SHM_SIZE} /dev/shm. What your run needs says --dry_run")  # fmt: skip
     is_enough = has.shm_bytes >= LEAST_SHM
     return enough(is_enough, f"{amount(has.shm_bytes)} free in /dev/shm", remedy)
 
