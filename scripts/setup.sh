@@ -9,7 +9,7 @@
 # start that finds there all that it wants does nothing more. .venv/begun says what an install that
 # may have been interrupted was for. Every file is checked by the locks' hashes; pip's own settings
 # (index, find-links, cache) apply untouched. What the machine must bring: scripts/setup/machine.sh;
-# what pip is told: scripts/setup/packages.sh.
+# what pip and uv are told: scripts/setup/packages.sh.
 
 VENV=$VERLAUNCH_ROOT/.venv
 LOOKS='' # set for a start that will not train: --help, --dry_run, score

@@ -86,7 +86,7 @@ system_package() { # system_package PACKAGE WHY
 fetch_numa() {
   local folder=$VENV/tmp/apt own site
   command -v apt-get dpkg >/dev/null || return
-  say "Fetching libnuma1 into .venv, which vLLM needs."
+  say "Fetching libnuma1, which vLLM needs, into .venv."
   mkdir -p "$folder/lists/partial" "$folder/archives/partial" "$VENV/lib/system"
   own=(-o "Dir::State::lists=$folder/lists" -o "Dir::Cache=$folder") # the system's lists may be empty
   (

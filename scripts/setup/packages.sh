@@ -14,10 +14,29 @@ drop_halves() {
   done
 }
 
+INSTALLER=pip
+# What pip's settings may say of where packages come from and how to get there.
+SOURCES="(no-)?index|extra-index|find-links|constraint|cert|client-cert|proxy|trusted-host"
+SOURCES+="|no-binary|only-binary|prefer-binary"
+
+# uv is faster, but reads none of pip's settings: it serves where pip has none of these.
+uv_serves() {
+  local settings
+  command -v uv >/dev/null &&
+    settings=$("$VENV/bin/python" -m pip config list 2>/dev/null) &&
+    ! grep -qE "[.]($SOURCES)" <<<"$settings"
+}
+
 # --no-deps: the locks are complete, and some packages ask for others that must not be there
-# (locks/cpu-overrides.txt). --ignore-requires-python: verl alone says "below 3.13", and runs.
+# (locks/cpu-overrides.txt). --ignore-requires-python: verl alone says "below 3.13", and runs; uv
+# ignores such upper bounds by itself. From / uv does not see what pyproject.toml tells scripts/lock.sh.
+# What uv cannot do pip tries, by the same hashes: it may know a certificate that uv does not.
 pip_install() {
-  "$VENV/bin/python" -m pip install --no-deps --ignore-requires-python --progress-bar off "$@"
+  if [[ $INSTALLER == uv ]]; then
+    (cd / && uv pip install --python "$VENV/bin/python" --no-deps "$@") && return
+  fi
+  "$VENV/bin/python" -m pip install --no-deps --ignore-requires-python --use-pep517 \
+    --progress-bar off "$@"
 }
 
 # Every file is checked against the lock's hashes. antlr4 comes as source: it is built by the locked
@@ -25,10 +44,11 @@ pip_install() {
 install_packages() { # install_packages SET [test]
   local name locks=()
   for name in "$@"; do locks+=(-r "$VERLAUNCH_ROOT/locks/$name.txt"); done
+  if uv_serves; then INSTALLER=uv; fi
   if [[ $1 == cpu ]]; then install_torch; fi
   pin setuptools "$VERLAUNCH_ROOT/locks/$1.txt" >"$VENV/tmp/build.txt"
   [[ ! -s $VENV/tmp/build.txt ]] || logged pip_install --require-hashes -r "$VENV/tmp/build.txt"
-  logged pip_install --require-hashes --no-build-isolation --use-pep517 "${locks[@]}"
+  logged pip_install --require-hashes --no-build-isolation "${locks[@]}"
   logged pip_install --no-build-isolation -e "$VERLAUNCH_ROOT"
 }
 
@@ -74,13 +94,15 @@ gave_up() { # gave_up LOG DOING WAY_ON
   exit 1
 }
 
-# Reads pip's output. A terminal gets a counter in place, a file a line per 50 packages.
+# Reads the installer's output. A terminal gets a counter in place, a file a line per 50 packages.
+# uv names large packages alone, and says in the end how many there were.
 progress() {
   local line count=0
   while IFS= read -r line; do
     case $line in
-      Collecting\ *) line=${line#Collecting } line="  $((count += 1)): ${line%% *}" ;;
+      Collecting\ * | Downloading\ *iB\)) line=${line#* } line="  $((count += 1)): ${line%% *}" ;;
       Installing\ collected*) ((count)) || continue; line="  unpacking $count packages" count=0 ;;
+      Prepared\ *) line="  $line" count=0 ;;
       *) continue ;;
     esac
     if [[ -t 2 ]]; then

@@ -267,6 +267,27 @@ def test_cpu_build_of_torch_is_preferred(checkout: Path) -> None:
     assert installed(checkout, "torch") == "8.0+cpu"
 
 
+@pytest.mark.parametrize(
+    ("works", "setting", "asked"),
+    [("true", "", True), ("false", "", True), ("true", "PIP_CERT", False)],
+)
+def test_uv_installs_where_pip_has_no_settings_of_its_own_and_pip_what_uv_cannot(
+    finished: Path, tmp_path: Path, works: str, setting: str, asked: bool
+) -> None:
+    write_program(tmp_path, "uv", f'echo "uv $@"; {works}')
+    write_program(tmp_path, "python", '[ "$3" = config ] && exec "$PYTHON" "$@"; echo "pip $@"')
+    commands = f"VENV={tmp_path}/venv; mkdir -p $VENV; ln -s {tmp_path} $VENV/bin; "
+    commands += 'if uv_serves; then INSTALLER=uv; fi; pip_install --require-hashes -r "the lock"'
+    path = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "PYTHON": sys.executable}
+    for name in ("PIP_NO_INDEX", "PIP_FIND_LINKS"):
+        commands = f"unset {name}; {commands}"
+    done = source(finished, commands, **path, **({setting: "/a.pem"} if setting else {}))
+    assert done.returncode == 0, done.stderr
+    assert ("uv pip install --python" in done.stdout) == asked
+    assert ("pip -m pip install --no-deps" in done.stdout) == (not asked or works == "false")
+    assert all(line.endswith("--require-hashes -r the lock") for line in done.stdout.splitlines())
+
+
 def test_changed_byte_stops_the_install_with_one_message(tmp_path: Path) -> None:
     root = make_skeleton(tmp_path / "checkout")
     write_wheel(root / "wheels", "tiny", "1.0", code="import this")
