@@ -30,6 +30,7 @@ class Fault:
 
     status other than 200: an error in the provider's form. how: "truncated" cuts the JSON,
     "cut" the transfer, "reset" the connection, "hang" never answers. text: what the judge says.
+    body: the whole answer with status 200, as it is.
     """
 
     status: int = 200
@@ -41,6 +42,7 @@ class Fault:
     text: str | None = None
     finish: str = "stop"
     how: str = "answer"
+    body: Any = None
 
 
 def _wrong_schema(schema: Any, closed: bool) -> str | None:

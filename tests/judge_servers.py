@@ -222,6 +222,8 @@ class JudgeServer:
         if fault.status != 200:
             error = self._style.error(fault)
             return web.json_response(error, status=fault.status, headers=fault.headers)
+        if fault.body is not None:
+            return web.json_response(fault.body)
         said = _verdict(self._judge(seen.prompt)) if fault.text is None else fault.text
         text = json.dumps(self._style.answer(seen.body["model"], said, fault.finish))
         if fault.how == "answer":

@@ -16,6 +16,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Literal
 
 from rewards.judge.endpoint import NO_KEY, Endpoint
+from rewards.judge.inner_errors import inner_error
 
 Kind = Literal["transient", "fatal", "refused", "too_long", "rejected"]
 LONGEST = 300  # characters of a provider's words that are worth showing
@@ -168,20 +169,28 @@ def _shown(text: str, key: str) -> str:
     return " ".join(redact(text, key).split())[:LONGEST]
 
 
-def _of_status(error: Any, endpoint: Endpoint) -> Trouble:
-    status, raw = int(error.status_code), error.body
+def _of_status(status: int, raw: Any, headers: Any, endpoint: Endpoint) -> Trouble:
     inner = _error_of(raw)
     message = _shown(_message(inner, raw), endpoint.key) or "no message"
     kind = _kind(status, inner, endpoint)
     words = f"{status} from {endpoint.shown}: {message}{_hint(status, endpoint)}"
-    wait_s = _wait_s(error.response.headers, inner)
+    wait_s = _wait_s(headers, inner)
     return Trouble(kind, words, wait_s, busy=status in BUSY)
 
 
 def read_error(error: BaseException, endpoint: Endpoint) -> Trouble:
     """Duck-typed over both SDKs: errors with a status have status_code, body and response."""
     if hasattr(error, "status_code"):
-        return _of_status(error, endpoint)
+        return _of_status(int(error.status_code), error.body, error.response.headers, endpoint)
     cause = error.__cause__ or error
     said = _shown(str(cause), endpoint.key) or type(cause).__name__
     return Trouble("transient", f"no answer from {endpoint.shown}: {said}")
+
+
+def read_inner(data: Any, endpoint: Endpoint) -> Trouble | None:
+    """Of an answer with status 200 that is an error all the same; None where it is none."""
+    if (found := inner_error(data)) is None:
+        return None
+    trouble = _of_status(found.status, {"error": found.error}, {}, endpoint)
+    trouble.billed = found.begun
+    return trouble

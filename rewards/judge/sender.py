@@ -13,7 +13,7 @@ from collections.abc import Callable
 from rewards.judge.ask import Answer, Ask
 from rewards.judge.costs import Budget, Price, Tokens, find_price
 from rewards.judge.endpoint import Endpoint
-from rewards.judge.failed_requests import Trouble
+from rewards.judge.failed_requests import Trouble, read_inner
 from rewards.judge.protocols import PROTOCOLS, Body, UnreadableReply
 from rewards.judge.rate_limits import Limits
 from rewards.judge.stats import Stats
@@ -81,7 +81,10 @@ class Sender:
 
     async def _exchange(self, body: Body) -> Answer:
         try:
-            return self.wire.read(await self._transport.post(self.wire.path, body))
+            data = await self._transport.post(self.wire.path, body)
+            if trouble := read_inner(data, self.endpoint):
+                raise trouble
+            return self.wire.read(data)
         except UnreadableReply as error:
             words = f"nothing readable from {self.endpoint.shown}: {error}"
         raise Trouble("transient", words, billed=True)
