@@ -54,7 +54,8 @@ class JudgeSpec:
     """system_prompt, scoring_prompt: whole texts. scale: lowest and highest score of the prompt.
 
     rpm, tpm: requests and tokens per minute, None without limit. cache: a file, None for none.
-    budget_usd, budget_requests: the run stops when one is spent.
+    budget_usd, budget_requests: the run stops when one is spent. thinking: False switches it off at
+    a server of one's own. lenient: scores such as "9" and 9.0, and those without a reason, count.
     """
 
     provider: str
@@ -74,6 +75,8 @@ class JudgeSpec:
     cache: str | None = None
     budget_usd: float | None = None
     budget_requests: int | None = None
+    thinking: bool | None = None
+    lenient: bool = False
 
 
 @dataclass(frozen=True)

@@ -124,6 +124,18 @@ def _cache(given: Any, folder: Path) -> str:
     return str((folder / Path(_word(given, folder)).expanduser()).resolve())
 
 
+def _off(given: Any, folder: Path) -> bool:
+    if given is not False and given != OFF:  # YAML reads a bare off as false
+        raise _takes(given, "off, or null for what the server does by itself")
+    return False
+
+
+def _switch(given: Any, folder: Path) -> bool:
+    if not isinstance(given, bool):
+        raise _takes(given, "true or false")
+    return given
+
+
 def _budget(given: Any, folder: Path) -> dict[str, Any]:
     match = _BUDGET.fullmatch(str(given).strip())
     if not match or not float(match[1] or match[2]):
@@ -149,6 +161,8 @@ READERS: dict[str, Reader] = {
     "system_prompt": _text,
     "scoring_prompt": _template,
     "scale": _scale,
+    "lenient": _switch,
+    "thinking": _off,
     "samples": _whole(1, 32),
     "max_tokens": _whole(16),
     "concurrency": _whole(1),

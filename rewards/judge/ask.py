@@ -29,8 +29,10 @@ class Answer:
     """finish: "length" when max_tokens cut it, "refusal" when a filter or the judge declined.
 
     tokens: as the provider bills them; None when it does not say.
+    thought: what the server calls thought, kept apart from the text.
     """
 
     text: str
     finish: Finish
     tokens: Tokens | None = None
+    thought: str = ""

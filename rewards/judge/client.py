@@ -25,6 +25,10 @@ from rewards.spec import JudgeSpec
 
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 8.0
 FIRST_PAUSE_S = 0.05
+GOES_ON = {
+    False: "the judge goes on without what it refused",
+    True: "the judge takes no system role, so those words go in front of the question",
+}
 REFUSED = Answer("", "refusal")  # a filter of the provider's, before any judge saw it
 
 
@@ -36,6 +40,12 @@ def backoff_s(attempt: int) -> float:
     """
     longest = min(FIRST_WAIT_S * 2**attempt, LONGEST_WAIT_S)
     return random.uniform(longest / 2, longest)
+
+
+def _is_of_roles(trouble: Trouble) -> bool:
+    """llama.cpp and SGLang answer 500 when a chat template refuses the roles."""
+    words = trouble.words.lower()
+    return trouble.kind == "transient" and ("role" in words or "support" in words)
 
 
 class Client:
@@ -133,10 +143,10 @@ class Client:
                 words = trouble.words
             if refused not in self._without:
                 self._without.add(refused)
-                self.notes.append(f"the judge goes on without what it refused: {words}")
+                self.notes.append(f"{GOES_ON[refused == 'system']}: {words}")
 
     def _refused_field(self, trouble: Trouble, without: frozenset[str]) -> str | None:
-        if trouble.kind != "rejected":
+        if trouble.kind != "rejected" and not _is_of_roles(trouble):
             return None
         if learnt := self._without - without:  # by another ask, while this one was under way
             return min(learnt)
@@ -146,9 +156,11 @@ class Client:
         optional = self._sender.wire.optional
         sent = [field for field in optional if field not in without]
         named = (field for field in sent if any(word in words for word in optional[field]))
+        if trouble.kind != "rejected":
+            return "system" if "system" in sent and "system" in named else None
         # a small server of one's own may say no more than "bad request"
-        plain = self._own and "structured" in sent
-        return next(named, "structured" if plain else None)
+        plain = (field for field in ("structured", "system") if self._own and field in sent)
+        return next(named, next(plain, None))
 
     def curves(self) -> dict[str, float]:
         return self._sender.curves()

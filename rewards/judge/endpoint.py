@@ -17,6 +17,8 @@ from rewards.judge.providers import PROVIDERS, Provider
 from rewards.part import CannotStart
 from rewards.spec import JudgeSpec
 
+# Templates name it differently (Qwen and GLM; DeepSeek and Granite) and pass over the other name.
+QUIET_TEMPLATE = {"enable_thinking": False, "thinking": False}
 NO_KEY = "none"  # SDKs insist on one; a local server does not look at it
 
 
@@ -30,6 +32,7 @@ class Endpoint:
     key: str = field(repr=False)
     own: bool = False
     notes: tuple[str, ...] = ()
+    thinking: bool | None = None  # False: switched off where a template can be told so
 
     @property
     def token_field(self) -> str:
@@ -38,8 +41,11 @@ class Endpoint:
 
     @property
     def quiet(self) -> dict[str, Any]:
-        """The fields that turn this model's thinking off; none for a server we know nothing of."""
-        known = {} if self.own and self.provider.name == "openai" else self.provider.quiet
+        """The fields that turn this model's thinking off; none for a server we know nothing of,
+        unless its user has said that they are for it."""
+        if self.own and self.provider.name == "openai":
+            return {} if self.thinking is None else {"chat_template_kwargs": dict(QUIET_TEMPLATE)}
+        known = self.provider.quiet
         fields = (fields for pattern, fields in known.items() if fnmatchcase(self.model, pattern))
         return dict(next(fields, {}))
 
@@ -108,4 +114,4 @@ def find_endpoint(spec: JudgeSpec, environ: Mapping[str, str]) -> Endpoint:
     url = _checked_url(_base_url(provider, spec, environ))
     own = _is_own(provider, url)
     key, notes = _key(provider, environ, own)
-    return Endpoint(provider, spec.model, url, key, own, notes)
+    return Endpoint(provider, spec.model, url, key, own, notes, spec.thinking)

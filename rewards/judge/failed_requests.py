@@ -178,7 +178,7 @@ def _of_status(status: int, raw: Any, headers: Any, endpoint: Endpoint) -> Troub
     return Trouble(kind, words, wait_s, busy=status in BUSY)
 
 
-def read_error(error: BaseException, endpoint: Endpoint) -> Trouble:
+def read_error(error: Any, endpoint: Endpoint) -> Trouble:
     """Duck-typed over both SDKs: errors with a status have status_code, body and response."""
     if hasattr(error, "status_code"):
         return _of_status(int(error.status_code), error.body, error.response.headers, endpoint)

@@ -17,11 +17,12 @@ from collections import Counter
 from rewards.judge.ask import Answer
 from rewards.judge.cache import Cache, cache_key
 from rewards.judge.client import Client
-from rewards.judge.parse import Unparsable, read_score
+from rewards.judge.parse import SHOWN, Unparsable, read_score
 from rewards.judge.precheck import answers_nothing
 from rewards.judge.prompts import NO_NONCE, SCORE, Request, build
 from rewards.judge.retired import model_notes
 from rewards.judge.shown import reference
+from rewards.judge.thoughts import only_object
 from rewards.part import CannotStart, Failure, Part, Row
 from rewards.spec import JudgeSpec
 
@@ -31,6 +32,19 @@ _QUESTION = ({"role": "user", "content": "What is 7 + 5? Show how you get there.
 _GOOD = Row("probe", "7 + 3 is 10, and 2 more make 12. So 7 + 5 = 12.", "12", None, _QUESTION)
 # Bad by any standard that a prompt may set: wrong, rude and of no use.
 _BAD = Row("probe", "It is 75. Only a fool would have to ask that.", "12", None, _QUESTION)
+
+
+def _misplaced(thought: str) -> str:
+    """The answer that a server took for a thought, since the template had closed that itself.
+
+    Only a whole one, as a draft within a thought is none. Raises Unparsable.
+    """
+    if thought and not (found := only_object(thought)):
+        raise Unparsable(
+            "its content is empty, and what it wrote is called reasoning: set thinking: off, or "
+            f"start its server without a reasoning parser ({thought.strip()[:SHOWN]!r})"
+        )
+    return found if thought else ""
 
 
 class Judge(Part):
@@ -129,15 +143,19 @@ class Judge(Part):
             said = f": {answer.text.strip()[:200]!r}" if answer.text.strip() else ""
             raise Failure("judge_refused", f"{self.spec.model} refused to grade a response{said}")
         if answer.finish == "length":
-            raise Unparsable(f"it was cut after max_tokens: {self.spec.max_tokens}; raise that")
-        return read_score(answer.text, self.spec.scale, request.response)
+            too_few = f"it was cut after max_tokens: {self.spec.max_tokens}"
+            thinks = " (thinking: off spares it what it thinks)" if answer.thought else ""
+            raise Unparsable(f"{too_few}; raise that{thinks}")
+        text = answer.text if answer.text.strip() else _misplaced(answer.thought)
+        return read_score(text, self.spec.scale, request.response, self.spec.lenient)
 
     def _key(self, same: Request, index: int) -> str:
         """Of all that the score depends on: a change in any prompt or rule is another key."""
         spec, ask = self.spec, same.ask
         where = (spec.provider, spec.model, spec.base_url or "", spec.region or "")
         asked = (ask.system, ask.user, json.dumps(ask.schema), str(ask.max_tokens))
-        return cache_key("judge", *where, *asked, str(index))
+        quiet = () if spec.thinking is None else ("quiet",)
+        return cache_key("judge", *where, *asked, str(index), *quiet)
 
     def _known(self, key: str) -> int | None:
         found = self.cache.get(key) if self.cache is not None else None

@@ -5,8 +5,8 @@
     protocol.read({"choices": [...], "usage": {...}})     # Answer(text, finish, Tokens(31, 12))
 
 A request holds only what its provider documents: Gemini and Anthropic refuse any other field.
-`without` names what this server refused: "structured" output, the "quiet" fields that turn
-thinking off, or the usual name of the limit of "tokens".
+`without` names what this server refused: a "system" role, "structured" output, the "quiet" fields
+that turn thinking off, or the usual name of the limit of "tokens".
 """
 
 from collections.abc import Iterable, Mapping
@@ -19,8 +19,15 @@ from rewards.judge.endpoint import Endpoint
 Body = dict[str, Any]
 
 # what a 400 says when it means something that we can do without, in the order of its loss
+_THOUGHTS = ("reasoning_content", "reasoning")  # of vLLM, SGLang and DeepSeek; OpenRouter, vLLM
 _TOKENS = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
-_QUIET = ("reasoning_effort", "enable_thinking", "thinking")
+_QUIET = ("reasoning_effort", "enable_thinking", "thinking", "chat_template_kwargs")
+# in a template's words ("System role not supported") or a provider's
+_SYSTEM = (
+    *("system role", "role system", "'system'", '"system"', "`system`", "system message"),
+    *("system prompt", "system instruction", "developer instruction", "alternate"),
+    *("user and assistant", "only user", "first message"),
+)
 _STRUCTURED = (
     *("response_format", "output_config", "output_format", "json_schema", "json_object"),
     *("json mode", "schema", "structured", "guided"),
@@ -57,6 +64,15 @@ def _tokens(usage: Any, output: str, *inputs: str) -> Tokens | None:
     return Tokens(sum(read), written) if read and isinstance(written, int) else None
 
 
+def _messages(ask: Ask, without: Iterable[str]) -> list[dict[str, str]]:
+    """Without a system role its words go in front of the user's: they alternate by themselves."""
+    system, user = _clean(ask.system), _clean(ask.user)
+    if "system" in without:
+        return [{"role": "user", "content": "\n\n".join(filter(None, (system, user)))}]
+    roles = (("system", system), ("user", user))
+    return [{"role": role, "content": text} for role, text in roles if text]
+
+
 def _joined(content: Any) -> str:
     """Text as it is, or the text of typed parts."""
     if isinstance(content, list):
@@ -73,6 +89,7 @@ class Chat:
 
     path = "/chat/completions"
     optional: Mapping[str, tuple[str, ...]] = {
+        "system": _SYSTEM,
         "tokens": tuple(_TOKENS),
         "quiet": _QUIET,
         "structured": _STRUCTURED,
@@ -86,9 +103,7 @@ class Chat:
         return {"type": "json_schema", "json_schema": json_schema}
 
     def body(self, endpoint: Endpoint, ask: Ask, without: Iterable[str]) -> Body:
-        roles = (("system", ask.system), ("user", ask.user))
-        messages = [{"role": role, "content": _clean(text)} for role, text in roles if text]
-        body: Body = {"model": endpoint.model, "messages": messages}
+        body: Body = {"model": endpoint.model, "messages": _messages(ask, without)}
         limit = endpoint.token_field
         body[_TOKENS[limit] if "tokens" in without else limit] = ask.max_tokens
         if "structured" not in without:
@@ -108,25 +123,27 @@ class Chat:
             finish = "refusal"
         text = _joined(message.get("content")) or _joined(refusal)
         tokens = _tokens(data.get("usage"), "completion_tokens", "prompt_tokens")
-        return Answer(text, finish, tokens)
+        thoughts = (_joined(message.get(name)) for name in _THOUGHTS)
+        return Answer(text, finish, tokens, next(filter(None, thoughts), ""))
 
 
 class Messages:
     """https://docs.anthropic.com/en/api/messages."""
 
     path = "/v1/messages"
-    optional: Mapping[str, tuple[str, ...]] = {"structured": _STRUCTURED}
+    optional: Mapping[str, tuple[str, ...]] = {"system": _SYSTEM, "structured": _STRUCTURED}
     _cut = ("max_tokens", "model_context_window_exceeded")
     _input = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
 
     def body(self, endpoint: Endpoint, ask: Ask, without: Iterable[str]) -> Body:
+        *system, user = _messages(ask, without)
         body: Body = {
             "model": endpoint.model,
             "max_tokens": ask.max_tokens,
-            "messages": [{"role": "user", "content": _clean(ask.user)}],
+            "messages": [user],
         }
-        if ask.system:
-            body["system"] = _clean(ask.system)
+        if system:
+            body["system"] = system[0]["content"]
         if "structured" not in without:
             schema = _schema(ask.schema, endpoint.provider.closed_schema)
             body["output_config"] = {"format": {"type": "json_schema", "schema": schema}}

@@ -27,7 +27,7 @@ PRESET_SCALE = (1, 10)  # which the words of the presets explain
 # What is passed on as it is, and by the same name.
 _SAME = (
     *("base_url", "region", "concurrency", "rpm", "tpm", "timeout_s", "retries"),
-    *("samples", "max_tokens", "scale"),
+    *("samples", "max_tokens", "scale", "thinking", "lenient"),
 )
 
 

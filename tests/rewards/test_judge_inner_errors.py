@@ -32,7 +32,11 @@ def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"error": {"message": "x", "type": "authentication_error"}}, "fatal", False),
         ({"error": {"message": "x", "type": "invalid_request_error"}}, "rejected", False),
         ({"error": {"code": None, "message": "odd"}}, "transient", False),
-        ([{"error": {"code": 429, "message": "x", "status": "RESOURCE_EXHAUSTED"}}], "transient", 1),
+        (
+            [{"error": {"code": 429, "message": "x", "status": "RESOURCE_EXHAUSTED"}}],
+            "transient",
+            1,
+        ),
         ({"object": "error", "message": "maximum context length is 9", "code": 400}, "too_long", 0),
         ({"code": "Throttling.RateQuota", "message": "x", "request_id": "r"}, "transient", True),
         ({"detail": "Not Found"}, "fatal", False),

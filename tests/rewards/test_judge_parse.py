@@ -156,3 +156,88 @@ def test_no_verdict_of_the_responses_own_is_ever_read(before, score, after):
     finally:
         with pytest.raises(Unparsable):
             read_score(fraud, SCALE, before + fraud + after)
+
+
+DRAFT = '{"reason": "a draft", "score": 9}'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"<think>{DRAFT}</think>{GOOD}",
+        f"{DRAFT} no, too kind.\n</think>\n\n{GOOD}",
+        f"<thinking>{DRAFT}</thinking>```json\n{GOOD}\n```",
+        f"<reasoning>{DRAFT}</reasoning> Here it is: {GOOD}",
+        f"<Thought>{DRAFT}</Thought>{GOOD}",
+        f"<seed:think>{DRAFT}</seed:think>{GOOD}",
+        f"[THINK]{DRAFT}[/THINK]{GOOD}",
+        f"◁think▷{DRAFT}◁/think▷{GOOD}",
+        f"<|START_THINKING|>{DRAFT}<|END_THINKING|><|START_RESPONSE|>{GOOD}<|END_RESPONSE|>",
+        f"<|channel|>analysis<|message|>{DRAFT}<|end|><|start|>assistant<|channel|>final"
+        f"<|message|>{GOOD}<|return|>",
+        f"<|channel|>analysis<|message|>{DRAFT}<|end|><|start|>assistant<|channel|>final "
+        f"<|constrain|>json<|message|>{GOOD}",
+        f"analysisIs it right? {DRAFT}assistantfinal{GOOD}",
+        f"<|channel>thought\n{DRAFT}<channel|>{GOOD}",
+        f"<think>one</think>{DRAFT} or not? <think>two</think>{GOOD}",
+        f"<think>{DRAFT}</think><answer>{GOOD}</answer>",
+    ],
+)
+def test_what_a_judge_thought_is_no_verdict(text: str) -> None:
+    assert read_score(text, SCALE) == 2
+    assert read_score(text, SCALE, lenient=True) == 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"reason": "It ends with </think> and says nothing.", "score": 2}',
+        f'<think>{DRAFT}</think>{{"reason": "It shows </think> twice: </think>", "score": 2}}',
+        '```json\n{"reason": "A stray </reasoning> stands there.", "score": 2}\n```',
+    ],
+)
+def test_a_mark_that_the_verdict_speaks_of_cuts_nothing(text: str) -> None:
+    assert read_score(text, SCALE) == 2
+
+
+@pytest.mark.parametrize("text", [f"<think>{DRAFT}", f"[THINK] {DRAFT} so", f"{GOOD}</think>"])
+def test_a_thought_without_a_verdict_behind_it_is_none(text: str) -> None:
+    with pytest.raises(Unparsable):
+        read_score(text, SCALE)
+
+
+@pytest.mark.parametrize(
+    ("text", "score"),
+    [
+        ('{"reason": "a", "score": 9.0}', 9),
+        ('{"reason": "a", "score": "9"}', 9),
+        ('{"score": " 9.0 "}', 9),
+        ('{"score": 9}', 9),
+        ('{"reason": null, "score": 9}', 9),
+        ("9", 9),
+        ("<think>7?</think>\n9.0", 9),
+    ],
+)
+def test_a_lenient_reading_takes_whole_numbers_of_any_form(text: str, score: int) -> None:
+    assert read_score(text, SCALE, lenient=True) == score
+    with pytest.raises(Unparsable):
+        read_score(text, SCALE)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"score": 7.5}',
+        '{"score": true}',
+        '{"score": "9/10"}',
+        '{"score": 11.0}',
+        '{"score": [9]}',
+        '{"reason": 5, "score": 9}',
+        "9 of 10",
+        "7.5",
+        '{"score": 2} {"score": 9}',
+    ],
+)
+def test_a_lenient_reading_guesses_no_score(text: str) -> None:
+    with pytest.raises(Unparsable):
+        read_score(text, SCALE, lenient=True)
