@@ -23,6 +23,7 @@ from rewards.reward import Result
 from verlaunch.engine.actors import NAME
 from verlaunch.engine.reward import actor as reward_actor
 from verlaunch.engine.reward import settings as reward_settings
+from verlaunch.engine.reward.said import said
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +46,7 @@ class RewardManager(RewardManagerBase):
         """response_ids: (response_len,), without padding. columns: the row of the dataset."""
         row = Row(
             str(columns["data_source"]),
-            self.tokenizer.decode(response_ids, skip_special_tokens=True),
+            said(self.tokenizer, response_ids),
             columns["reward_model"]["ground_truth"],
             columns.get("extra_info"),
             [dict(message) for message in columns["raw_prompt"]],

@@ -14,6 +14,7 @@ from typing import Any
 
 import transfer_queue as tq
 
+from verlaunch.engine.reward.said import said
 from verlaunch.record.channel import ROWS, SAMPLES, Channel
 
 PER_STEP = 16
@@ -55,7 +56,7 @@ def write(channel: Channel, step: int, batch: Any, tokenizer: Any) -> None:
             "step": step,
             "data_source": source,
             "prompt": _prompt(prompt),
-            "response": tokenizer.decode(response, skip_special_tokens=True),
+            "response": said(tokenizer, response),
             "ground_truth": reward["ground_truth"],
             **({"extra_info": info} if info else {}),
         }
