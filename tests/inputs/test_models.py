@@ -40,6 +40,12 @@ def test_sizes_come_from_the_text_part_and_from_each_other(tmp_path: Path) -> No
     assert (seen.vocab_size, seen.head_dim, seen.max_positions) == (9, 16, None)
 
 
+def test_a_stretched_rope_gives_a_policy_more_positions(tmp_path: Path) -> None:
+    rope = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 100}
+    folder = write(tmp_path / "m", max_position_embeddings=100, rope_parameters=rope)
+    assert models.look(str(folder)).max_positions == 400
+
+
 def test_a_misspelt_folder_gets_its_neighbour(tmp_path: Path) -> None:
     write(tmp_path / "qwen-tiny")
     text = refusal(tmp_path / "qwen-tinny")

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rewards.models.positions import positions
 from verlaunch.errors import UserError
 
 WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
@@ -159,12 +160,13 @@ def _model(name: str, flag: str, path: Path, folder: Path | None) -> Model:
     heads, head_dim = text.get("num_attention_heads"), text.get("head_dim")
     if head_dim is None and heads and text.get("hidden_size"):
         head_dim = text["hidden_size"] // heads
-    vocabulary, positions = text.get("vocab_size", 32000), text.get("max_position_embeddings")
+    vocabulary = text.get("vocab_size", 32000)
     key_heads = text.get("num_key_value_heads") or heads or 0
     cached = 2 * (text.get("num_hidden_layers") or 0) * key_heads * (head_dim or 0)
     return Model(
-        name, architectures[0], vocabulary, positions, folder, heads, head_dim, cached, config
-    )
+        name, architectures[0], vocabulary, positions(config), folder, heads, head_dim, cached,
+        config,
+    )  # fmt: skip
 
 
 def hub_file(name: str, flag: str, file: str) -> Path:
