@@ -44,7 +44,7 @@ COMMANDS = (
     Command("report", "verlaunch.tools.report.command", "make a run's curves and report anew"),
     Command("export", "verlaunch.tools.export.command", "make Hugging Face folders of a run"),
     Command("chat", "verlaunch.tools.chat.command", "talk to a run's model, before and after"),
-    Command("convert", "verlaunch.tools.convert.command", "make Starling-RM-7B a reward model"),
+    Command("convert", "verlaunch.tools.convert.command", "make a value head a reward model"),
 )
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 SHOWN = 12  # problems: a folder of bad files has one each

@@ -38,7 +38,10 @@ class _Request(Generic[Item]):
 
 
 def cut(requests: Sequence[_Request[Item]], max_tokens: int) -> Iterator[list[_Request[Item]]]:
-    """Batches of at most max_tokens with padding, or of one request, the longest first."""
+    """Batches of at most max_tokens with padding, or of one request, the longest first.
+
+    With max_tokens 0 every request is alone.
+    """
     batch: list[_Request[Item]] = []
     for request in sorted(requests, key=lambda request: -request.length):
         if batch and (len(batch) + 1) * batch[0].length > max_tokens:

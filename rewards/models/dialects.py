@@ -98,7 +98,16 @@ def _one_label(answer: Any) -> float:
     return value
 
 
+def _one_wide(answer: Any) -> float:
+    """One value for each token; a head of several labels gives lists of several."""
+    value, found = _at(("data", 0, "data"))(answer), answer["data"][0]["data"]
+    last = found[-1] if isinstance(found, list) else found
+    if isinstance(last, list) and len(last) != 1:
+        raise Unreadable(f"the head is {len(last)} wide; a reward is one number")
+    return value
+
+
 CLASSIFY = Dialect("/classify", _messages, _one_label)
-POOLING = Dialect("/pooling", _messages, _at(("data", 0, "data")))
+POOLING = Dialect("/pooling", _messages, _one_wide)
 GET_REWARD = Dialect("/get_reward", _query, _at(("rewards",), ("reward",), ("scores",)))
 DIALECTS = (CLASSIFY, POOLING, GET_REWARD)

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from rewards.part import CannotStart
 
-SMALL = ["*.json", "*.txt", "*.model", "*.jinja", "*.tiktoken"]  # config and tokenizer
+# Config, tokenizer, and a value head that stands beside a model.
+SMALL = ["*.json", "*.txt", "*.model", "*.jinja", "*.tiktoken", "value_head.*"]
 _SHOWN = 160  # characters of the hub client's own words
 
 

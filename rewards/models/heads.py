@@ -42,12 +42,19 @@ def _ends(model: Any, batch: Sequence[Encoded]) -> Tensor:
     return torch.tensor(ends, device=model.device)
 
 
+def _one_wide(scores: Tensor, batch: Sequence[Encoded]) -> Tensor:
+    """Of several labels each library takes another one for the reward."""
+    if scores.numel() != len(batch):
+        raise ValueError(f"scores of shape {tuple(scores.shape)}, one per answer was expected")
+    return scores.reshape(-1)
+
+
 def _last_token(model: Any, inputs: dict[str, Tensor], batch: Sequence[Encoded]) -> Tensor:
     inputs.pop("token_type_ids", None)
     hidden = model.base_model(**inputs).last_hidden_state
     rows = torch.arange(len(batch), device=hidden.device)
     head = next(model.score.parameters()).dtype
-    return model.score(hidden[rows, _ends(model, batch)].to(head))[:, 0]
+    return _one_wide(model.score(hidden[rows, _ends(model, batch)].to(head)), batch)
 
 
 def _gated(model: Any, inputs: dict[str, Tensor], batch: Sequence[Encoded]) -> Tensor:
@@ -56,12 +63,12 @@ def _gated(model: Any, inputs: dict[str, Tensor], batch: Sequence[Encoded]) -> T
 
 
 def _own(model: Any, inputs: dict[str, Tensor], batch: Sequence[Encoded]) -> Tensor:
+    sparse = next((each for each in model.modules() if hasattr(each, "set_attention_type")), None)
+    if sparse is not None:  # BigBird: one short text switches it to full attention for good
+        sparse.set_attention_type(model.config.attention_type)
     output = model(**inputs)
     scores = getattr(output, "score", None)  # some classes of their own keep several logits
-    scores = output.logits if scores is None else scores
-    if scores.numel() != len(batch):
-        raise ValueError(f"scores of shape {tuple(scores.shape)}, one per answer was expected")
-    return scores.reshape(-1)
+    return _one_wide(output.logits if scores is None else scores, batch)
 
 
 def readout(model: Any) -> Readout:

@@ -17,6 +17,7 @@ from typing import Any
 from rewards.models.fetch import fetch, is_local
 from rewards.models.inputs import Inputs
 from rewards.models.probe import Probe, probe
+from rewards.models.refuse import glance
 from rewards.models.sanity import check
 from rewards.models.scorer import Scorer
 from rewards.models.url import UrlScorer
@@ -68,6 +69,9 @@ class ModelPart(Part):
         """The folders of the model and of its tokenizer, downloaded if they must, and a probe."""
         spec = self._spec
         assert spec.path is not None, "a reward model without a url has a path"
+        if not is_local(spec.path):
+            small = fetch(spec.path, weights=False, code=spec.trust_remote_code)
+            glance(small, spec.trust_remote_code)
         folder = fetch(spec.path, weights=not spec.url, code=spec.trust_remote_code)
         name = spec.tokenizer
         tokenizer = fetch(name, "--rm_tokenizer", weights=False) if name else folder

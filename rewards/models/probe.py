@@ -11,7 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from rewards.models.headers import read_json
+from rewards.models.positions import positions, ropes, text_part
 from rewards.models.profiles import (
+    ALONE,
     ENCODERS,
     NOT_TRANSFORMERS,
     NOT_VLLM,
@@ -21,7 +24,7 @@ from rewards.models.profiles import (
     Profile,
     profile_for,
 )
-from rewards.models.refuse import accept, read_config, read_json
+from rewards.models.refuse import accept, read_config
 from rewards.part import CannotStart
 
 Backend = Literal["vllm", "transformers"]
@@ -29,6 +32,7 @@ Task = Literal["classify", "token_classify"]
 
 LONGEST = 16_384  # tokens by default: models with 128k positions were not trained to judge so much
 SHORTEST = 16
+LENGTH_BOUND = {"dynamic", "longrope"}  # RoPE that transformers chooses by the longest of a batch
 TOKENIZER_FILES = ("tokenizer*", "*.model", "vocab.*", "spiece.model")
 
 
@@ -36,7 +40,8 @@ TOKENIZER_FILES = ("tokenizer*", "*.model", "vocab.*", "spiece.model")
 class Probe:
     """input: how a conversation is written for the model. max_length: tokens.
 
-    ending: a token that must stand last, where the model reads its score.
+    ending: a token that must stand last, where the model reads its score. alone: the score depends
+    on who else is in a batch, so that there must be nobody else.
     """
 
     architecture: str
@@ -48,6 +53,7 @@ class Probe:
     is_encoder: bool = False
     trust_remote_code: bool = False
     ending: int | None = None
+    alone: bool = False
 
 
 def _backend(
@@ -70,22 +76,21 @@ def _backend(
 
 
 def _positions(config: dict[str, Any]) -> int | None:
-    text = config.get("text_config") or config
-    found = text.get("max_position_embeddings") or text.get("n_positions")
+    found = positions(config)
     if found and found % 64 == 2 and config.get("model_type") in ENCODERS:
         found -= 2  # RoBERTa and its kin (514, 8194) count places from 2
     return found
 
 
 def _max_length(folder: Path, config: dict[str, Any], profile: Profile, asked: int | None) -> int:
-    positions = _positions(config)
+    places = _positions(config)
     if asked is None:
-        return min(filter(None, (profile.max_length or LONGEST, positions)))
+        return min(filter(None, (profile.max_length or LONGEST, places)))
     if asked < SHORTEST:
         raise CannotStart(f"--rm_max_length {asked}: at least {SHORTEST} tokens are needed.")
     relative = config.get("relative_attention") and not config.get("position_biased_input", True)
-    if positions and asked > positions and not relative:
-        raise CannotStart(f"--rm_max_length {asked}: {folder} has {positions} positions, no more.")
+    if places and asked > places and not relative:
+        raise CannotStart(f"--rm_max_length {asked}: {folder} has {places} positions, no more.")
     return asked
 
 
@@ -144,4 +149,5 @@ def probe(
         model_type in ENCODERS,
         trust_remote_code,
         config.get("reward_token_id"),
+        model_type in ALONE or any(kind in LENGTH_BOUND for kind, _ in ropes(text_part(config))),
     )

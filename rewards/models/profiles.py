@@ -73,10 +73,17 @@ NOT_TRANSFORMERS = {"InternLM2ForRewardModel"}
 NOT_VLLM = {"LlamaForRewardModelWithGating"}
 # They read both ways, frame their inputs with special tokens, and rarely have a template.
 ENCODERS = {
-    "albert", "bert", "big_bird", "camembert", "deberta", "deberta-v2", "distilbert", "electra",
-    "ernie", "eurobert", "longformer", "megatron-bert", "modernbert", "mpnet", "nomic_bert",
-    "rembert", "roberta", "roberta-prelayernorm", "roformer", "xlm", "xlm-roberta",
-    "xlm-roberta-xl", "xlnet", "xmod",
+    "albert", "bert", "big_bird", "camembert", "canine", "convbert", "deberta", "deberta-v2",
+    "distilbert", "electra", "ernie", "eurobert", "fnet", "funnel", "longformer", "megatron-bert",
+    "modernbert", "mpnet", "nomic_bert", "nystromformer", "rembert", "roberta",
+    "roberta-prelayernorm", "roformer", "xlm", "xlm-roberta", "xlm-roberta-xl", "xlnet", "xmod",
+    "yoso",
+}  # fmt: skip
+
+# Padding, or what else is in a batch, changes what they compute: by up to 1.4 where scores are 1.
+ALONE = {
+    "big_bird", "bigbird_pegasus", "canine", "convbert", "doge", "fnet", "funnel", "nystromformer",
+    "reformer", "xlnet", "yoso",
 }  # fmt: skip
 
 

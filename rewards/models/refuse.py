@@ -6,12 +6,11 @@
 Left out on purpose: what only loading can tell (replica.py) and only scoring can (sanity.py).
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-
+from rewards.models import headers
+from rewards.models.headers import read_json
 from rewards.models.profiles import OURS, PER_TOKEN, SUFFIX
 from rewards.part import CannotStart
 
@@ -26,22 +25,29 @@ HEADS = (
     "regression_layer.",
     "v_head.",
 )
+VALUE_HEADS = ("value_head.safetensors", "value_head.bin")
+VALUE_MODELS = {"LLMForSequenceRegression", "RewardModel"}  # of OpenRLHF; the first Starling's too
+WRITERS = ("ForCausalLM", "ForConditionalGeneration", "LMHeadModel")
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise CannotStart(f"{path} is not JSON: {error}.") from None
-    if not isinstance(found, dict):
-        raise CannotStart(f"{path} holds a {type(found).__name__}, not an object.")
-    return found
+def _value_head_file(folder: Path) -> Path | None:
+    """LLaMA-Factory and TRL keep the head beside a model that writes text."""
+    return next((folder / name for name in VALUE_HEADS if (folder / name).is_file()), None)
+
+
+def _to_convert(folder: Path, what: str) -> CannotStart:
+    return CannotStart(
+        f"{folder} {what}, which no library loads as a reward model. Convert it once: "
+        f"./train.sh convert {folder} OUT, and give OUT."
+    )
 
 
 def read_config(folder: Path) -> dict[str, Any]:
     if (folder / "config.json").is_file():
         return read_json(folder / "config.json")
     if (folder / "adapter_config.json").is_file():
+        if head := _value_head_file(folder):
+            raise _to_convert(folder, f"is an adapter with a value head ({head.name})")
         raise CannotStart(
             f"{folder} holds an adapter, not a model. Merge it into its base model "
             "(peft's merge_and_unload), save that, and give the new folder."
@@ -72,16 +78,25 @@ def _needs_own_code(config: dict[str, Any], architecture: str) -> bool:
     return config.get("model_type") not in CONFIG_MAPPING_NAMES
 
 
+def _value_head(folder: Path, architecture: str) -> str:
+    """Where it is, in a few words; "" for a model that has none."""
+    if architecture in VALUE_MODELS:
+        return "OpenRLHF's way, or Starling's"
+    if not architecture.endswith(WRITERS):
+        return ""
+    if file := _value_head_file(folder):
+        return file.name
+    held = headers.files(folder) if any(folder.glob("*.safetensors")) else None
+    found = sorted(name for name in held or () if name.startswith(("v_head.", "value_head.")))
+    return found[-1] if found else ""
+
+
 def _check_architecture(
     folder: Path, config: dict[str, Any], architecture: str, trusts: bool
 ) -> None:
-    if architecture == "LLMForSequenceRegression":
-        raise CannotStart(
-            f"{folder} is Starling as it was published, for no library. Convert it once: "
-            f"./train.sh convert {folder} OUT --tokenizer LLAMA_2_CHAT_FOLDER, and "
-            "give OUT."
-        )
-    if architecture.endswith(("ForCausalLM", "ForConditionalGeneration", "LMHeadModel")):
+    if head := _value_head(folder, architecture):
+        raise _to_convert(folder, f"is {architecture} with a value head ({head})")
+    if architecture.endswith(WRITERS):
         raise CannotStart(
             f"{folder} is {architecture}, which writes text and scores none. Give a reward model "
             f"(...{SUFFIX} with one label) such as {EXAMPLE}, or let a model judge in words: "
@@ -105,58 +120,78 @@ def _check_architecture(
         )
 
 
-def _check_labels(folder: Path, config: dict[str, Any], architecture: str) -> None:
-    if not architecture.endswith(SUFFIX):
+def labels(config: dict[str, Any]) -> int:
+    """As transformers 5 reads them: `num_labels`, else `id2label`, else 2, its default."""
+    count, names = config.get("num_labels"), config.get("id2label")
+    if count is not None:
+        return int(count)
+    return 2 if names is None else len(names)
+
+
+def _check_labels(folder: Path, config: dict[str, Any], count: int) -> None:
+    if count == 1:
         return
     names = list((config.get("id2label") or {}).values())
-    count = len(names) or config.get("num_labels", 2)  # transformers writes all but its default
-    if count != 1:
-        shown = f" ({', '.join(map(str, names[:6]))})" if names else ""
+    shown = f" ({', '.join(map(str, names[:6]))})" if names and len(names) == count else ""
+    raise CannotStart(
+        f"{folder} has {count} labels{shown}; a reward is one number. Give a model with "
+        "num_labels 1, or turn the labels into a number in a function of your own: --reward_fn."
+    )
+
+
+def _check_width(folder: Path, held: dict[str, Path], head: list[str], count: int) -> None:
+    """The layer that comes last by its name gives the scores: classifier.out_proj, score.2; where
+    a head has several parts, such as XLNet's, in the order of HEADS."""
+    shapes = [(name, headers.shape(held[name], name)) for name in head if held[name].is_file()]
+    weights = {name: shape[0] for name, shape in shapes if len(shape) == 2}
+    if not weights:
+        return
+    first = next(prefix for prefix in HEADS if any(name.startswith(prefix) for name in weights))
+    name = max(name for name in weights if name.startswith(first))
+    width = weights[name]
+    if width != 1:
         raise CannotStart(
-            f"{folder} has {count} labels{shown}; a reward is one number. Give a model with "
-            "num_labels 1, or turn the labels into a number in a function of your own: --reward_fn."
+            f"{folder}: the head is {width} wide ({name} in {held[name].name}), and a reward is "
+            f"one number. Give a model whose head has one label, such as {EXAMPLE}."
+        )
+    if count != 1:
+        raise CannotStart(
+            f"{folder}: the head is one wide ({name}), and config.json says {count} labels, by "
+            f'which it does not load. Add "num_labels": 1 to {folder / "config.json"}.'
         )
 
 
-def _tensors(path: Path) -> set[str]:
-    """The names in a file, from its header: nothing is loaded."""
-    try:
-        with safe_open(path, "np") as file:
-            return set(file.keys())
-    except SafetensorError:
+def _check_head(folder: Path, config: dict[str, Any], architecture: str) -> None:
+    """The head's shape counts where it can be seen, else what config.json says."""
+    held = headers.files(folder)
+    count = labels(config) if architecture.endswith(SUFFIX) else 1
+    if held is None:
+        return _check_labels(folder, config, count)
+    head = [name for name in held if name.startswith(HEADS)]
+    if not head:
+        _check_labels(folder, config, count)
         raise CannotStart(
-            f"{path} is no safetensors file, perhaps a Git LFS pointer or half a download. "
-            "Download it again."
-        ) from None
+            f"{folder}: the weights hold no head for {architecture} (no {HEADS[0]}* or "
+            f"{HEADS[1]}*), so its scores would be random. Give a reward model that was trained."
+        )
+    if architecture.endswith(SUFFIX):
+        _check_width(folder, held, head, count)
+    _check_labels(folder, config, count)
 
 
-def tensor_names(folder: Path) -> set[str] | None:
-    """None where only loading tells: weights in *.bin files. Raises CannotStart without any."""
-    index = folder / "model.safetensors.index.json"
-    if index.is_file():
-        return set(read_json(index)["weight_map"])
-    if files := sorted(folder.glob("*.safetensors")):
-        return set().union(*map(_tensors, files))
-    if any(folder.glob("*.bin")):
-        return None
-    raise CannotStart(f"{folder} has no weights (*.safetensors or *.bin).")
-
-
-def _check_head(folder: Path, architecture: str) -> None:
-    names = tensor_names(folder)
-    if names is None or any(name.startswith(HEADS) for name in names):
-        return
-    raise CannotStart(
-        f"{folder}: the weights hold no head for {architecture} (no {HEADS[0]}* or {HEADS[1]}*), "
-        "so its scores would be random. Give a reward model that was trained."
-    )
+def glance(folder: Path, trusts: bool) -> None:
+    """What small files tell, before weights are downloaded. Raises CannotStart."""
+    config = read_config(folder)
+    architecture = _architecture(folder, config)
+    _check_architecture(folder, config, architecture, trusts)
+    if architecture.endswith(SUFFIX):
+        _check_labels(folder, config, labels(config))
 
 
 def accept(folder: Path, config: dict[str, Any], trusts: bool) -> str:
     """The architecture, of a folder that holds one reward model. Raises CannotStart."""
     architecture = _architecture(folder, config)
     _check_architecture(folder, config, architecture, trusts)
-    _check_labels(folder, config, architecture)
     if architecture.endswith(SUFFIX) or architecture in OURS:
-        _check_head(folder, architecture)
+        _check_head(folder, config, architecture)
     return architecture

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 import transformers
 
+from rewards.models import weights
 from rewards.models.armorm import LlamaForRewardModelWithGating
 from rewards.models.batching import TooBig
 from rewards.models.heads import Qwen2ForRewardModel, readout
@@ -76,6 +77,8 @@ def _load(folder: Path, probe: Probe, device: str) -> Any:
             f"{folder} lacks weights of {probe.architecture} ({', '.join(names[:4])}); they would "
             " be random, and so would its scores. Give a reward model that was trained."
         )
+    if "score.bias" in report["unexpected_keys"]:  # transformers has none, vLLM adds it
+        model.score.bias = torch.nn.Parameter(weights.load(folder)["score.bias"].to(device))
     model.config.use_cache = False  # one pass over each text: keys and values are of no more use
     return model.eval()
 

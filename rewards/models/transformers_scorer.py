@@ -51,7 +51,7 @@ class TransformersScorer(Scorer):
             self._replicas.append(replica)
             await replica.load()  # one after another: each passes through memory once
         tokens = CPU_TOKENS if self._replicas[0].device == "cpu" else CUDA_TOKENS
-        self._batcher = Batcher(self._replicas, _length, tokens)
+        self._batcher = Batcher(self._replicas, _length, 0 if self._probe.alone else tokens)
 
     async def score(self, encoded: Encoded) -> float:
         assert self._batcher is not None, "start comes first"

@@ -65,8 +65,11 @@ def _add(engine: Any, params: Any, number: int, ids: list[int]) -> list[list[Any
 
 
 def _value(output: Any) -> list[Any]:
-    """One value for the sequence, or one for each token: the last is the score either way."""
-    return [int(output.request_id), float(output.outputs.data.flatten()[-1]), None]
+    """One value for the sequence, or one for each token (tokens, 1): the last is the score."""
+    number, data = int(output.request_id), output.outputs.data
+    if data.ndim and data.shape[-1] != 1:
+        return [number, None, f"the head is {data.shape[-1]} wide, and a reward is one number"]
+    return [number, float(data.flatten()[-1]), None]
 
 
 def _serve(engine: Any, params: Any, requests: "SimpleQueue[Any]", wire: TextIO) -> None:

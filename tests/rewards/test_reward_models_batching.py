@@ -63,6 +63,15 @@ def test_everyone_gets_their_own_score_and_no_batch_is_over_its_tokens(
     run(job)
 
 
+def test_without_room_for_tokens_everybody_is_alone() -> None:
+    async def job() -> None:
+        model = Model()
+        assert await ask(Batcher([model], len, 0, window_s=0), ["ab", "", "abc"]) == [2, 0, 3]
+        assert sorted(model.batches) == [[""], ["ab"], ["abc"]]
+
+    run(job)
+
+
 def test_a_full_batch_does_not_wait_for_the_window() -> None:
     async def job() -> None:
         model = Model()

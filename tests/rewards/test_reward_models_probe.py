@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from rewards.models import headers
 from rewards.models.fetch import fetch, is_local
 from rewards.models.model_part import ModelPart
+from rewards.models.positions import positions
 from rewards.models.probe import Probe, probe
-from rewards.models.refuse import tensor_names
+from rewards.models.refuse import labels
 from rewards.part import CannotStart
 from rewards.spec import ModelSpec
 
@@ -150,6 +152,9 @@ def test_internlm2_needs_trust_and_is_read_at_its_own_token(tmp_path: Path) -> N
         ),
         (LLAMA, {"id2label": {"0": "NEG", "1": "POS"}}, "has 2 labels (NEG, POS)"),
         (LLAMA, {"id2label": None}, "has 2 labels; a reward is one number"),
+        (LLAMA, {"num_labels": 3}, "has 3 labels; a reward is one number"),
+        (LLAMA, {"id2label": {}}, "has 0 labels; a reward is one number"),
+        ("RewardModel", {}, "Convert it once: ./train.sh convert"),
         (LLAMA, {"architectures": []}, "names no architectures"),
         (LLAMA, {"architectures": ["A", "B"]}, "names 2 architectures"),
     ],
@@ -176,10 +181,76 @@ def test_a_head_that_the_weights_lack_would_be_random(tmp_path: Path) -> None:
     assert seen(tmp_path).architecture == LLAMA
 
 
+@pytest.mark.parametrize(
+    ("config", "head", "words"),
+    [
+        ({"num_labels": 1, "id2label": {"0": "A", "1": "B"}}, {"score.weight": (1, 8)}, ""),
+        ({}, {"classifier.dense.weight": (8, 8), "classifier.out_proj.weight": (1, 8)}, ""),
+        ({}, {"score.weight": (2, 8)}, "the head is 2 wide (score.weight in model.safetensors)"),
+        ({"num_labels": 5}, {"score.weight": (5, 8)}, "the head is 5 wide"),
+        ({}, {"classifier.dense.weight": (8, 8), "classifier.out_proj.weight": (3, 8)}, "3 wide"),
+        ({"id2label": None}, {"score.weight": (1, 8)}, 'says 2 labels, by which it does not load. '
+         'Add "num_labels": 1'),
+        ({"num_labels": 2}, {"score.weight": (1, 8)}, "says 2 labels"),
+    ],
+)  # fmt: skip
+def test_labels_are_read_as_transformers_reads_them_and_by_the_heads_shape(
+    tmp_path: Path, config: dict[str, Any], head: dict[str, tuple[int, int]], words: str
+) -> None:
+    folder = write(tmp_path, **config)
+    save_file({name: np.zeros(shape) for name, shape in head.items()}, folder / "model.safetensors")
+    if words:
+        assert words in refusal(folder)
+    else:
+        assert seen(folder).architecture == LLAMA
+
+
+@pytest.mark.parametrize("names", [None, {"0": "A"}, {"0": "A", "1": "B"}, {}])
+@pytest.mark.parametrize("count", [None, 1, 2])
+def test_labels_are_those_of_the_version_that_loads(count: int | None, names: Any) -> None:
+    from transformers import LlamaConfig
+
+    given = {"num_labels": count, "id2label": names}
+    given = {name: value for name, value in given.items() if value is not None}
+    assert labels(given) == LlamaConfig.from_dict(dict(given)).num_labels
+
+
+@pytest.mark.parametrize(
+    ("rope", "expected"),
+    [
+        ({"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 512}, 2048),
+        ({"type": "yarn", "factor": 2.0}, 2000),
+        ({"rope_type": "dynamic", "factor": 2.0}, 2000),
+        ({"type": "linear", "factor": 2.5}, 2500),
+        ({"rope_type": "llama3", "factor": 8.0, "original_max_position_embeddings": 512}, 1000),
+        ({"rope_type": "longrope", "factor": 8.0, "short_factor": [1.0]}, 1000),
+        ({"rope_type": "default", "rope_theta": 1e6}, 1000),
+        ({"full_attention": {"rope_type": "linear", "factor": 3.0}}, 3000),
+    ],
+)
+@pytest.mark.parametrize("key", ["rope_scaling", "rope_parameters"])
+def test_positions_are_stretched_as_vllm_stretches_them(
+    tmp_path: Path, rope: dict[str, Any], expected: int, key: str
+) -> None:
+    config = {"max_position_embeddings": 1000, key: rope}
+    assert positions(config) == positions({"text_config": config}) == expected
+    assert seen(write(tmp_path, **config)).max_length == expected
+    assert "positions" in refusal(tmp_path, max_length=expected + 1)
+
+
+def test_who_depends_on_company_is_scored_alone(tmp_path: Path) -> None:
+    names = {"xlnet": "XLNet", "fnet": "FNet", "convbert": "ConvBert", "big_bird": "BigBird"}
+    for kind, name in names.items():
+        folder = write(tmp_path / kind, f"{name}ForSequenceClassification", model_type=kind)
+        assert seen(folder).alone
+    assert seen(write(tmp_path / "d", rope_scaling={"type": "dynamic", "factor": 2.0})).alone
+    assert not seen(write(tmp_path / "l", rope_scaling={"type": "linear", "factor": 2.0})).alone
+
+
 def test_pickled_weights_tell_only_when_loaded(tmp_path: Path) -> None:
     write(tmp_path)
     (tmp_path / "model.safetensors").rename(tmp_path / "pytorch_model.bin")
-    assert tensor_names(tmp_path) is None and seen(tmp_path).architecture == LLAMA
+    assert headers.files(tmp_path) is None and seen(tmp_path).architecture == LLAMA
     (tmp_path / "pytorch_model.bin").unlink()
     assert "has no weights" in refusal(tmp_path)
 

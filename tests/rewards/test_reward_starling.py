@@ -18,10 +18,12 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from rewards.models import convert as conversion
 from rewards.models import starling
+from rewards.models.convert import convert
 from rewards.models.inputs import Inputs
 from rewards.models.probe import probe
-from rewards.models.starling import NotStarling, convert
+from rewards.models.weights import CannotConvert
 
 ROOT = Path(__file__).parents[2]
 SPECIAL = ("<unk>", "<s>", "</s>")
@@ -108,7 +110,7 @@ def padded() -> torch.Tensor:
 def test_scores_are_the_published_ones_to_the_last_bit(
     files: int, legacy: bool, tmp_path: Path, llama2: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(starling, "SHARD_BYTES", 50_000)
+    monkeypatch.setattr(conversion, "SHARD_BYTES", 50_000)
     source = published(tmp_path / "source", files=files, legacy=legacy)
     convert(source, tmp_path / "out", llama2)
     assert len(list((tmp_path / "out").glob("*.safetensors"))) > 1
@@ -168,14 +170,14 @@ WRONG: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda f: spoil_config(f, architectures=["LlamaForSequenceClassification"]),
         "already. Use it: --reward_model",
     ),
-    "other model": (
-        lambda f: spoil_config(f, architectures=["MistralForCausalLM"]),
-        "is MistralForCausalLM; this converts LLMForSequenceRegression",
+    "no family": (
+        lambda f: spoil_config(f, model_type="starling"),
+        "transformers knows no family 'starling'",
     ),
     "no weights": (lambda f: (f / "starling-0.pt").unlink(), "has no weights"),
     "no value head": (
         lambda f: spoil_weights(f, lambda held: held.pop("v_head.weight")),
-        "1 tensors differ; it comes without score.weight",
+        "of shape (1, 64), and it has none",
     ),
     "more heads": (
         lambda f: spoil_weights(f, lambda held: held.update(q_head=torch.ones(1))),
@@ -207,7 +209,7 @@ def test_what_is_not_starling_is_refused_with_a_sentence_and_leaves_nothing(
     source = published(tmp_path / "source")
     spoil, sentence = WRONG[what]
     spoil(source)
-    with pytest.raises(NotStarling) as caught:
+    with pytest.raises(CannotConvert) as caught:
         convert(source, tmp_path / "out", llama2)
     assert sentence in str(caught.value) and "\n" not in str(caught.value)
     assert "runs code" not in capfd.readouterr().out
@@ -215,5 +217,5 @@ def test_what_is_not_starling_is_refused_with_a_sentence_and_leaves_nothing(
 
 
 def test_a_missing_tokenizer_names_the_one_that_is_needed(tmp_path: Path) -> None:
-    with pytest.raises(NotStarling, match="Llama-2-7b-chat-hf: --tokenizer FOLDER"):
+    with pytest.raises(CannotConvert, match="Llama-2-7b-chat-hf: --tokenizer FOLDER"):
         convert(published(tmp_path / "source"), tmp_path / "out")
