@@ -6,11 +6,12 @@ In a wheel there is no lock, and nothing to say. Other versions may do and are a
 one of the core in our own environment no run can live.
 """
 
+import functools
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from packaging.requirements import Requirement
+from packaging.markers import Marker
 
 from verlaunch import paths
 from verlaunch.errors import Finding
@@ -22,22 +23,23 @@ ROOT = paths.CONFIGS.parent  # the checkout; a wheel has no locks there
 SHOWN = 5
 
 
-def _requirements(lock: Path) -> Iterator[Requirement]:
-    """What the lock asks of this Python."""
+def _pins(lock: Path) -> Iterator[tuple[str, str]]:
+    """What the lock asks of this Python. All lines are name==version: packaging, which is slow,
+    reads nothing but the markers, and each of the few once."""
+    holds = functools.cache(lambda marker: Marker(marker).evaluate())
     for line in lock.read_text(encoding="utf-8").splitlines():
         words = line.split(" #")[0].strip(" \\")
         if words and not words.startswith(("#", "--hash=")):
-            wanted = Requirement(words)
-            if wanted.marker is None or wanted.marker.evaluate():
-                yield wanted
+            pin, _, marker = words.partition(";")
+            if not marker or holds(marker.strip()):
+                name, _, version = pin.strip().partition("==")
+                yield canonical(name), version
 
 
 def lock_pins(name: str) -> dict[str, str]:
     """Versions by name; empty where there is no lock."""
     lock = ROOT / "locks" / f"{name}.txt"
-    if not lock.is_file():
-        return {}
-    return {canonical(wanted.name): str(wanted.specifier)[2:] for wanted in _requirements(lock)}
+    return dict(_pins(lock)) if lock.is_file() else {}
 
 
 def differing(pins: Mapping[str, str], have: Mapping[str, str]) -> dict[str, str]:
