@@ -6,12 +6,10 @@ Reading the same files into the same nodes is a third of what a start costs. Hyd
 itself for a recipe of one's own, and in every child process.
 """
 
-import functools
 import pickle
 import re
 from typing import Any
 
-import omegaconf
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
@@ -43,6 +41,3 @@ def quick(self: Any, config_name: str | None, overrides: list[str], **how: Any) 
 
 def begin() -> None:
     ConfigLoaderImpl._load_configuration_impl = quick
-    # OmegaConf parses each ${...} anew whenever it is read: half of what resolving takes.
-    for module in (omegaconf.base, omegaconf._utils):
-        module.parse = functools.cache(module.parse)

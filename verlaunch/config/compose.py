@@ -11,11 +11,13 @@ data and machine; whoever works them out puts them in with `fill`.
 
 import dataclasses
 import functools
+import pickle
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import hydra
+import omegaconf
 import yaml
 from hydra.core.config_store import ConfigStore
 from hydra.errors import HydraException
@@ -33,6 +35,10 @@ from verlaunch.paths import CONFIGS, verl_configs
 # verl's ppo_trainer with all its parts in one file; reading the parts takes three times as long.
 VERL = "_generated_ppo_trainer.yaml"
 FOLDERS = ("verlaunch.output_dir", "verlaunch.run_name")  # ours, and put into verl's tree
+
+# OmegaConf parses each ${...} anew whenever it is read: half of what resolving takes.
+for module in (omegaconf.base, omegaconf._utils):
+    setattr(module, "parse", functools.cache(module.parse))  # noqa: B010
 
 
 def _plain(tree: DictConfig, resolve: bool = True) -> Tree:
@@ -213,9 +219,13 @@ def compose(request: Request, hardware: str) -> Config:
     given = frozenset(flags) | frozenset(_settings(typed))
     notes += _idle_note(given, ours)
     launch = ours.pop("verlaunch")
-    links = _plain(composed, resolve=False)
     recipe_keys = frozenset(recipe.settings)
-    return Config(ours, launch, defaults, given, recipe_keys, hardware, recipe.name, notes, links)
+    return Config(ours, launch, defaults, given, recipe_keys, hardware, recipe.name, notes,
+                  **_unresolved(composed))  # fmt: skip
+
+
+def _unresolved(tree: DictConfig) -> dict[str, Any]:
+    return {"links": _plain(tree, resolve=False), "nodes": pickle.dumps(tree)}
 
 
 def _check(
@@ -236,13 +246,12 @@ def _displaced_note(recipe: Recipe, key: str) -> str:
 
 def fill(config: Config, values: Mapping[str, Any]) -> Config:
     """Sets dotted keys, and with them every key that follows one of them in our YAML."""
-    tree = OmegaConf.create(config.links)
+    tree = pickle.loads(config.nodes)
     for key, value in values.items():
         OmegaConf.update(tree, key, overrides.escaped(value), force_add=True)
     resolved = _resolve(tree)
     launch = resolved.pop("verlaunch")
-    links = _plain(tree, resolve=False)
-    return dataclasses.replace(config, verl=resolved, launch=launch, links=links)
+    return dataclasses.replace(config, verl=resolved, launch=launch, **_unresolved(tree))
 
 
 def defaults() -> Tree:

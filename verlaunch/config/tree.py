@@ -30,6 +30,8 @@ class Config:
     notes: tuple[str, ...] = ()  # sentences for the screen
     # the same, keys that follow others as ${}
     links: Tree = field(default_factory=dict, repr=False)
+    # the same as OmegaConf's nodes, pickled: making them anew takes five times as long
+    nodes: bytes = field(default=b"", repr=False, compare=False)
 
 
 def get(tree: Tree, key: str) -> Any:
