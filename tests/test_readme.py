@@ -52,6 +52,7 @@ ELSEWHERE = {
     SEVERAL.format(0): "tests/e2e/test_cluster.py",
     SEVERAL.format(1): "tests/e2e/test_cluster.py",
     "./scripts/test.sh": ".ci/run",
+    "./scripts/test.sh --quick": ".ci/run",
     './scripts/test.sh -m "not e2e"': ".ci/run",
     "./scripts/test.sh tests/config/test_flags.py -x": ".ci/run",
     "./train.sh doctor": "tests/tools/test_doctor.py",  # a minute
@@ -121,6 +122,7 @@ def to_run(command: str) -> tuple[dict[str, str], list[str]]:
     raise AssertionError(f"{command}: not known how to run it cheaply; see ELSEWHERE")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command", [command for command in all_commands() if command not in ELSEWHERE]
 )

@@ -22,6 +22,8 @@ from tests import hosts
 from tests.hosts import Hosts
 from verlaunch.cluster import tokens
 
+pytestmark = pytest.mark.slow
+
 ROWS = [{"prompt": f"{a}+1=", "ground_truth": str(a + 1), "data_source": "math_reasoning"}
         for a in range(40)]  # fmt: skip
 CHECKOUT = Path(__file__).resolve().parents[2]

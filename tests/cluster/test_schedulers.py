@@ -232,6 +232,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+@pytest.mark.slow
 def test_two_machines_of_torchrun_meet_at_a_port_that_torchrun_leaves_free(tmp_path: Path) -> None:
     show, port = tmp_path / "show.py", free_port()
     show.write_text(SHOW)
@@ -259,6 +260,7 @@ def typed(
     return type_here([*words, "--hardware", "cpu"], folder, {**kept, **folders, **env})
 
 
+@pytest.mark.slow
 def test_the_plan_says_why_one_machine_trains(cache: Path, tmp_path: Path) -> None:
     done = typed(["--dry_run", "json"], BATCH, cache, tmp_path)
     assert done.returncode == 0, done.stderr
@@ -316,6 +318,7 @@ def directives() -> dict[str, str]:
     return dict(re.findall(r"^#SBATCH --([\w-]+)=(\S+)$", text, re.M))
 
 
+@pytest.mark.slow
 def test_the_slurm_script_starts_one_launcher_per_machine(cache: Path, tmp_path: Path) -> None:
     asked = directives()
     assert (asked["nodes"], asked["ntasks-per-node"]) == ("2", "1")

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 # A driver that waits for ever, as the trainer does for responses that never come.
 DRIVER = """
 import os, signal, sys, time

@@ -21,6 +21,8 @@ from verlaunch.engine.processes.guest_check import Need, Node
 from verlaunch.errors import UserError
 from verlaunch.plan.guards.machine import other_rays
 
+pytestmark = pytest.mark.slow
+
 DRIVER = """
 import json, os, sys, time
 from verlaunch.engine.processes import guest

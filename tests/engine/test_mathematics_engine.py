@@ -22,6 +22,8 @@ from tests import reference_ppo as paper
 from tests.ppo_batches import CLOSE
 from tests.reference_ppo import Rows
 
+pytestmark = pytest.mark.slow
+
 ROWS, MINI, EPOCHS = 8, 4, 3
 LR, CLIP, DUAL, ENTROPY_COEF = 2e-3, 0.2, 3.0, 0.01
 WORDS = ("--lr", str(LR), "--ppo_epochs", str(EPOCHS), "--clip_ratio", str(CLIP),

@@ -12,6 +12,8 @@ from rewards.spec import JudgeSpec, PartSpec, RewardSpec, to_dict
 from tests.judge_servers import KEY, JudgeServer
 from verlaunch.engine.actors import NAME
 
+pytestmark = pytest.mark.slow
+
 WORKERS, ROWS, AT_ONCE = 3, 20, 4
 
 

@@ -56,6 +56,7 @@ def test_a_cell_says_what_was_chosen() -> None:
     assert cell(Fit({}, ("no",))) == "no"
 
 
+@pytest.mark.slow
 def test_every_model_and_machine_has_a_cell() -> None:
     lines = markdown().splitlines()
     for name in known_models():

@@ -22,6 +22,8 @@ from rewards.models.vllm_settings import engine_arguments
 from rewards.part import CannotStart, Failure
 from tests.reward_models import DECODER, make, reference
 
+pytestmark = pytest.mark.slow
+
 TOLERANCE = 1e-3
 LENGTHS = (1, 2, 17, 100, 511, 512)
 Run = Callable[[Coroutine[Any, Any, Any]], Any]

@@ -25,6 +25,8 @@ from rewards.models.inputs import Inputs
 from rewards.models.probe import probe
 from rewards.models.weights import CannotConvert
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 SPECIAL = ("<unk>", "<s>", "</s>")
 VOCABULARY = 256 + len(SPECIAL)

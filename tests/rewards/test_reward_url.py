@@ -327,6 +327,7 @@ async def when_up(scorer: UrlScorer) -> None:
             await asyncio.sleep(0.2)
 
 
+@pytest.mark.slow
 def test_vllms_own_server_scores_as_transformers_does(llama: Path, vllm_server: str) -> None:
     found = probe(llama)
     tokenizer = AutoTokenizer.from_pretrained(llama)

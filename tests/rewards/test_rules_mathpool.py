@@ -80,6 +80,7 @@ def test_a_stuck_process_is_replaced_and_the_next_row_is_scored(
     assert len(before) == len(after) == 1 and before != after
 
 
+@pytest.mark.slow
 def test_rows_behind_a_stuck_one_wait_and_are_scored(pool: Pool) -> None:
     scored = run(pool.is_equal("1", ENDLESS), *(pool.is_equal(f"x+{i}", f"{i}+x") for i in "123"))
     assert scored == [False, True, True, True]

@@ -13,6 +13,8 @@ import pytest
 
 from verlaunch.text import GIB, MIB
 
+pytestmark = pytest.mark.slow
+
 BENCH = Path(__file__).parents[2] / "scripts" / "bench"
 
 

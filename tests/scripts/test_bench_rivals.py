@@ -12,6 +12,8 @@ import torch
 
 from verlaunch.inputs.demo.tokenizer import make_tokenizer
 
+pytestmark = pytest.mark.slow
+
 BENCH = Path(__file__).parents[2] / "scripts" / "bench"
 ROWS = [
     {"prompt": f"{a}+{b}=", "ground_truth": str(a + b), "data_source": "math_reasoning"}

@@ -17,6 +17,8 @@ import pytest
 from tests.scripts.test_bootstrap import ROOT, make_skeleton
 from verlaunch.tools.doctor.flags import parse
 
+pytestmark = pytest.mark.slow
+
 FILES = {"cpu": ROOT / "containers/cpu.Dockerfile", "gpu": ROOT / "containers/gpu.Dockerfile"}
 ROOTS = ("apt-get", "useradd", "install", "ln")
 Steps = list[tuple[str, str]]

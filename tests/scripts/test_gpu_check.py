@@ -40,6 +40,8 @@ from verlaunch.plan.asked import Asked  # noqa: E402
 from verlaunch.plan.foresight import foresee  # noqa: E402
 from verlaunch.text import MIB  # noqa: E402
 
+pytestmark = pytest.mark.slow
+
 SMI = """#!/bin/sh
 case "$*" in
   *driver_version,compute*|*compute_mode*)

@@ -27,6 +27,8 @@ from tests.scripts.test_bootstrap import (
     write_wheel,
 )
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 HERE = f"3.{sys.version_info.minor}"
 LOCK = (

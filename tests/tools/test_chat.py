@@ -253,6 +253,7 @@ def in_a_terminal(words: list[str], typed: str, columns: int) -> str:
     return seen.decode().replace("\r\n", "\n")
 
 
+@pytest.mark.slow
 def test_a_conversation_in_a_terminal_shows_both_models_in_columns(
     tmp_path: Path, tiny_qwen3: Path
 ) -> None:

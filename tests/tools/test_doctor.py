@@ -275,6 +275,7 @@ def test_another_version_of_ray_is_named(patient: Patient, monkeypatch: pytest.M
 # ---- heavy checks, for real ----------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_ranks_talk_and_learn_here(patient: Patient) -> None:
     line = heavy.look_at_fsdp(patient, quiet, limit_of("fsdp"))
     assert line.verdict == OK, line
@@ -541,6 +542,7 @@ def test_an_account_that_is_no_person_stays_readable(monkeypatch: pytest.MonkeyP
     assert Scrub.of(os.environ)("ray 2.60.0 at /root/x of root") == "ray 2.60.0 at ~/x of root"
 
 
+@pytest.mark.slow
 def test_neither_file_nor_screen_of_a_real_run_holds_a_secret(
     leaky: dict[str, str], tmp_path: Path
 ) -> None:

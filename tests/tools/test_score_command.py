@@ -46,6 +46,7 @@ def test_the_samples_and_their_rule_are_fine(capsys: pytest.CaptureFixture[str])
     assert max(map(len, out.splitlines()[:-1])) <= 100
 
 
+@pytest.mark.slow
 def test_rules_need_neither_torch_nor_ray_nor_verl(tmp_path: Path) -> None:
     code = (
         "import sys; from verlaunch.cli import main; code = main(['score', '--rows', '5']); "
@@ -58,6 +59,7 @@ def test_rules_need_neither_torch_nor_ray_nor_verl(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_the_script_runs_from_anywhere(tmp_path: Path) -> None:
     done = subprocess.run([*SCRIPT, "--rows", "3"], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

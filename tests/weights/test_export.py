@@ -17,6 +17,8 @@ from verlaunch.record.checkpoints.manifest import write_manifest
 from verlaunch.tools.export import command
 from verlaunch.weights import hub_folder
 
+pytestmark = pytest.mark.slow
+
 IDS = torch.tensor([[5, 9, 13, 21, 34, 55]])
 
 

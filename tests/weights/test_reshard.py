@@ -18,6 +18,8 @@ from verlaunch.record.checkpoints.manifest import MANIFEST, examine, write_manif
 from verlaunch.weights.fitting import fitting
 from verlaunch.weights.reshard import CannotReshard, _span, reshard
 
+pytestmark = pytest.mark.slow
+
 STEP = "global_step_2"
 
 
