@@ -14,11 +14,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from rewards.judge.providers import PROVIDERS, Provider
+from rewards.judge.proxies import refuse
 from rewards.part import CannotStart
 from rewards.spec import JudgeSpec
 
 # Templates name it differently (Qwen and GLM; DeepSeek and Granite) and pass over the other name.
 QUIET_TEMPLATE = {"enable_thinking": False, "thinking": False}
+SDK_OF = {"chat": "openai", "messages": "claude"}  # protocol -> whose SDK speaks it
+HEADERS_OF = {"openai": "OPENAI_CUSTOM_HEADERS", "claude": "ANTHROPIC_CUSTOM_HEADERS"}
 NO_KEY = "none"  # SDKs insist on one; a local server does not look at it
 
 
@@ -32,6 +35,7 @@ class Endpoint:
     key: str = field(repr=False)
     own: bool = False
     notes: tuple[str, ...] = ()
+    headers: bool = False  # whether those that the environment adds go along
     thinking: bool | None = None  # False: switched off where a template can be told so
 
     @property
@@ -108,10 +112,39 @@ def _key(provider: Provider, environ: Mapping[str, str], own: bool) -> tuple[str
     return key, ()
 
 
+def _server(url: str) -> tuple[str | None, int | None]:
+    parts = urlsplit(url)
+    return parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+
+
+def _headers(
+    provider: Provider, url: str, environ: Mapping[str, str]
+) -> tuple[bool, tuple[str, ...]]:
+    """Whether the SDK's headers of the environment are this server's to see, and a note on them.
+
+    They are for whom the SDK is made for, and may hold a key of a gateway.
+    """
+    owner = PROVIDERS[SDK_OF[provider.protocol]]
+    variable = HEADERS_OF[owner.name]
+    lines = [line.partition(":") for line in environ.get(variable, "").split("\n")]
+    names = {name.strip().lower() for name, colon, _ in lines if colon}
+    if not names:
+        return False, ()
+    addresses = (environ.get(name, "").strip() for name in owner.addresses)
+    if _server(url) not in map(_server, filter(None, (owner.base_url, *addresses))):
+        return False, (f"{variable} is not sent to {urlsplit(url).hostname}",)
+    over = sorted(names & {"authorization", "x-api-key"})
+    key = f"{variable} replaces {' and '.join(over)}, so the judge's own key does not count there"
+    return True, (key,) if over else ()
+
+
 def find_endpoint(spec: JudgeSpec, environ: Mapping[str, str]) -> Endpoint:
     """Raises CannotStart with a sentence that names what is missing."""
     provider = PROVIDERS[spec.provider]
     url = _checked_url(_base_url(provider, spec, environ))
     own = _is_own(provider, url)
     key, notes = _key(provider, environ, own)
-    return Endpoint(provider, spec.model, url, key, own, notes, spec.thinking)
+    headers, said = _headers(provider, url, environ)
+    refuse(environ)
+    notes = (*notes, *said)
+    return Endpoint(provider, spec.model, url, key, own, notes, headers, spec.thinking)

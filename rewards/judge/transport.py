@@ -65,6 +65,8 @@ class Transport:
         _quiet_logs()
         opened = _OPEN[self._endpoint.provider.protocol]
         self._sdk, self._sdk_error = opened(self._endpoint, self._timeout_s)
+        if not self._endpoint.headers:
+            self._sdk._custom_headers = {}  # of OPENAI_CUSTOM_HEADERS, or ANTHROPIC_CUSTOM_HEADERS
 
     async def post(self, path: str, body: dict[str, Any]) -> Any:
         """Raises Trouble, and UnreadableReply for what is not JSON. The timeout is of the whole."""

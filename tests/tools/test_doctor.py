@@ -204,6 +204,8 @@ def test_a_check_that_raises_is_its_own_bad_line() -> None:
         ("ValueError: Free memory on device cuda:0 (1.2/79.2 GiB)", "nvidia-smi"),
         ("ModuleNotFoundError: No module named 'ray'", "rm -r .venv && ./train.sh"),
         ("killed by SIGILL while importing torch", "lscpu"),
+        ("ModuleNotFoundError: No module named 'socksio'", "pip install socksio"),
+        ("ValueError: Unknown scheme for proxy URL URL('socks://h:1')", "socks5h://"),
     ],
 )
 def test_known_words_get_their_remedy_before_the_usual_one(said: str, typed: str) -> None:

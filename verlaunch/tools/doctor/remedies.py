@@ -13,6 +13,9 @@ REINSTALL = anew()
 BUG = "Attach this file to a bug report."
 # Pattern in what was said -> what to type. The first that fits counts.
 KNOWN = (
+    (r"socksio|SOCKS|[Uu]nknown scheme for proxy",
+     "A proxy of the environment is of no kind that is known: env | grep -i _proxy; socks5h:// "
+     "and http:// are (socks5h needs .venv/bin/pip install socksio), or unset the variable"),
     (r"libnuma\.so", "vLLM's CPU build needs a library of the system: sudo apt install libnuma1"),
     (r"torchvision::nms", "This torchvision is a CUDA build: .venv/bin/pip uninstall torchvision"),
     (r"GLIBCXX?_[\d.]+' not found", "This system is too old for the packages: use a newer "
