@@ -41,8 +41,9 @@ read_flags() { # sets RELEASES, WITH and OFFLINE
 
 make_system() { # make_system RELEASE
   local file
-  debootstrap --variant=minbase --include=ca-certificates,git,python3-venv "$1" "$ROOT" "$MIRROR" \
-    /usr/share/debootstrap/scripts/sid # serves every Debian, those too that are newer than debootstrap
+  # The script sid serves every Debian, those too that are newer than this machine's debootstrap.
+  unshare --mount debootstrap --variant=minbase --include=ca-certificates,git,python3-venv \
+    "$1" "$ROOT" "$MIRROR" /usr/share/debootstrap/scripts/sid || return
   for file in "${WITH[@]}"; do
     mkdir -p "$ROOT${file%/*}" && cp -L "$file" "$ROOT$file"
   done
@@ -55,6 +56,7 @@ make_system() { # make_system RELEASE
 # Runs a command as the user, in namespaces of its own: nobody else sees what is mounted there, and
 # with the first process (killed on Ctrl-C) every other one and every mount is gone.
 as_newcomer() { # as_newcomer COMMAND [--net: without a network]
+  local code=0
   # shellcheck disable=SC2016  # the bash inside expands it
   unshare --mount --pid --fork --kill-child "${@:2}" bash -euc '
     mount -t proc proc "$1/proc"
@@ -62,10 +64,14 @@ as_newcomer() { # as_newcomer COMMAND [--net: without a network]
     mount --rbind /dev "$1/dev"
     mount -t tmpfs -o "size=$2" tmpfs "$1/dev/shm"
     [[ ! $5 ]] || ip link set lo up
-    exec chroot --userspec="$3:$3" "$1" env -i HOME=/home/newcomer PATH=/usr/bin:/bin LANG=C.UTF-8 \
-      bash -euc "cd ~/verlaunch; $4"' bash "$ROOT" "${SHM:-64m}" "$NEWCOMER" "$1" "${2:-}" &
+    chroot --userspec="$3:$3" "$1" env -i HOME=/home/newcomer PATH=/usr/bin:/bin LANG=C.UTF-8 \
+      bash -euc "cd ~/verlaunch; $4"
+    exit # as root it stays the first process: one that changes its user is not killed with unshare
+    ' bash "$ROOT" "${SHM:-64m}" "$NEWCOMER" "$1" "${2:-}" &
   INSIDE=$!
-  wait "$INSIDE"
+  wait "$INSIDE" || code=$?
+  INSIDE=''
+  return "$code"
 }
 
 # Prints a row: how long the install and all of it took, and what the user saw of the training.
@@ -107,7 +113,7 @@ try_release() { # try_release RELEASE
 
 clean_up() {
   if [[ $INSIDE ]]; then kill -KILL "$INSIDE" 2>/dev/null || true; fi
-  wait
+  wait 2>/dev/null
   rm -rf "$WORK" || { sleep 2 && rm -rf "$WORK"; } # what was killed may have been writing
 }
 
