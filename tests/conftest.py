@@ -13,7 +13,7 @@ from typing import Any
 import hypothesis
 import pytest
 
-from tests import composed_once, hosts
+from tests import composed_once, hosts, sizes_here
 from tests.hosts import Hosts
 
 NO_HUB = "http://127.0.0.1:9"
@@ -58,6 +58,7 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     composed_once.begin()
+    sizes_here.begin()
     hypothesis.settings.register_profile("any machine", deadline=None)
     hypothesis.settings.load_profile("any machine")
 
@@ -89,7 +90,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(scope="session")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """For VERLAUNCH_CACHE: the sizes of a model take a process seconds, once for all tests."""
+    """For VERLAUNCH_CACHE: a process that asks for the sizes of a model takes seconds, and does it
+    once for all tests."""
     base = tmp_path_factory.getbasetemp()
     return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cache"
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import transformers
 
+from tests import sizes_here
 from verlaunch.errors import UserError
 from verlaunch.inputs.demo.sizes import CONFIG
 from verlaunch.plan.memory import meta, shape
@@ -133,6 +134,12 @@ def test_a_model_stored_quantized_is_trained_whole() -> None:
         meta.sizes(stored)["parameters"]
         == meta.sizes({**QWEN, "num_hidden_layers": 1})["parameters"]
     )
+
+
+@pytest.fixture(autouse=True)
+def in_a_child(monkeypatch) -> None:
+    """As a start asks, other tests do not: conftest.py."""
+    monkeypatch.setattr(shape, "_child", sizes_here.child)
 
 
 @pytest.fixture

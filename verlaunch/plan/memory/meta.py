@@ -118,12 +118,15 @@ def sizes(config: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def main() -> int:
+def answer(text: str) -> dict[str, Any]:
     try:
-        answer = sizes(json.load(sys.stdin))
+        return sizes(json.loads(text))
     except Exception as error:  # a family's own code may raise anything on an odd config
-        answer = {"error": str(error).strip() or type(error).__name__}
-    print(json.dumps(answer))
+        return {"error": str(error).strip() or type(error).__name__}
+
+
+def main() -> int:
+    print(json.dumps(answer(sys.stdin.read())))
     return 0
 
 

@@ -98,6 +98,13 @@ def _keep(cached: Path, shape: Shape) -> None:
 
 
 def _ask(text: str, name: str) -> Shape:
+    answer = _child(text, name)
+    if "error" in answer:
+        raise _unknown(name, answer["error"])
+    return _shape(answer)
+
+
+def _child(text: str, name: str) -> dict[str, Any]:
     command = [sys.executable, "-m", "verlaunch.plan.memory.meta"]
     # The package may not be installed: a checkout is found through its own folder.
     root = str(Path(__file__).resolve().parents[3])
@@ -110,13 +117,11 @@ def _ask(text: str, name: str) -> Shape:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise _unknown(name, str(error)) from None
     try:
-        answer = json.loads(done.stdout.splitlines()[-1])
+        answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     except (ValueError, IndexError):
         last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
         raise _unknown(name, last) from None
-    if "error" in answer:
-        raise _unknown(name, answer["error"])
-    return _shape(answer)
+    return answer
 
 
 def _unknown(name: str, reason: str) -> UserError:
