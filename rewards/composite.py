@@ -13,9 +13,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from rewards import composite_grammar as grammar
+from rewards import yaml_file
 from rewards.composite_grammar import KINDS, STANDARD, TUNING, closest
 from rewards.part import Mistakes
 from rewards.spec import Gate
@@ -72,11 +71,9 @@ class Composite:
 
 def _tree(path: Path) -> dict[str, Any]:
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise Mistakes([f"{path} cannot be read: {error.strerror}."]) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise Mistakes([f"{path} is not YAML: {' '.join(str(error).split())}."]) from None
+        found = yaml_file.read(path)
+    except yaml_file.BadYaml as error:
+        raise Mistakes([f"{error}."]) from None
     tree = found.get(grammar.ROOT) if isinstance(found, dict) else None
     if not isinstance(tree, dict) or len(found) > 1:
         raise Mistakes([f"{path} needs one section {grammar.ROOT}: and nothing beside it."])

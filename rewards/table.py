@@ -16,10 +16,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, get_type_hints
 
-import yaml
-
+from rewards import option_types, yaml_file
 from rewards.functions.user import ARGUMENTS, LoadError, called, load_function
 
 RULES = Path(__file__).with_name("rules")
@@ -86,9 +85,8 @@ def _check_option(target: str, function: Callable, name: str, given: Any) -> Non
         there = f"its options: {', '.join(allowed)}" if allowed else "it has no options"
         raise BadTable(f"{target} takes no option {name!r}; {there}")
     kind = _kinds(function).get(name)
-    if get_origin(kind) is Literal and given not in get_args(kind):
-        words = " or ".join(map(repr, get_args(kind)))
-        raise BadTable(f"{target}: {name} is {words}, not {given!r}")
+    if not option_types.fits(given, kind):
+        raise BadTable(f"{target}: {name} is {option_types.said(kind)}, not {given!r}")
 
 
 def _kinds(function: Callable) -> dict[str, Any]:
@@ -119,11 +117,9 @@ def _entry(written: Any, folder: Path) -> Entry:
 
 def _read(path: Path) -> dict[Any, Any]:
     try:
-        written = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadTable(f"cannot read the table of rules {path}: {error}") from None
-    except yaml.YAMLError as error:
-        raise BadTable(f"{path} is no YAML: {' '.join(str(error).split())}") from None
+        written = yaml_file.read(path)
+    except yaml_file.BadYaml as error:
+        raise BadTable(str(error)) from None
     if not isinstance(written, dict) or not written:
         raise BadTable(f"{path} must hold lines `pattern: rule`; a rule is {FORM}")
     return written

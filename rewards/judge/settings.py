@@ -13,8 +13,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from rewards import yaml_file
 from rewards.judge import prompts
 from rewards.judge.allowed import OFF, READERS, Wrong, read
 from rewards.judge.providers import PROVIDERS
@@ -67,14 +66,10 @@ def _checked(given: Mapping[str, Any], folder: Path, where: str) -> _Layer:
 
 def _load(path: Path) -> _Layer:
     try:
-        plain = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError):
-        return _Layer(problems=(f"{path}: no such YAML file; copy and edit {CONFIG}",))
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f" in line {mark.line + 1}" if mark else ""
-        what = getattr(error, "problem", None) or "unreadable"
-        return _Layer(problems=(f"{path}: not YAML{line}: {what}",))
+        plain = yaml_file.read(path)
+    except yaml_file.BadYaml as error:
+        hint = "" if path.is_file() else f"; copy and edit {CONFIG}"
+        return _Layer(problems=(f"{error}{hint}",))
     if not isinstance(plain, dict | None):
         return _Layer(problems=(f"{path}: holds no settings; each line is like `samples: 3`",))
     return _checked(plain or {}, path.parent, f"{path}: ")

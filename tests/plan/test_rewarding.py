@@ -283,7 +283,10 @@ def test_every_flag_of_the_judge_is_passed_on() -> None:
         ("--use_api_reward --rm_system_prompt @none", "--rm_system_prompt: cannot read"),
         ("--use_api_reward --rm_base_url h:1", "--rm_base_url: "),
         ("--use_api_reward --rm_api_type openai --rm_region us", "--rm_region: "),
-        ("--use_api_reward --api_reward_config none.yaml", "none.yaml: no such YAML file"),
+        (
+            "--use_api_reward --api_reward_config none.yaml",
+            "none.yaml cannot be read: No such file",
+        ),
     ],
 )
 def test_each_mistake_is_one_sentence_with_the_way_out(folder: Path, words: str, said: str) -> None:

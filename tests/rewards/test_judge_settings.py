@@ -219,7 +219,7 @@ def test_a_server_of_ones_own_needs_a_models_name():
 @pytest.mark.parametrize("text", ["samples: [", "- 3", "just words", "a: 1\n\tb: 2", "\x00"])
 def test_a_file_that_holds_no_settings_is_one_sentence(file, text):
     (problem,) = problems({}, file(text))
-    assert "judge.yaml: " in problem and "\n" not in problem
+    assert "judge.yaml" in problem and "\n" not in problem
 
 
 def test_a_missing_file_is_one_sentence(tmp_path):

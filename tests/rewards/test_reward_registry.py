@@ -158,7 +158,7 @@ def test_a_file_that_is_no_table_is_said_to_be_none(text: str, tmp_path: Path) -
 
 
 def test_a_missing_table_is_named(tmp_path: Path) -> None:
-    with pytest.raises(BadTable, match="cannot read the table of rules"):
+    with pytest.raises(BadTable, match="cannot be read: No such file"):
         known_sources(tmp_path / "none.yaml")
 
 
