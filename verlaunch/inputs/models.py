@@ -9,6 +9,7 @@ once, with a short deadline. Left out on purpose: whether the weights load; only
 import difflib
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
 TOKENIZERS = ("tokenizer*", "*.model", "vocab.*")
 # Hubs often hold the same weights in several formats; one is enough.
 WANTED = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja", "*.tiktoken"]
+# attention_dropout, resid_pdrop, layerdrop, classifier_dropout, router_jitter_noise, ...
+NOISE = re.compile("drop(out|_prob|$)|jitter")
 CAUSAL = ("ForCausalLM", "ForConditionalGeneration")
 
 
@@ -67,6 +70,17 @@ def fetch(name: str, flag: str = "--model") -> Path:
         raise _unreachable(name, flag, error) from None
     _check_parts(f"{flag} {name}", folder)  # offline, the client gives what it happens to have
     return folder
+
+
+def noise(config: Mapping[str, Any]) -> dict[str, float]:
+    """The dropouts of a config.json that are above 0, and a router's jitter, by dotted name."""
+    found: dict[str, float] = {}
+    for name, value in config.items():
+        if isinstance(value, Mapping):
+            found |= {f"{name}.{inner}": rate for inner, rate in noise(value).items()}
+        elif isinstance(value, int | float) and not isinstance(value, bool) and value > 0:
+            found |= {name: value} if NOISE.search(name) else {}
+    return found
 
 
 def has_chat_template(folder: Path) -> bool:

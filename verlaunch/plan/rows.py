@@ -20,7 +20,7 @@ from verlaunch.config.tree import (
     uses_critic,
     uses_reference,
 )
-from verlaunch.inputs.models import Model
+from verlaunch.inputs.models import Model, noise
 from verlaunch.plan import sentences
 from verlaunch.plan.memory.rows import line
 from verlaunch.plan.outlook import Outlook
@@ -50,6 +50,7 @@ def rows(outlook: Outlook) -> Rows:
         ("batch", str(plan.batch)),
         ("length", _length(plan.steps)),
         *_turn(config, model),
+        *_noise(outlook),
         ("algorithm", _algorithm(config.verl, config.launch)),
         *((("nodes", str(outlook.place)),) if outlook.place else ()),
         ("roles", in_one_line(roles(config, outlook.spec))),
@@ -95,6 +96,17 @@ def _turn(config: Config, model: Model) -> Rows:
             f"model's own ends: {ends} (--stop_at_turn_end false leaves it out)",
         ),
     )
+
+
+def _noise(outlook: Outlook) -> Rows:
+    """Dropout that the models bring and training leaves out (engine/training/dropout.py)."""
+    rates: dict[str, float] = {}
+    for model in (outlook.model, outlook.critic):
+        rates |= noise(model.config) if model else {}
+    if not rates:
+        return ()
+    named = ", ".join(f"{name} {rate:g}" for name, rate in rates.items())
+    return (("dropout", f"0 in training, else ratios are noise; the export keeps {named}"),)
 
 
 def _hardware(config: Config, gpus: int) -> str:

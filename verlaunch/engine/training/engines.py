@@ -2,13 +2,14 @@
 
 verl registers its FSDP engines for "cuda" and "npu" without a vendor
 (workers/engine/fsdp/transformer_impl.py:1143,1594), so the keys "cpu" and ("cuda", "nvidia") are
-free for these subclasses (workers/engine/base.py:407). They change four things:
+free for these subclasses (workers/engine/base.py:407). They change five things:
 
 - the value model: verl loads it with flash_attention_2 whatever the configuration says
   (utils/model.py:649). Here it is a `*ForTokenClassification` with the configured attention, and
   its saved config says so, which makes the critic loadable by transformers;
 - the frozen reference on the CPU: verl offloads it with pinned memory, which needs CUDA
   (transformer_impl.py:458-463). On the CPU it already is where offloading would put it;
+- there is no dropout (dropout.py);
 - a new adapter is random, and seeded (transformer_impl.py:368 leaves that to chance);
 - an optimizer step can be left out (see updates.py): verl takes one after every backward pass
   (workers/engine/base.py:128).
@@ -26,7 +27,7 @@ from verl.workers.engine import EngineRegistry
 from verl.workers.engine.fsdp.transformer_impl import FSDPEngineWithLMHead, FSDPEngineWithValueHead
 
 from verlaunch.engine import heartbeat, threads
-from verlaunch.engine.training import shortcuts
+from verlaunch.engine.training import dropout, shortcuts
 
 BACKENDS = ["fsdp", "fsdp2"]
 BARRIERS = 3  # of a save
@@ -109,16 +110,22 @@ class _AnyDevice(WholeSaves):
 
     model_config: Any
     engine_config: Any
+    module: Any
     may_step: Callable[[], bool] = staticmethod(lambda: True)  # asked before each optimizer step
 
     def _build_module(self) -> torch.nn.Module:
         config = self.model_config.hf_config
         config._attn_implementation = attention(config._attn_implementation)
-        return super()._build_module()  # type: ignore[misc]
+        self.own_noise = dropout.take_out(config)
+        return dropout.silence(super()._build_module())  # type: ignore[misc]
 
     def _build_lora_module(self, module: torch.nn.Module) -> torch.nn.Module:
         with _seeded(self.engine_config.seed):
-            return super()._build_lora_module(module)  # type: ignore[misc]
+            return dropout.silence(super()._build_lora_module(module))  # type: ignore[misc]
+
+    def save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
+        with dropout.put_back(self.module.config, self.own_noise):
+            super().save_checkpoint(*args, **kwargs)
 
     def forward_backward_batch(
         self, data: TensorDict, loss_function: Any, forward_only: bool = False
