@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes the tables of the pages, between their markers: flags, from configs/flags.yaml; metrics,
 from record/report/names.py; memory and failures, from verlaunch; mistakes, from tests/wrong; what
-the rules pay, from tests/rewards/pays.yaml.
+the rules pay, from tests/rewards/pays.yaml; layouts of data, from tests/inputs/layouts.yaml.
 
 Pages in English stand in docs/, the same in Chinese in docs/zh-CN/.
 
@@ -35,10 +35,11 @@ ROOT = Path(__file__).resolve().parent.parent
 MARKERS = {
     "flags": ("<!-- flags: made by scripts/make_docs.py -->", "<!-- end of flags -->"),
     **{name: (f"<!-- {name} -->", f"<!-- /{name} -->")
-       for name in ("metrics", "fits", "memory", "failures", "mistakes", "pays")},
+       for name in ("metrics", "fits", "memory", "failures", "mistakes", "pays", "layouts")},
 }  # fmt: skip
 WRONG = ROOT / "tests" / "wrong"
 PAYS = ROOT / "tests" / "rewards" / "pays.yaml"
+LAYOUTS = ROOT / "tests" / "inputs" / "layouts.yaml"
 PLAIN = {ord(sign): f"&#{ord(sign)};" for sign in "&<>|*_\\`$[]~"}  # pages read these otherwise
 FITS = ("1 x 24 GB", "1 x 80 GB", "4 x 80 GB", "8 x 80 GB", "8 x 141 GB", "8 x 8 x 141 GB")
 TOPICS = {
@@ -140,6 +141,23 @@ def pays_table() -> str:
     return "\n".join(lines)
 
 
+def layouts_table() -> str:
+    """What becomes of a row of each layout; the tests hold every line of it."""
+    lines: list[str] = []
+    for group, rows in yaml.safe_load(LAYOUTS.read_text(encoding="utf-8")).items():
+        lines += [f"**{group}**", "", "| layout | a row | the model is asked | answer |"]
+        lines.append("|---|---|---|---|")
+        for row in rows:
+            shown = _cell([json.dumps(row["row"], ensure_ascii=False)])
+            asked = [row["asks"]] if isinstance(row.get("asks"), str) else row.get("asks", [])
+            left_out = f"*left out:* {_cell([row['drops']])}" if "drops" in row else _cell(asked)
+            unseen = f"<br>*not shown:* {', '.join(row['unseen'])}" if "unseen" in row else ""
+            answer = _cell([row["answer"]]) if "answer" in row else ""
+            lines.append(f"| {row['layout']} | {shown} | {left_out}{unseen} | {answer} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
 def with_words(table: str, words: dict[str, str]) -> str:
     """The same table in another language."""
     for english, other in words.items():
@@ -185,6 +203,8 @@ def pages() -> dict[str, dict[str, str]]:
         "docs/failures.md": {"failures": failures.markdown()},
         "docs/mistakes.md": {"mistakes": mistakes_table()},
         "docs/rules.md": {"pays": pays_table()},
+        "docs/layouts.md": {"layouts": layouts_table()},
+        "docs/zh-CN/layouts.md": {"layouts": with_words(layouts_table(), chinese["layouts"])},
     }
 
 

@@ -184,12 +184,22 @@ def test_default_template_renders_every_role(base_model: str) -> None:
 
 def test_row_that_the_template_refuses_is_counted(tmp_path: Path, base_model: str) -> None:
     template = (
-        "{% if messages[0].role == 'tool' %}{{ raise_exception('no tools') }}{% endif %}"
+        "{% if messages[0].role == 'system' %}{{ raise_exception('no system\n role') }}{% endif %}"
         "{{ messages[0].content }}"
     )
-    content = [*rows(10), {"prompt": [{"role": "tool", "content": "x"}], "ground_truth": "1"}]
+    content = [*rows(10), {"prompt": "x", "system": "Be brief.", "ground_truth": "1"}]
     made = run(tmp_path, content, model_path=base_model, chat_template=template)
-    assert list(made.dropped) == ["refused by the chat template (roles it does not know?)"]
+    assert made.dropped == {"refused by the chat template: no system role": 1}
+
+
+def test_a_prompt_is_shown_as_its_tokens_decode(base_model: str) -> None:
+    from tokenizers import normalizers
+
+    meter = Meter.load(base_model)
+    meter.tokenizer.backend_tokenizer.normalizer = normalizers.Replace("\n", " ")
+    talk = [{"role": "user", "content": "2 + 3 ?"}]
+    assert meter.render([talk]) == ["User: 2 + 3 ?\nAssistant:"]
+    assert meter.shown(talk) == "User: 2 + 3 ? Assistant:"
 
 
 def test_prompts_all_too_long_tell_the_lengths(tmp_path: Path, base_model: str) -> None:

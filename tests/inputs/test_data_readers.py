@@ -108,3 +108,20 @@ def test_broken_parquet_and_vanished_files_are_user_errors(tmp_path: Path) -> No
             read(file(tmp_path, content, "a.parquet"), "parquet")
     with pytest.raises(UserError, match="cannot be read"):
         read(tmp_path / "gone.json")
+
+
+def test_maps_and_class_labels_of_parquet_are_read_as_what_they_mean(tmp_path: Path) -> None:
+    label = {"_type": "ClassLabel", "names": ["A", "B"]}
+    described = json.dumps({"info": {"features": {"answer": label, "n": {"_type": "Value"}}}})
+    columns = {
+        "answer": pa.array([1, -1, 0]),
+        "n": pa.array([1, 2, 3]),
+        "extra_info": pa.array([[("k", "v")], [], None], pa.map_(pa.string(), pa.string())),
+    }
+    table = pa.table(columns).replace_schema_metadata({"huggingface": described})
+    pq.write_table(table, tmp_path / "a.parquet")
+    assert read(tmp_path / "a.parquet", "parquet") == [
+        {"answer": "B", "n": 1, "extra_info": {"k": "v"}},
+        {"answer": None, "n": 2, "extra_info": {}},
+        {"answer": "A", "n": 3, "extra_info": None},
+    ]

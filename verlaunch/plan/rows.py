@@ -20,6 +20,7 @@ from verlaunch.config.tree import (
     uses_critic,
     uses_reference,
 )
+from verlaunch.inputs.data.rows import told_unseen
 from verlaunch.inputs.models import Model, noise
 from verlaunch.plan import sentences
 from verlaunch.plan.memory.rows import line
@@ -46,6 +47,7 @@ def rows(outlook: Outlook) -> Rows:
         ("model", f"{model.name} ({model.architecture}, vocabulary {model.vocab_size})"),
         ("hardware", _hardware(config, len(outlook.asked.machine.gpus))),
         ("data", _data(outlook)),
+        *_unseen(outlook),
         *route(outlook.spec, Work.of(config.verl, outlook.data_sources)),
         ("batch", str(plan.batch)),
         ("length", _length(plan.steps)),
@@ -64,6 +66,14 @@ def _data(outlook: Outlook) -> str:
         return sentences.prepared_data(outlook.prepared)
     assert outlook.look is not None and outlook.facts is not None
     return sentences.looked_data(outlook.look, outlook.facts.train_rows)
+
+
+def _unseen(outlook: Outlook) -> Rows:
+    """Prepared data says it among its notes."""
+    if outlook.prepared or outlook.look is None:
+        return ()
+    said = told_unseen(outlook.look.unseen)
+    return (("", said),) if said else ()
 
 
 def _memory(outlook: Outlook) -> Rows:

@@ -107,7 +107,9 @@ class RolloutWorker(AgentLoopWorkerTQ.__ray_actor_class__):  # type: ignore[name
         n = prompt.pop("__rollout_n__", config.val_kwargs.n if validate else config.n)
         if not prompt.pop("__do_sample__", True) and not validate:
             sampling_params = {**sampling_params, "top_p": 1.0, "top_k": -1, "temperature": 0}
-        if stops := (config.get("custom") or {}).get("stop_token_ids"):  # vLLM keeps them in the response
+        if stops := (config.get("custom") or {}).get(
+            "stop_token_ids"
+        ):  # vLLM keeps them in the response
             sampling_params = {**sampling_params, "stop_token_ids": list(stops)}
         sessions = [
             self._run_agent_loop(

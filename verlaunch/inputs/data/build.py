@@ -19,7 +19,7 @@ from verlaunch.inputs.data import select
 from verlaunch.inputs.data.chat import Meter, plain
 from verlaunch.inputs.data.layout import Columns, final_table
 from verlaunch.inputs.data.pool import Pool, Progress, fill
-from verlaunch.inputs.data.rows import NO_LABEL
+from verlaunch.inputs.data.rows import NO_LABEL, told_unseen
 from verlaunch.inputs.data.sources import Source
 
 ROW_GROUP = 8192
@@ -146,11 +146,12 @@ def _example(file: Path, meter: Meter | None) -> str:
     with pq.ParquetFile(file, pre_buffer=False) as parquet:
         batch = next(parquet.iter_batches(batch_size=1, columns=["prompt"]))
     prompt = batch.to_pylist()[0]["prompt"]
-    return (meter.render([prompt])[0] or "") if meter else plain(prompt)
+    return meter.shown(prompt) if meter else plain(prompt)
 
 
 def _notes(pools: list[Pool], labels: Counter[str], meter: Meter | None) -> list[str]:
     found = [meter.note if meter else None, pools[0].columns.note()]
+    found.append(told_unseen({name: None for pool in pools for name in pool.unseen}))
     without = sum(pool.without_answer for pool in pools)
     if without:
         found.append(f"{without} rows have no answer; a rule has nothing to compare them with.")

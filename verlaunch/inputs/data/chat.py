@@ -31,6 +31,7 @@ DEFAULT_NOTE = (
 )
 TOKENIZER_FILES = ("tokenizer*", "vocab*", "merges.txt", "added_tokens.json", "*.model",
                    "special_tokens_map.json", "chat_template*", "config.json")  # fmt: skip
+MOST_WORDS = 160  # characters of what a template says
 Messages = Sequence[dict[str, str]]
 
 
@@ -76,6 +77,21 @@ class Meter:
             return str(self._apply(prompt))
         except Exception:  # as above; the caller counts the row
             return None
+
+    def refusal(self, prompt: Messages) -> str | None:
+        """The template's own words, where it refuses this prompt."""
+        try:
+            self._apply(list(prompt))
+        except Exception as error:  # as above
+            words = " ".join(str(error).split()) or type(error).__name__
+            return f"refused by the chat template: {words[:MOST_WORDS]}"
+        return None
+
+    def shown(self, prompt: Messages) -> str:
+        """What the model reads, as its tokens decode: a token that is not there cannot be seen."""
+        text = self.render([prompt])[0]
+        ids = self._ids([text])[0] if text is not None else []
+        return str(self.tokenizer.decode(ids, clean_up_tokenization_spaces=False))
 
     def _apply(self, conversation: Any) -> Any:
         return self.tokenizer.apply_chat_template(

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from verlaunch.errors import UserError
+from verlaunch.inputs.data.labels import names_of, with_labels
 from verlaunch.inputs.data.sources import Source
 
 ASK_TIMEOUT_S = 3.0
@@ -87,7 +88,7 @@ def rows(source: Source) -> Iterator[dict[str, Any]]:
     """Streams the rows of a hub dataset in the memory of one batch."""
     if not is_offline():
         ask(source.path)
-    yield from _load(source)
+    yield from _worded(_load(source))
 
 
 def _load(source: Source) -> Any:
@@ -122,4 +123,9 @@ def saved_rows(source: Source) -> Iterator[dict[str, Any]]:
         if split not in data:
             raise UserError(f"{folder} has no split {split!r}; it has: {', '.join(data)}.")
         data = data[split]
-    yield from data
+    yield from _worded(data)
+
+
+def _worded(data: Any) -> Iterator[dict[str, Any]]:
+    names = names_of(data.features)
+    return (with_labels(row, names) for row in data)

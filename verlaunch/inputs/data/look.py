@@ -32,6 +32,7 @@ class Look:
     looked_at: int = 0
     first: list[Row] = field(default_factory=list)
     data_sources: Counter[str] = field(default_factory=Counter)
+    unseen: Counter[str] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -63,6 +64,7 @@ def _look_at(source: Source, limit: int, look: Look) -> None:
         seen += 1
         if row is not None:
             look.data_sources[row.data_source] += 1
+            look.unseen.update(row.unseen)
             look.first += [row] if len(look.first) < FIRST_ROWS else []
     look.looked_at += seen
     _count(source, seen, seen == limit and next(stream, None) is not None, look)

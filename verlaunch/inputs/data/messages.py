@@ -2,21 +2,36 @@
 
     messages_of("2+3?")  # (({"role": "user", "content": "2+3?"},), None)
 
-Text only: a message with an image in it drops the row.
+Messages may be kept as text (JSON, or what Python prints) and under other words for role and
+content. Text only: a message with an image in it, or of a tool, drops the row.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-ROLES = {"human": "user", "gpt": "assistant", "bot": "assistant", "model": "assistant"}
+from verlaunch.inputs.data.cells import loaded
+
+ROLES = {
+    **dict.fromkeys(("user", "human", "prompter", "用户"), "user"),
+    **dict.fromkeys(("assistant", "gpt", "bot", "model", "chatgpt", "ai", "助手"), "assistant"),
+    **dict.fromkeys(("system", "developer", "系统"), "system"),
+}
+ROLE_KEYS = ("role", "from", "speaker")
+CONTENT_KEYS = ("content", "value", "text", "message")
+Messages = tuple[dict[str, str], ...]
+_BEGINS = re.compile(r"\s*(array\()?\[\s*\{\s*['\"](role|from|content|value)['\"]\s*:")
+_BETWEEN = re.compile(r"\}\s+\{(?=['\"](?:role|from|content|value)['\"])")
+_ARRAY = re.compile(r"^array\(|,\s*dtype=object\)$")
 
 
 class Dropped(Exception):
     """This row cannot be used; the text is the reason under which it is counted."""
 
 
-def messages_of(value: Any) -> tuple[tuple[dict[str, str], ...], str | None]:
+def messages_of(value: Any) -> tuple[Messages, str | None]:
     """(messages, the assistant's closing answer if the list ends with one)."""
+    value = _turns(value)
     if isinstance(value, str):
         value = [{"role": "user", "content": value}]
     if value is None:
@@ -32,20 +47,68 @@ def messages_of(value: Any) -> tuple[tuple[dict[str, str], ...], str | None]:
     return tuple(messages), said
 
 
+def _turns(value: Any) -> Any:
+    """Messages that are kept as text, alone, or as a map of columns, as a list of them."""
+    if isinstance(value, str):
+        return _from_text(value)
+    if not isinstance(value, Mapping):
+        return value
+    roles, contents = _first(value, ROLE_KEYS), _first(value, CONTENT_KEYS)
+    if _are_columns(roles, contents):
+        pairs = zip(roles, contents, strict=True)
+        return [{"role": role, "content": content} for role, content in pairs]
+    return [value] if _is_message(value) else value
+
+
+def _from_text(value: str) -> Any:
+    found = loaded(value)
+    if found is value:  # an array prints without commas
+        found = loaded(_BETWEEN.sub("}, {", _ARRAY.sub("", value)))
+    items = found if isinstance(found, list) else [found]
+    if items and all(map(_is_message, items)):
+        return items
+    if _BEGINS.match(value):
+        raise Dropped("messages kept as text that is neither JSON nor Python's")
+    return value
+
+
+def _are_columns(*columns: Any) -> bool:
+    are_lists = all(isinstance(column, (list, tuple)) for column in columns)
+    return are_lists and len({len(column) for column in columns}) == 1
+
+
+def _first(item: Mapping[str, Any], names: Sequence[str]) -> Any:
+    return next((item[name] for name in names if item.get(name) is not None), None)
+
+
+def _is_message(item: Any) -> bool:
+    return isinstance(item, Mapping) and all(
+        any(name in item for name in names)
+        for names in (ROLE_KEYS, (*CONTENT_KEYS, "tool_calls", "function_call"))
+    )
+
+
 def _message(item: Any) -> dict[str, str]:
     if not isinstance(item, Mapping):
         raise Dropped("a message is not {role, content}")
-    role = item.get("role", item.get("from"))
-    content = item.get("content", item.get("value"))
+    named, content = _first(item, ROLE_KEYS), _first(item, CONTENT_KEYS)
+    if isinstance(named, str) and named.strip().lower() not in ROLES:
+        raise Dropped(f"has a message of the role {named.strip()[:30]!r}")
+    if item.get("tool_calls") or item.get("function_call"):
+        raise Dropped("has a message that calls a tool")
     if isinstance(content, (list, tuple)):
-        parts = [part.get("text") if isinstance(part, Mapping) else part for part in content]
-        texts = [part for part in parts if isinstance(part, str)]
-        if len(texts) < len(parts):
-            raise Dropped("has images, video or audio (text only)")
-        content = "".join(texts)
-    if not isinstance(role, str) or not isinstance(content, str):
+        content = _joined(content)
+    if not isinstance(named, str) or not isinstance(content, str):
         raise Dropped("a message is not {role, content}")
-    return {"role": ROLES.get(role, role), "content": content}
+    return {"role": ROLES[named.strip().lower()], "content": content}
+
+
+def _joined(content: Sequence[Any]) -> str:
+    parts = [part.get("text") if isinstance(part, Mapping) else part for part in content]
+    texts = [part for part in parts if isinstance(part, str)]
+    if len(texts) < len(parts):
+        raise Dropped("has images, video or audio (text only)")
+    return "".join(texts)
 
 
 def _type(value: Any) -> str:

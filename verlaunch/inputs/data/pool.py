@@ -22,6 +22,7 @@ from verlaunch.inputs.data.readers import BATCH, records, usable
 from verlaunch.inputs.data.rows import Row
 from verlaunch.inputs.data.sources import Source
 
+REFUSED = "refused by the chat template"
 TOO_LONG = "prompt too long"
 Progress = Callable[[int], None]
 
@@ -37,6 +38,7 @@ class Pool:
     lengths: array = field(default_factory=lambda: array("I"))
     too_long: array = field(default_factory=lambda: array("I"))
     dropped: Counter[str] = field(default_factory=Counter)
+    unseen: Counter[str] = field(default_factory=Counter)
     without_answer: int = 0
 
     def __len__(self) -> int:
@@ -84,12 +86,16 @@ def _add(
         except UnicodeEncodeError:  # half a surrogate pair, which JSON can spell
             pool.dropped["broken Unicode"] += 1
     lengths = meter.lengths([row.prompt for row in rows]) if meter else [0] * len(rows)
+    if meter and None in lengths:
+        refused = [row.prompt for row, n in zip(rows, lengths, strict=True) if n is None]
+        pool.dropped.update(meter.refusal(prompt) or REFUSED for prompt in refused)
     fits = [_fits(pool, length, limit) for length in lengths]
     rows = [row for row, ok in zip(rows, fits, strict=True) if ok]
     pool.lengths.extend(n for n, ok in zip(lengths, fits, strict=True) if ok and n is not None)
     kept = [pair for pair, ok in zip(encoded, fits, strict=True) if ok]
     extras = [extra for _, extra in kept]
     pool.digests += b"".join(digest for digest, _ in kept)
+    pool.unseen.update(name for row in rows for name in row.unseen)
     pool.without_answer += sum(not row.ground_truth for row in rows)
     pool.columns.see(rows, extras)
     if rows:
@@ -97,8 +103,7 @@ def _add(
 
 
 def _fits(pool: Pool, length: int | None, limit: int) -> bool:
-    if length is None:
-        pool.dropped["refused by the chat template (roles it does not know?)"] += 1
+    if length is None:  # counted under the template's words
         return False
     if length > limit:
         pool.dropped[TOO_LONG] += 1

@@ -17,7 +17,7 @@ from verlaunch.inputs.data.chat import tokenizer_digest
 from verlaunch.inputs.data.pool import Progress
 from verlaunch.inputs.data.sources import Source
 
-FORMAT = 1  # raise it when the files change for the same input, so that old caches are left alone
+FORMAT = 2  # raise it when the files change for the same input, so that old caches are left alone
 
 
 @dataclass(frozen=True)

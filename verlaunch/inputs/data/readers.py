@@ -14,6 +14,7 @@ from typing import Any
 from verlaunch.errors import UserError
 from verlaunch.inputs.data import hub
 from verlaunch.inputs.data.jsonlist import json_rows
+from verlaunch.inputs.data.labels import label_names, with_labels
 from verlaunch.inputs.data.messages import Dropped
 from verlaunch.inputs.data.rows import MissingColumn, Row, normalise
 from verlaunch.inputs.data.sources import Source
@@ -128,8 +129,11 @@ def _parquet_rows(path: Path) -> Iterator[dict[str, Any]]:
         raise UserError(f"{path} is empty.")
     try:
         with pq.ParquetFile(path, pre_buffer=False) as file:  # else all is kept in memory
+            names = label_names(file.schema_arrow.metadata)
             for batch in file.iter_batches(batch_size=BATCH):
-                yield from batch.to_pylist()
+                # "lossy" takes the last of equal keys, as a map of JSON does
+                rows = batch.to_pylist(maps_as_pydicts="lossy")
+                yield from (with_labels(row, names) for row in rows)
     except pa.ArrowException as error:
         reason = re.sub(r"\s+", " ", str(error))[:120]
         raise UserError(f"{path} is not a readable parquet file: {reason}") from None

@@ -6,23 +6,26 @@ Answers are left whole ("... #### 5"): the reward's rule reads them. Without a c
 column names are tried. verl's own layout passes as it is. Text only: images are left out.
 """
 
-import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from math import isnan
 from typing import Any
 
 from verlaunch.errors import UserError
-from verlaunch.inputs.data.messages import Dropped, messages_of
+from verlaunch.inputs.data.cells import loaded, mapping, text_of
+from verlaunch.inputs.data.choices import in_columns, right_option
+from verlaunch.inputs.data.messages import Dropped
+from verlaunch.inputs.data.prompt import CHOICES, HISTORY, INPUT, SYSTEM, whole
 from verlaunch.inputs.data.sources import Source
 
 PROMPT_NAMES = ("prompt", "question", "problem", "instruction", "query", "messages",
-                "conversations", "conversation", "input")  # fmt: skip
-ANSWER_NAMES = ("ground_truth", "answer", "final_answer", "target", "label", "output", "response",
-                "solution", "completion", "reference", "answerkey")  # fmt: skip
+                "conversations", "conversation", "question_stem", "input")  # fmt: skip
+ANSWER_NAMES = ("ground_truth", "answer", "final_answer", "expected_answer", "target", "label",
+                "output", "response", "solution", "completion", "reference", "answerkey",
+                "answers", "correct_answer", "correct")  # fmt: skip
 MEDIA = ("images", "image", "videos", "video", "audios", "audio")
 OWN = ("reward_model", "extra_info", "ability", "agent_name")  # verl's columns, with a home below
 NO_LABEL = "unlabelled"
+MOST_TOLD = 12  # columns
 _ABSENT = object()
 
 
@@ -32,7 +35,10 @@ class MissingColumn(UserError):
 
 @dataclass(frozen=True)
 class Row:
-    """prompt: chat messages, the last one not the assistant's. extra: columns without a home."""
+    """prompt: chat messages, the last one not the assistant's. extra: columns without a home.
+
+    unseen: names of columns with something in them that neither the prompt nor the answer holds.
+    """
 
     prompt: tuple[dict[str, str], ...]
     ground_truth: str
@@ -41,6 +47,7 @@ class Row:
     ability: str | None = None
     agent_name: str | None = None
     extra: dict[str, Any] = field(default_factory=dict)
+    unseen: tuple[str, ...] = field(default=(), compare=False)
 
 
 def normalise(record: Any, source: Source, where: str) -> Row:
@@ -52,25 +59,39 @@ def normalise(record: Any, source: Source, where: str) -> Row:
     prompt_name = _find(record, source.input, PROMPT_NAMES)
     if prompt_name is None:
         raise _missing(record, source.input, "prompt", "--prompt_key", where)
-    messages, said = messages_of(_get(record, prompt_name))
-    joined = prompt_name == "instruction" and _is_text(record["instruction"])
-    if joined and _is_text(record.get("input")):
-        text = f"{record['instruction']}\n\n{record['input']}"
-        messages = ({"role": "user", "content": text},)
-    answer_name, answer = _answer(record, source, where, said, prompt_name)
+    record = in_columns(record)
+    answer_name, answer = _answer(record, source, where, prompt_name)
+    asked = whole(record, _get(record, prompt_name), prompt_name, answer_name)
+    answer = asked.said if answer_name is None else answer
     label_name, label = _label(record, source)
-    used = {prompt_name, answer_name, label_name, *OWN}
-    used |= {"input"} if joined else set()
-    reward_model = _mapping(record.get("reward_model"))
+    taken = {prompt_name, answer_name, label_name, *OWN}
+    reward_model = mapping(record.get("reward_model"))
+    in_prompt = {name for name in asked.used if name.lower() in (INPUT, *SYSTEM, *HISTORY)}
     return Row(
-        prompt=messages,
-        ground_truth=_text(answer),
+        prompt=asked.messages,
+        ground_truth=right_option(answer, record),
         data_source=label,
         style=_name(reward_model.get("style")) or "rule",
         ability=_name(record.get("ability")),
         agent_name=_name(record.get("agent_name")),
-        extra=_extra(record, used),
+        extra=_extra(record, taken | in_prompt),
+        unseen=_unseen(record, taken | asked.used),
     )
+
+
+def told_unseen(names: Collection[str]) -> str | None:
+    """The line that says what the model never sees."""
+    if not names:
+        return None
+    more = f" and {len(names) - MOST_TOLD} more" if len(names) > MOST_TOLD else ""
+    return f"not shown to the model: {', '.join(list(names)[:MOST_TOLD])}{more}"
+
+
+def _unseen(record: Mapping[str, Any], seen: set[str | None]) -> tuple[str, ...]:
+    """The head of a dotted name is no column that was left out."""
+    heads = {str(name).split(".")[0] for name in seen if name}
+    rest = (str(key) for key in record if key not in seen and str(key) not in heads)
+    return tuple(key for key in rest if record.get(key) not in (None, "", [], {}))
 
 
 def _get(record: Mapping[str, Any], name: str) -> Any:
@@ -103,9 +124,10 @@ def _missing(
 
 
 def _answer(
-    record: Mapping[str, Any], source: Source, where: str, said: str | None, prompt_name: str
+    record: Mapping[str, Any], source: Source, where: str, prompt_name: str
 ) -> tuple[str | None, Any]:
-    nested = _mapping(record.get("reward_model")).get("ground_truth")
+    """(column, value); no column where only the messages may hold an answer."""
+    nested = mapping(record.get("reward_model")).get("ground_truth")
     if source.output is None and nested is not None:
         return "reward_model", nested
     names = tuple(name for name in ANSWER_NAMES if name != prompt_name.lower())
@@ -114,7 +136,7 @@ def _answer(
         return name, _get(record, name)
     if source.output is not None:
         raise _missing(record, source.output, "answer", "--answer_key", where)
-    return None, said
+    return None, None
 
 
 def _label(record: Mapping[str, Any], source: Source) -> tuple[str, str]:
@@ -123,37 +145,19 @@ def _label(record: Mapping[str, Any], source: Source) -> tuple[str, str]:
         value = _get(record, source.data_source)
         if value is _ABSENT:
             return "data_source", source.data_source
-        return source.data_source, _text(value) or NO_LABEL
+        return source.data_source, text_of(value) or NO_LABEL
     own = record.get("data_source")
-    return "data_source", _text(own) or (source.path if source.type == "hub" else NO_LABEL)
+    return "data_source", text_of(own) or (source.path if source.type == "hub" else NO_LABEL)
 
 
 def _extra(record: Mapping[str, Any], used: set[str | None]) -> dict[str, Any]:
-    rest = {str(key): value for key, value in record.items() if key not in used}
-    return {**rest, **_mapping(record.get("extra_info"))}
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and bool(value.strip())
+    rest = {
+        str(key): loaded(value) if str(key).lower() in CHOICES else value
+        for key, value in record.items()
+        if key not in used
+    }
+    return {**rest, **mapping(record.get("extra_info"))}
 
 
 def _name(value: Any) -> str | None:
     return value if isinstance(value, str) and value else None
-
-
-def _text(value: Any) -> str:
-    """An answer or label as text: 42 and 42.0 are "42", a list is JSON, nothing is "".
-
-    Tables write NaN where a cell is empty.
-    """
-    if value is None or value is _ABSENT or (isinstance(value, float) and isnan(value)):
-        return ""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return json.dumps(value, ensure_ascii=False, default=str)
