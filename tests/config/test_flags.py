@@ -136,6 +136,17 @@ def test_what_a_cluster_has_set_for_its_own_use_is_no_mistake_on_one_machine() -
     assert len(problems_of(["--nnodes", "2"], env)) == 2  # of port_range more is known later
 
 
+def test_a_port_that_kubernetes_has_set_is_told_as_its_doing() -> None:
+    env = {"MASTER_PORT": "tcp://10.0.0.7:80"}
+    (problem,) = problems_of(["--nnodes", "2"], env)
+    assert "for a Service that is named master" in problem and "unset MASTER_PORT" in problem
+    (problem,) = problems_of(["--nnodes", "2"], {"MASTER_PORT": "http"})
+    assert "Kubernetes" not in problem
+    assert (
+        parse(["--nnodes", "2", "--master_port", "4000"], env, TABLE).values["master_port"] == 4000
+    )
+
+
 @pytest.mark.parametrize(
     ("words", "env"),
     [

@@ -365,9 +365,13 @@ def test_loopback_for_one_machine_stops_a_run_of_several() -> None:
 
 
 def test_the_token_is_asked_for_among_machines_whatever_is_set() -> None:
-    env = {"RAY_AUTH_MODE": "disabled"}
-    assert "could run code" in only(other_rays, scene(env=env)).text
-    assert "is not used" in only(other_rays, scene("--nnodes", "2", env=env)).text
+    for mode in ("disabled", "tokens", "off", ""):
+        env = {"RAY_AUTH_MODE": mode}
+        alone = only(other_rays, scene(env=env)).text
+        assert alone.startswith(f"RAY_AUTH_MODE={mode}: ") and "could run code" in alone
+        assert ("any word but token" in alone) == (mode != "disabled")
+        assert "is not used" in only(other_rays, scene("--nnodes", "2", env=env)).text
+    assert said(other_rays, scene(env={"RAY_AUTH_MODE": "Token"})) == []
 
 
 # ---- versions --------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ Left out on purpose: whether a file or model exists. That is asked later, by tho
 """
 
 import math
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -129,6 +130,17 @@ def _convert(flag: Flag, text: str) -> Any:
     return text
 
 
+def _of_kubernetes(flag: Flag, source: str, text: str) -> str:
+    """Into each pod it sets NAME_PORT=tcp://10.0.0.7:80 for every Service of its namespace."""
+    if not (source.endswith("_PORT") and re.match(r"(tcp|udp|sctp)://", text.strip())):
+        return ""
+    service = source.removesuffix("_PORT").lower().replace("_", "-")
+    return (
+        f" Kubernetes has set it, for a Service that is named {service}. Type: unset {source}, or "
+        f"--{flag.name} {flag.metavar or 'NUMBER'}; enableServiceLinks: false in the pod ends it."
+    )
+
+
 def read(flag: Flag, source: str, text: str) -> Any:
     """The typed value of a text. Raises UserError with what came and what is allowed."""
     if not text.strip():
@@ -138,7 +150,8 @@ def read(flag: Flag, source: str, text: str) -> Any:
     try:
         value = _convert(flag, text.strip() if flag.type not in ("str", "path") else text)
     except (ValueError, KeyError, yaml.YAMLError):
-        raise UserError(f"{said(source, text)}: takes {allowed(flag)}.") from None
+        whose = _of_kubernetes(flag, source, text)
+        raise UserError(f"{said(source, text)}: takes {allowed(flag)}.{whose}") from None
     for item in value if flag.type == "list" else [value]:
         if flag.choices and item not in flag.choices:
             choices = ", ".join(flag.choices)

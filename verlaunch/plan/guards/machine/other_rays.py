@@ -25,13 +25,13 @@ BENDING = {
     CLIENT: "it makes ray.init talk to a cluster elsewhere",
 }
 HARMLESS = ("", "0", "false")
+AUTH = "RAY_AUTH_MODE"
 DISABLED = (
-    "RAY_AUTH_MODE=disabled: other users of this machine could run code in the run's Ray cluster. "
-    "Type: unset RAY_AUTH_MODE"
+    "other users of this machine could run code in the run's Ray cluster. Type: unset RAY_AUTH_MODE"
 )
 DISABLED_SEVERAL = (
-    "RAY_AUTH_MODE=disabled is not used: the machines of a run ask each other for its token. To be "
-    "rid of this line: unset RAY_AUTH_MODE"
+    "it is not used: the machines of a run ask each other for its token. To be rid of this line: "
+    "unset RAY_AUTH_MODE"
 )
 
 
@@ -49,9 +49,17 @@ def check(scene: Scene) -> Iterator[Finding]:
     for name, why in BENDING.items():
         if scene.env.get(name, "").lower() not in HARMLESS:
             yield Finding(f"{name} is set: {why}. Type: unset {name}")
-    if scene.env.get("RAY_AUTH_MODE") == "disabled":
-        several = get(scene.config.verl, "trainer.nnodes") > 1
-        yield Finding(DISABLED_SEVERAL if several else DISABLED, stops=False)
+    yield from _open_to_others(scene)
+
+
+def _open_to_others(scene: Scene) -> Iterator[Finding]:
+    mode = scene.env.get(AUTH, "token")
+    if mode.lower() == "token":
+        return
+    several = get(scene.config.verl, "trainer.nnodes") > 1
+    meant = "" if mode == "disabled" else " Ray takes any word but token for disabled:"
+    what = DISABLED_SEVERAL if several else DISABLED
+    yield Finding(f"{AUTH}={mode}:{meant} {what}", stops=False)
 
 
 def _as_guest(asked: str, scene: Scene) -> Iterator[Finding]:
