@@ -1,7 +1,7 @@
 """The papers tell the truth: their commands run, their tables, links and paths are right.
 
-Every command in a fenced bash block is run in a folder with a checkout's files: `./train.sh ...` as
-`verlaunch ... --dry_run`, its other commands and scripts as they stand. Words in capitals get
+Every command in a fenced bash block is called in a folder with a checkout's files: `./train.sh ...`
+as `verlaunch ... --dry_run`, its other commands and scripts as they stand. Words in capitals get
 values from `VALUES`, a judge is a server on loopback that speaks its provider's protocol, and files
 shown on the page are written first. What cannot be run cheaply stands in `ELSEWHERE`, with what
 runs it.
@@ -13,8 +13,10 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
+from unittest import mock
 
 import pytest
 import yaml
@@ -79,6 +81,7 @@ ELSEWHERE = {
         "tests/rewards/test_reward_starling.py"
     ),
 }
+CHILDREN = ("chat", "doctor")  # a process each: they read what is typed, or end what they started
 # Their tables are what the program prints, and that is English; or they are for developers.
 ENGLISH_ONLY = {f"docs/{page}.md" for page in ("architecture", "failures", "mistakes", "rules")}
 REWARDS = ("docs/rewards.md", "docs/zh-CN/rewards.md")
@@ -114,12 +117,19 @@ def to_run(command: str) -> tuple[dict[str, str], list[str]]:
         if rest and rest[0] in {command.name for command in COMMANDS if command.module}:
             # The programs of the page's own data do no harm, also where they cannot be isolated.
             trusted = ["--allow_unsafe_code"] if rest[0] == "score" else []
-            return given, [sys.executable, "-m", "verlaunch", *rest, *trusted]
+            child = [sys.executable, "-m"] if rest[0] in CHILDREN else []
+            return given, [*child, "verlaunch", *rest, *trusted]
         look = [] if ACTIONS & set(rest) else ["--dry_run"]
         return given, ["verlaunch", *rest, *look, "--hardware", "cpu"]
     if program == ".venv/bin/python":
-        return given, [sys.executable, *rest]
+        return given, rest
     raise AssertionError(f"{command}: not known how to run it cheaply; see ELSEWHERE")
+
+
+def run_script(words: Sequence[str]) -> int:
+    """As Python runs it, in this process: what several scripts work out is worked out once."""
+    with mock.patch.object(sys, "argv", list(words)):
+        return int(imported(Path(words[0]).absolute()).main())
 
 
 @pytest.mark.slow
@@ -136,6 +146,8 @@ def test_every_command_runs(command: str, checkout: Path, cache: Path, tmp_path:
         env |= {**folders, **KEYS, **judge, **given}
         if words[0] == "verlaunch":
             done = type_here(words[1:], checkout, env)
+        elif words[0].endswith(".py"):
+            done = type_here(words, checkout, env, run_script)
         else:
             done = subprocess.run(words, cwd=checkout, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-1000:] + done.stderr[-2000:]
@@ -250,8 +262,7 @@ def test_every_built_in_rule_stands_in_the_tables(paper: str) -> None:
 
 
 def test_the_flags_tables_are_up_to_date() -> None:
-    check = [sys.executable, str(ROOT / "scripts" / "make_docs.py"), "--check"]
-    done = subprocess.run(check, capture_output=True, text=True)
+    done = type_here(["scripts/make_docs.py", "--check"], ROOT, dict(os.environ), run_script)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

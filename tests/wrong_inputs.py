@@ -16,7 +16,7 @@ import shlex
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -106,7 +106,10 @@ def inside(folder: Path, environ: dict[str, str]) -> Iterator[None]:
 
 
 def type_here(
-    words: Sequence[str], folder: Path, environ: dict[str, str]
+    words: Sequence[str],
+    folder: Path,
+    environ: dict[str, str],
+    main: Callable[[Sequence[str]], int] = cli.main,
 ) -> subprocess.CompletedProcess[str]:
     """`./train.sh words` as if typed in that folder, but in this process, which is faster."""
     out, err = io.StringIO(), io.StringIO()
@@ -115,7 +118,7 @@ def type_here(
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
     ):
-        code = cli.main(words)
+        code = main(words)
     return subprocess.CompletedProcess(list(words), code, out.getvalue(), err.getvalue())
 
 
