@@ -18,6 +18,7 @@ from verlaunch.machine import disk
 from verlaunch.weights import lora
 from verlaunch.weights.hub_folder import write
 from verlaunch.weights.lora import Merged
+from verlaunch.weights.other_readers import for_older
 from verlaunch.weights.shards import CannotExport, Shards
 
 KEEP = "keep"
@@ -66,6 +67,7 @@ def export_adapter(checkpoint: Path, out: Path, base_model: str) -> Path:
         for file in (checkpoint / "huggingface").iterdir():
             if file.is_file() and file.name not in OF_THE_MODEL:
                 shutil.copy(file, building / file.name)
+        for_older(building)
     return out
 
 

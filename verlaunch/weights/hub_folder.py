@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from verlaunch.weights.lora import Merged
+from verlaunch.weights.other_readers import for_older
 from verlaunch.weights.shards import CannotExport
 
 MOST_BYTES = 4 << 30
@@ -77,3 +78,4 @@ def write(weights: Merged, small_files: Path, out: Path, dtype: torch.dtype) -> 
     for file in small_files.iterdir():  # the tokenizer and where an answer ends, as they are there
         if file.is_file() and not str(file).endswith(WRITTEN):
             shutil.copy(file, out / file.name)
+    for_older(out)
