@@ -38,7 +38,7 @@ def facts(hardware: str = "cpu", rows: int = 4096, **others: Any) -> Facts:
 def filled(*argv: str, about: Facts | None = None) -> dict[str, Any]:
     about = about or facts()
     config = composed(*argv, hardware=about.hardware)
-    return fill(config, derive(config.verl, about)).verl
+    return fill(config, derive(config.verl, about, config.given)).verl
 
 
 @functools.cache
@@ -100,6 +100,22 @@ def test_kl_goes_into_the_reward_unless_it_is_zero_or_a_loss() -> None:
     assert get(filled("--kl_coef", "0.01"), "algorithm.use_kl_in_reward") is True
     assert get(filled("--kl_coef", "0"), "algorithm.use_kl_in_reward") is False
     assert get(filled(f"{ACTOR}.use_kl_loss=true"), "algorithm.use_kl_in_reward") is False
+
+
+@pytest.mark.parametrize(
+    ("typed", "steps"),
+    [
+        (("--epochs", "2", "--steps", "500"), 64),
+        (("--epochs", "2", "--steps", "5"), 5),
+        (("--steps", "500"), 500),
+        (("--epochs", "3"), 96),
+        (("--recipe", "cpu_demo", "--epochs", "1"), 32),
+        (("--recipe", "cpu_demo"), 60),
+    ],
+)
+def test_of_epochs_and_steps_the_smaller_counts(typed: tuple[str, ...], steps: int) -> None:
+    verl = filled(*typed, "--batch_size", "128", about=facts(rows=4096))
+    assert get(verl, "trainer.total_training_steps") == steps
 
 
 def test_steps_decide_and_epochs_follow_so_that_the_last_step_saves() -> None:

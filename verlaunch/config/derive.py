@@ -6,7 +6,7 @@ A value that the user gave is never changed. Each rule reads the values before i
     derive(verl, Facts(hardware="cpu", train_rows=4096, ...))["data.train_batch_size"]  ->  128
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from copy import deepcopy
 from dataclasses import dataclass
 from math import ceil
@@ -26,6 +26,8 @@ from verlaunch.config.tree import (
     sequence_length,
 )
 from verlaunch.text import GIB, MIB
+
+EPOCHS, STEPS = "trainer.total_epochs", "trainer.total_training_steps"
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,9 @@ def steps_per_epoch(tree: Tree, facts: Facts) -> int:
 
 
 def _total_steps(tree: Tree, facts: Facts) -> int:
-    return steps_per_epoch(tree, facts) * get(tree, "trainer.total_epochs")
+    """The epochs' own, or fewer where both were given."""
+    most = steps_per_epoch(tree, facts) * get(tree, EPOCHS)
+    return min(most, get(tree, STEPS) or most)
 
 
 def _test_freq(tree: Tree, facts: Facts) -> int:
@@ -158,7 +162,7 @@ RULES: list[tuple[str, Callable[[Tree, Facts], Any]]] = [
     (f"{ROLLOUT}.agent.num_workers", _agent_workers),
     ("algorithm.use_kl_in_reward", _kl_in_reward),
     ("algorithm.kl_ctrl.type", _kl_controller),
-    ("trainer.total_training_steps", _total_steps),
+    (STEPS, _total_steps),
     ("trainer.test_freq", _test_freq),
     ("trainer.save_freq", _save_freq),
     ("trainer.experiment_name", lambda tree, facts: facts.run_name),
@@ -166,15 +170,16 @@ RULES: list[tuple[str, Callable[[Tree, Facts], Any]]] = [
 ]
 
 
-def derive(verl: Tree, facts: Facts) -> dict[str, Any]:
+def derive(verl: Tree, facts: Facts, given: Collection[str] = ()) -> dict[str, Any]:
     """Dotted key -> value for every open key, and for what verl ties together without checking.
 
+    given: keys that somebody typed: epochs among them end a run before its steps do.
     Keys that follow another (`${...}` in our YAML) are not here: `compose.fill` moves them along.
     """
     tree = deepcopy(verl)
     found = {}
     for key, rule in RULES:
-        if get(tree, key) is None:
+        if get(tree, key) is None or (key == STEPS and EPOCHS in given):
             found[key] = rule(tree, facts)
             put(tree, key, found[key])
     # verl's loop ends at whichever of epochs and steps comes first, and saves at neither when it is

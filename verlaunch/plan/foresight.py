@@ -191,10 +191,10 @@ def _planned(known: Outlook, rows: int, exact: bool) -> Outlook:
     """What is open is derived, then --fit auto decides, and what follows is derived again."""
     asked, facts = known.asked, _facts(known, rows, exact)
     room = Room.of(asked.machine, asked.config.hardware, asked.folder, asked.host.shm_bytes)
-    filled = fill(asked.config, derive(asked.config.verl, facts))
+    filled = fill(asked.config, derive(asked.config.verl, facts, asked.config.given))
     config, chosen = fitted(filled, known.sizes, room)
     if chosen.values:
-        config = fill(config, derive(config.verl, facts))
+        config = fill(config, derive(config.verl, facts, config.given))
     memory = expected(config, known.sizes, room, chosen)
     return replace(known, config=config, facts=facts, plan=make_plan(config, facts), memory=memory)
 
