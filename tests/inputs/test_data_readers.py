@@ -87,7 +87,8 @@ def test_broken_line_is_named_and_shown(tmp_path: Path) -> None:
         (b"PAR1....", r"rename it to a\.parquet"),
         (b'{"prompt": "a"}\n{"prompt": "caf\xe9"}\n', r"a\.json:2: not UTF-8"),
         (b'[{"prompt": "a"},\n{"prompt": "caf\xe9"}]', r"a\.json:2: not UTF-8"),
-        (b'{\n "prompt": "a"\n}', r"a\.json:1: .*one JSON object per line"),
+        (b'{\n "prompt": "a",\n "b": oops}', r"a\.json:3: broken JSON"),
+        (b'{"prompt": oops}', r"a\.json:1: .*one JSON object per line"),
         (b"[" * 100_000, "nested too deeply"),
         (b'{"a":' * 100_000, "nested too deeply"),
         (
@@ -125,3 +126,50 @@ def test_maps_and_class_labels_of_parquet_are_read_as_what_they_mean(tmp_path: P
         {"answer": None, "n": 2, "extra_info": {}},
         {"answer": "A", "n": 3, "extra_info": None},
     ]
+
+
+TWO = [{"prompt": "a", "answer": "1"}, {"prompt": "b", "answer": "2"}]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"data": TWO},
+        {"version": "1.1", "name": "mine", "rows": TWO},
+        {"train": TWO, "test": [{"prompt": "never", "answer": "3"}]},
+        {"train": {"data": TWO}, "validation": {"data": TWO[:1]}},
+        {"prompt": ["a", "b"], "answer": ["1", "2"]},
+        {"prompt": {"0": "a", "1": "b"}, "answer": {"0": "1", "1": "2"}},
+        {"q-1": TWO[0], "q-2": TWO[1]},
+        {"columns": ["prompt", "answer"], "index": [0, 1], "data": [["a", "1"], ["b", "2"]]},
+        {"rows": [{"row_idx": n, "row": row, "truncated_cells": []} for n, row in enumerate(TWO)]},
+    ],
+)
+def test_a_file_that_is_one_object_gives_the_rows_inside(tmp_path: Path, content: dict) -> None:
+    for text in (json.dumps(content), json.dumps(content, indent=2)):
+        assert read(file(tmp_path, text)) == TWO
+
+
+@pytest.mark.parametrize("between", ["\n", ",\n", "\n,\n", "\n\n"])
+def test_objects_one_after_another_are_rows(tmp_path: Path, between: str) -> None:
+    for indent in (None, 2):
+        text = between.join(json.dumps(row, indent=indent) for row in TWO)
+        if between == "\n,\n" and indent is None:
+            continue
+        for end in ("", ",") if "," in between else ("",):
+            assert read(file(tmp_path, text + end + "\n")) == TWO
+
+
+def test_one_object_may_be_a_row_itself(tmp_path: Path) -> None:
+    talk = {"messages": [{"role": "user", "content": "a"}], "answer": ["1"]}
+    for row in (TWO[0], talk, {**talk, "rows": TWO}):
+        assert read(file(tmp_path, json.dumps(row, indent=1))) == [row]
+
+
+def test_an_object_with_several_lists_names_its_keys(tmp_path: Path) -> None:
+    path = file(tmp_path, json.dumps({"easy": TWO, "hard": TWO[:1]}))
+    with pytest.raises(UserError, match=r"several keys: easy, hard.*split: easy"):
+        read(path)
+    assert [row for _, row in records(Source(str(path), "json", split="hard"))] == TWO[:1]
+    with pytest.raises(UserError, match=r"no rows under 'both'; its keys: easy, hard"):
+        list(records(Source(str(path), "json", split="both")))

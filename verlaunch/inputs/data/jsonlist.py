@@ -3,7 +3,7 @@
     for line, row in json_rows(Path("data/sample_math.json")): ...
 
 The standard library's scanner over a sliding window: nearly as quick as json.load, and a broken
-row is known by its line. Left out: a list nested in an object ({"data": [...]}).
+row is known by its line. Left out: a list nested in an object (jsonobject.py).
 """
 
 import json
@@ -90,6 +90,19 @@ def json_rows(path: Path) -> Iterator[tuple[int, Any]]:
         window.pos += 1
         if window.peek():
             raise window.broken(window.pos, "text after the end of the list")
+
+
+def json_values(path: Path) -> Iterator[tuple[int, Any]]:
+    """The same of objects that stand one after another, over several lines each."""
+    window = _Window(path)
+    with window.file:
+        while found := window.peek():
+            if found == ",":
+                window.pos += 1
+            elif found == "{":
+                yield _row(window)
+            else:
+                raise window.broken(window.pos, "text between two objects")
 
 
 def _comma(window: _Window) -> None:

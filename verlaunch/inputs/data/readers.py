@@ -8,12 +8,14 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from verlaunch.errors import UserError
 from verlaunch.inputs.data import hub
-from verlaunch.inputs.data.jsonlist import json_rows
+from verlaunch.inputs.data.jsonlist import json_rows, json_values
+from verlaunch.inputs.data.jsonobject import rows_inside
 from verlaunch.inputs.data.labels import label_names, with_labels
 from verlaunch.inputs.data.messages import Dropped
 from verlaunch.inputs.data.rows import MissingColumn, Row, normalise
@@ -67,7 +69,31 @@ def _local(source: Source) -> Iterator[Record]:
     elif _first_character(path) == "[":
         yield from ((f"{path}:{line}", row) for line, row in json_rows(path))
     else:
-        yield from _line_rows(path)
+        yield from _objects(path, source)
+
+
+def _objects(path: Path, source: Source) -> Iterator[Record]:
+    """Rows one after another; a file that is one object may hold them inside."""
+    spread = ((f"{path}:{line}", row) for line, row in json_values(path))
+    values = spread if _is_spread(path) else _line_rows(path)
+    first = list(islice(values, 2))
+    inside = rows_inside(first[0][1], str(path), source.split) if len(first) == 1 else None
+    yield from first if inside is None else _numbered(str(path), iter(inside))
+    yield from values
+
+
+def _is_spread(path: Path) -> bool:
+    """Whether the first object goes on behind its first line."""
+    with path.open("rb") as file:
+        line = next((line for line in file if line.strip(b"\xef\xbb\xbf \t\r\n")), b"")
+    text = line.removeprefix(b"\xef\xbb\xbf").decode("utf-8").rstrip()
+    try:
+        json.loads(text)
+    except json.JSONDecodeError as error:
+        return error.pos >= len(text)
+    except (RecursionError, ValueError):
+        return False
+    return False
 
 
 def _numbered(path: str, rows: Iterator[Any]) -> Iterator[Record]:
@@ -106,7 +132,7 @@ def _line_rows(path: Path) -> Iterator[Record]:
 
 def _parsed(path: Path, number: int, line: str) -> Any:
     try:
-        return json.loads(line)
+        return json.loads(_without_comma(line))
     except (json.JSONDecodeError, RecursionError) as error:
         why = getattr(error, "msg", "nested too deeply")
         shown = line.strip()[:80]
@@ -119,6 +145,12 @@ def _parsed(path: Path, number: int, line: str) -> Any:
             f"{path}:{number}: an integer of more than 4,300 digits: {line.strip()[:80]!r}. Write "
             'it as text, in "...".'
         ) from None
+
+
+def _without_comma(line: str) -> str:
+    """A list of rows that has lost its brackets has a comma behind each."""
+    text = line.rstrip()
+    return text[:-1] if text.endswith("},") else line
 
 
 def _parquet_rows(path: Path) -> Iterator[dict[str, Any]]:
