@@ -3,9 +3,13 @@
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+
+from tests.ray_clusters import cluster
+from verlaunch.machine import processes
 
 pytestmark = pytest.mark.slow
 
@@ -77,3 +81,15 @@ def test_a_death_ends_the_driver_and_is_named(tmp_path: Path, victim: str, name:
 
 def test_an_actor_that_was_told_to_end_has_not_died(tmp_path: Path) -> None:
     assert drive(tmp_path, END_WELL) == (7, [])
+
+
+def test_rays_own_processes_end_with_the_one_that_started_them_however_it_ends() -> None:
+    with cluster(cpus=1, gpus=0) as started:
+        below = processes.descendants(started.process.pid)
+        assert len(below) >= 2  # gcs_server and raylet
+        started.process.kill()
+        for _ in range(600):
+            if all(map(processes.is_dead, below)):
+                return
+            time.sleep(0.1)
+        raise AssertionError(below)

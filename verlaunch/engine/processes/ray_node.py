@@ -63,7 +63,7 @@ def start(
         include_log_monitor=log_monitor,
         **ports(place["address"], place["port_range"]),
     )
-    return WithoutDashboard(params, head=gcs is None, shutdown_at_exit=True, spawn_reaper=False)
+    return WithoutDashboard(params, head=gcs is None, shutdown_at_exit=True, spawn_reaper=True)
 
 
 def publish_logs(node: Any) -> None:
