@@ -1,7 +1,10 @@
 """Trackers without account, terminal or network; a resumed run is the same run to them."""
 
+import inspect
 import json
 import os
+import posixpath
+import re
 import struct
 import subprocess
 import sys
@@ -10,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.tracked_child import verls_tracking
 from verlaunch.config.compose import compose
 from verlaunch.config.flags import parse
 from verlaunch.errors import UserError
@@ -19,6 +23,7 @@ from verlaunch.plan.asked import Asked
 from verlaunch.plan.foresight import foresee
 from verlaunch.plan.guards.loggers import refused
 from verlaunch.record import trackers
+from verlaunch.record.mlflow_names import Names
 from verlaunch.record.trackers import environment, notes, run_id
 
 ROOT = Path(__file__).parents[2]
@@ -178,6 +183,27 @@ def test_notes_say_where_to_look_and_never_a_secret(tmp_path: Path) -> None:
         assert command in said
     keys = {"WANDB_API_KEY": "hush-1", "SWANLAB_API_KEY": "hush-2", "MLFLOW_TRACKING_URI": "hush-3"}
     assert "hush" not in "\n".join(notes(ALL, tmp_path, keys))
+
+
+ODD = ["a@b", "a_at_b", "a b", "val/数学", "val/物理", "/x/", "x", "a//b", "a/b", "a/../b", "..",
+       ".", "", "/", "a/./b", "a%", "a#", "n" * 300, "n" * 301, "a:b", "\ud800",
+       "ok/name-1.2"]  # fmt: skip
+
+
+def test_every_name_is_one_that_mlflow_takes_and_stays_a_name_of_its_own() -> None:
+    names = Names()
+    safe = [names(name) for name in ODD]
+    for name in safe:
+        assert re.fullmatch(r"[/\w.\- :]{1,250}", name)
+        assert posixpath.normpath(name) == name and not name.startswith(("/", "..")) and name != "."
+    assert len(set(safe)) == len(ODD)
+    assert [names(name) for name in ODD] == safe
+    assert names("ok/name-1.2") == "ok/name-1.2" and names("a@b") == "a_at_b"
+
+
+def test_verls_adapter_still_asks_for_names_where_we_answer() -> None:
+    adapter = verls_tracking()._MlflowLoggingAdapter
+    assert "self._sanitize_key(k)" in inspect.getsource(adapter.log)
 
 
 def test_one_logger_may_be_given_as_a_word() -> None:

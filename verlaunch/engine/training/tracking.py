@@ -15,6 +15,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from verlaunch.record.mlflow_names import Names
 from verlaunch.record.trackers import FOLDER, chosen, run_id
 
 logger = logging.getLogger(__name__)
@@ -41,6 +42,15 @@ def _join_mlflow(project: str, experiment: str, folder: Path) -> None:
     if "MLFLOW_RUN_ID" not in os.environ:
         os.environ["MLFLOW_RUN_ID"] = _mlflow_run(project, experiment, folder)
     _log_new_params_only()
+    _log_every_name()
+
+
+def _log_every_name() -> None:
+    """verl's own way leaves names that mlflow refuses with their whole step, and makes two one."""
+    from verl.utils import tracking
+
+    names = Names()
+    tracking._MlflowLoggingAdapter._sanitize_key = lambda adapter, key: names(key)
 
 
 def _mlflow_run(project: str, experiment: str, folder: Path) -> str:
