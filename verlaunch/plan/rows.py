@@ -137,6 +137,8 @@ def _algorithm(verl: dict[str, Any], launch: dict[str, Any]) -> str:
         parts += [] if launch["whiten_advantages"] else ["advantages as they are"]
         parts.append(f"critic lr {get(verl, 'critic.optim.lr')}")
     parts.append(f"actor lr {get(verl, f'{ACTOR}.optim.lr')}")
+    if get(verl, f"{ACTOR}.loss_agg_mode") == "seq-mean-token-sum-norm":
+        parts.append(f"sums of tokens divided by {get(verl, f'{ACTOR}.loss_scale_factor')}")
     if uses_reference(verl):
         parts.append(_kl(verl))
     if launch["stop_kl"]:
