@@ -122,3 +122,26 @@ def test_a_server_whose_engine_was_killed_ends_too(
     monkeypatch.setattr(rollout_server.os, "_exit", ended.append)
     asyncio.run(asyncio.wait_for(scene(), 30))
     assert ended == [1]
+
+
+def test_what_vllm_refuses_ends_the_server_with_its_words(
+    server: Server, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    class Ended(Exception):
+        pass
+
+    async def refuse(self: Server, method: str, *_: Any, **__: Any) -> None:
+        if method == "update_weights_from_ipc":
+            raise RuntimeError("start (0) + length (256) exceeds dimension size (128).")
+
+    def end(code: int) -> None:
+        raise Ended(code)
+
+    monkeypatch.setattr(vLLMHttpServer, "collective_rpc", refuse)
+    monkeypatch.setattr(rollout_server, "LAST_WORDS_S", 0.0)
+    monkeypatch.setattr(rollout_server.os, "_exit", end)
+    asyncio.run(server.collective_rpc("sleep"))
+    with pytest.raises(Ended):
+        asyncio.run(server.collective_rpc("update_weights_from_ipc"))
+    said = "vLLM refused update_weights_from_ipc: RuntimeError: start (0) + length (256)"
+    assert said in capfd.readouterr().err

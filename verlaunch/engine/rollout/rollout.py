@@ -7,9 +7,10 @@ to the trainer's table (queue.py) as the answer to the call that asked for them.
 """
 
 import asyncio
+import hashlib
 import logging
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +35,16 @@ from verlaunch.engine.rollout.packing import packed, unpacked
 from verlaunch.engine.rollout.table import columns_of
 
 logger = logging.getLogger(__name__)
+
+
+def seed_of(
+    run: int, step: int, validate: bool, index: int, messages: Sequence[Any], sample: int
+) -> int:
+    """Of one request: without, vLLM's draws depend on the order in which requests arrive, and the
+    same command gives other responses. In [0, 2**63)."""
+    said = [dict(message) for message in messages]
+    what = repr([run, step, validate, int(index), said, sample])
+    return int.from_bytes(hashlib.sha256(what.encode()).digest()[:8], "big") >> 1
 
 
 @dataclass(frozen=True)
@@ -107,13 +118,18 @@ class RolloutWorker(AgentLoopWorkerTQ.__ray_actor_class__):  # type: ignore[name
         n = prompt.pop("__rollout_n__", config.val_kwargs.n if validate else config.n)
         if not prompt.pop("__do_sample__", True) and not validate:
             sampling_params = {**sampling_params, "top_p": 1.0, "top_k": -1, "temperature": 0}
-        if stops := (config.get("custom") or {}).get(
-            "stop_token_ids"
-        ):  # vLLM keeps them in the response
-            sampling_params = {**sampling_params, "stop_token_ids": list(stops)}
+        if stops := (config.get("custom") or {}).get("stop_token_ids"):
+            sampling_params = {**sampling_params, "stop_token_ids": list(stops)}  # vLLM keeps them
+        step = (config.seed, trajectory["step"], validate)
+        seeds = [seed_of(*step, prompt["index"], prompt["raw_prompt"], i) for i in range(n)]
+        is_drawn = sampling_params["temperature"] > 0
         sessions = [
             self._run_agent_loop(
-                dict(sampling_params), trajectory, trace=trace, session_id=i, **prompt
+                {**sampling_params, "seed": seeds[i]} if is_drawn else dict(sampling_params),
+                trajectory,
+                trace=trace,
+                session_id=i,
+                **prompt,
             )
             for i in range(n)
         ]

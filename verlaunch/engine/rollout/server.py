@@ -11,6 +11,7 @@ runner says so to verl's registry (workers/rollout/replica.py:318).
 import asyncio
 import multiprocessing
 import os
+import sys
 from collections import defaultdict
 from typing import Any
 
@@ -24,6 +25,7 @@ from verlaunch.engine.fork import spawned
 
 GATHER_S = 0.005  # answers that come this soon after another travel with it
 POLL_S = 0.5
+REFUSED = "vLLM refused"
 LAST_WORDS_S = 5.0  # an error of the engine's own reaches the trainer as an answer
 
 
@@ -48,6 +50,16 @@ class Server(vLLMHttpServer):
             await asyncio.sleep(POLL_S)
         await asyncio.sleep(LAST_WORDS_S)
         os._exit(1)
+
+    async def collective_rpc(self, method: Any, *arguments: Any, **named: Any) -> None:
+        """A weight or an adapter that vLLM refuses: whoever sends it waits for vLLM to take it
+        (workers/rollout/vllm_rollout/bucketed_weight_transfer.py:195), and hears nothing."""
+        try:
+            await super().collective_rpc(method, *arguments, **named)
+        except Exception as error:
+            print(f"{REFUSED} {method}: {type(error).__name__}: {error}", file=sys.stderr)
+            await asyncio.sleep(LAST_WORDS_S)
+            os._exit(1)
 
     async def generate(
         self, prompt_ids: list[int], sampling_params: dict[str, Any], request_id: str, **named: Any

@@ -6,6 +6,7 @@ nothing. This replaces that packing by torch's own linear, in this vLLM process 
 by `rollout.engine_kwargs.vllm.worker_extension_cls`; `__new__` runs before the model is loaded.
 """
 
+import sys
 from typing import Any
 
 import torch
@@ -22,3 +23,11 @@ class CpuWorkerExtension(vLLMColocateWorkerExtension):
 
         utils.dispatch_cpu_unquantized_gemm = _keep_weight
         return super().__new__(cls, **kwargs)
+
+    def _update_weights(self, *arguments: Any, **named: Any) -> None:
+        """verl's cleaning up after a refused weight fails by itself and hides vLLM's words."""
+        try:
+            super()._update_weights(*arguments, **named)
+        except Exception as error:
+            print(f"vLLM refused a weight: {type(error).__name__}: {error}", file=sys.stderr)
+            raise
