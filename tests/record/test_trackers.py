@@ -22,7 +22,7 @@ from verlaunch.machine.hardware import Machine
 from verlaunch.plan.asked import Asked
 from verlaunch.plan.foresight import foresee
 from verlaunch.plan.guards.loggers import refused
-from verlaunch.record import trackers
+from verlaunch.record import trackers, wandb_files
 from verlaunch.record.mlflow_names import Names
 from verlaunch.record.trackers import environment, notes, run_id
 
@@ -101,6 +101,39 @@ def test_wandb_keeps_both_parts_of_a_resumed_run_under_one_id(resumed: Path) -> 
         (resumed / "trackers" / "wandb").glob(f"offline-run-*/run-{run_id(resumed)}.wandb")
     )
     assert [wandb_steps(file) for file in files] == [[1, 2], [3, 4]]
+
+
+@pytest.mark.parametrize("torn", [b"", b"\x01\x02\x03\x04\x10\x00\x01ab", b"\0" * 40])
+@pytest.mark.parametrize(("last", "steps"), [(0, []), (1, [1]), (2, [1, 2]), (9, [1, 2])])
+def test_what_a_killed_start_logged_beyond_its_checkpoint_is_cut_off(
+    resumed: Path, tmp_path: Path, last: int, steps: list[int], torn: bytes
+) -> None:
+    first = min((resumed / "trackers" / "wandb").glob("offline-run-*/run-*.wandb"))
+    (file := tmp_path / "offline-run-1" / first.name).parent.mkdir()
+    before = first.read_bytes() + torn
+    file.write_bytes(before)
+    wandb_files.cut(tmp_path, last)
+    assert wandb_steps(file) == steps
+    lost = file.with_name(f"{file.name}.lost")
+    assert file.read_bytes() + (lost.read_bytes() if lost.exists() else b"") == before
+    assert [end for end, _ in wandb_files.records(file.read_bytes())][-1] == file.stat().st_size
+    assert not lost.exists() or last < 2 or torn
+
+
+def test_what_was_sent_already_stays(resumed: Path, tmp_path: Path) -> None:
+    first = min((resumed / "trackers" / "wandb").glob("offline-run-*/run-*.wandb"))
+    (file := tmp_path / "offline-run-1" / first.name).parent.mkdir()
+    file.write_bytes(first.read_bytes())
+    file.with_name(f"{file.name}.synced").touch()
+    wandb_files.cut(tmp_path, 0)
+    assert wandb_steps(file) == [1, 2]
+
+
+def test_a_command_for_each_start_that_wandb_has_on_this_disk(resumed: Path) -> None:
+    said = [note for note in notes(["wandb"], resumed, {"HOME": "/"}) if "earlier start" in note]
+    folders = sorted((resumed / "trackers" / "wandb").glob("offline-run-*"))
+    assert len(folders) == 2
+    assert [note.rpartition(" ")[2] for note in said] == [str(folder) for folder in folders]
 
 
 def test_nothing_is_written_where_the_user_stands(resumed: Path) -> None:

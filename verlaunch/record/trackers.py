@@ -86,8 +86,11 @@ def notes(names: Sequence[str], folder: Path, inherited: Mapping[str, str]) -> l
     if "TENSORBOARD_DIR" in added:
         found.append(f"tensorboard: see it with {BIN}/tensorboard --logdir {home / 'tensorboard'}")
     if "WANDB_MODE" in added:
-        found.append(f"wandb: no key, so it stays on this disk; WANDB_API_KEY sends it as it goes, "
-                     f"{BIN}/wandb sync {home}/wandb/offline-run-* later")  # fmt: skip
+        each = f"for run in {home}/wandb/offline-run-*; do {BIN}/wandb sync $run; done"
+        found.append(f"wandb: no key, so it stays on this disk; WANDB_API_KEY sends it as it goes. "
+                     f"Later, a start after the other: {each}")  # fmt: skip
+        there = sorted((home / "wandb").glob("offline-run-*"))
+        found += [f"wandb: of an earlier start: {BIN}/wandb sync {one}" for one in there]
     if "SWANLAB_MODE" in added:
         found.append(f"swanlab: no key, so it stays on this disk; SWANLAB_API_KEY sends it as it "
                      f"goes, {BIN}/swanlab sync {home}/swanlab/run-* later")  # fmt: skip

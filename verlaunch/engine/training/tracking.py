@@ -10,11 +10,13 @@ has a variable for "go on with it or begin it". A tracker that fails never ends 
 
 import logging
 import os
+import re
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from verlaunch.record import wandb_files
 from verlaunch.record.mlflow_names import Names
 from verlaunch.record.trackers import FOLDER, chosen, run_id
 
@@ -31,8 +33,16 @@ def join(config: DictConfig, folder: Path) -> None:
             _join_mlflow(config.trainer.project_name, config.trainer.experiment_name, folder)
         if "trackio" in names:
             _join_trackio(config)
+        if "wandb" in names:
+            wandb_files.cut(folder / FOLDER / "wandb", _last_step(config))
     except Exception:  # a server that is away; verl tries once more by itself, or does without
         logger.exception("a tracker could not be joined")
+
+
+def _last_step(config: DictConfig) -> int:
+    """Of the checkpoint that it goes on from, whose folder is global_step_40; 0: from the start."""
+    found = re.fullmatch(r"global_step_(\d+)", Path(config.trainer.resume_from_path or "").name)
+    return int(found[1]) if found else 0
 
 
 def _join_mlflow(project: str, experiment: str, folder: Path) -> None:
