@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from verlaunch.errors import UserError
-from verlaunch.inputs.data.sources import Source, sources
+from verlaunch.inputs.data.sources import Source, folder_notes, sources
 
 
 def make(folder: Path, *names: str) -> list[str]:
@@ -107,3 +107,56 @@ def test_unreadable_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="closed cannot be read"):
         sources(str(folder))
     folder.chmod(0o700)
+
+
+@pytest.mark.parametrize(
+    ("names", "train", "val", "others"),
+    [
+        (["a.json", "b.json"], ["a.json", "b.json"], [], []),
+        (["train.parquet", "test.parquet"], ["train.parquet"], ["test.parquet"], []),
+        (
+            ["data/train-0-of-2.json", "data/train-1-of-2.json", "data/test-0-of-1.json",
+             "data/validation-0-of-1.json"],
+            ["data/train-0-of-2.json", "data/train-1-of-2.json"],
+            ["data/validation-0-of-1.json"],
+            ["data/test-0-of-1.json"],
+        ),
+        (
+            ["main/train-0.json", "main/test-0.json", "socratic/train-0.json",
+             "socratic/test-0.json"],
+            ["main/train-0.json"],
+            ["main/test-0.json"],
+            ["socratic/test-0.json", "socratic/train-0.json"],
+        ),
+        (
+            ["train/algebra/1.json", "test/algebra/2.json", "train/geometry/3.json"],
+            ["train/algebra/1.json", "train/geometry/3.json"],
+            ["test/algebra/2.json"],
+            [],
+        ),
+        (["sums.json", "sums_dev.json"], ["sums.json"], ["sums_dev.json"], []),
+        (["gsm8k_train.jsonl", "gsm8k_test.jsonl", "about.json"], ["gsm8k_train.jsonl"],
+         ["gsm8k_test.jsonl"], ["about.json"]),
+        (["contest.json", "latest.json"], ["contest.json", "latest.json"], [], []),
+    ],
+)  # fmt: skip
+def test_a_folder_is_taken_apart_by_the_names_of_its_files(
+    tmp_path: Path, names: list[str], train: list[str], val: list[str], others: list[str]
+) -> None:
+    make(tmp_path, *names)
+    folder = str(tmp_path)
+    for part, wanted in (("train", train), ("held", val), ("val", val or names)):
+        if part == "val" and others:
+            continue
+        found = [source.path for source in sources(folder, part=part)]
+        assert found == [str(tmp_path / name) for name in wanted]
+    told = " ".join(folder_notes(folder))
+    assert all(name in told for name in (*val, *others)) and bool(told) == bool(val or others)
+
+
+def test_a_folder_of_test_files_alone_is_not_trained_on(tmp_path: Path) -> None:
+    (path,) = make(tmp_path, "test.jsonl")
+    with pytest.raises(UserError, match=f"only files of validation or test.*--data {path}"):
+        sources(str(tmp_path), part="train")
+    assert sources(path, part="train") == (Source(path, "jsonl"),)
+    assert sources(path, part="held") == ()

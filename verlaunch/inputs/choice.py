@@ -22,7 +22,7 @@ from verlaunch.inputs import models
 from verlaunch.inputs.data.build import Settings
 from verlaunch.inputs.data.chat import DEFAULT_CHAT_TEMPLATE
 from verlaunch.inputs.data.prepare import Prepared, prepare
-from verlaunch.inputs.data.sources import Source, sources
+from verlaunch.inputs.data.sources import Source, folder_notes, sources
 from verlaunch.inputs.demo.sizes import CONFIG
 from verlaunch.inputs.models import Model
 from verlaunch.paths import SAMPLES, cache_dir
@@ -70,10 +70,11 @@ class Models:
 
 @dataclass(frozen=True)
 class Sources:
-    """val: empty when rows are to be split off."""
+    """val: empty when rows are to be split off. notes: of folders, what is not trained on."""
 
     train: tuple[Source, ...]
     val: tuple[Source, ...]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,12 @@ class Inputs:
         train, val = launch["data"], launch["val_data"]
         if not train:
             train, val = str(SAMPLES / TRAIN_SAMPLE), val or str(SAMPLES / VAL_SAMPLE)
-        return Sources(sources(train, **columns), sources(val, **columns) if val else ())
+        if val:
+            notes = () if launch["val_data"] is None else folder_notes(train)
+            held = sources(val, **columns, part="val")
+        else:
+            notes, held = folder_notes(train), sources(train, **columns, part="held")
+        return Sources(sources(train, **columns, part="train"), held, notes)
 
     def model_folder(self) -> Path:
         """The policy's files on this machine; made (the demo) or downloaded when not there."""

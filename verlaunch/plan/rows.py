@@ -48,6 +48,7 @@ def rows(outlook: Outlook) -> Rows:
         ("hardware", _hardware(config, len(outlook.asked.machine.gpus))),
         ("data", _data(outlook)),
         *_unseen(outlook),
+        *_folders(outlook),
         *route(outlook.spec, Work.of(config.verl, outlook.data_sources)),
         ("batch", str(plan.batch)),
         ("length", _length(plan.steps)),
@@ -74,6 +75,11 @@ def _unseen(outlook: Outlook) -> Rows:
         return ()
     said = told_unseen(outlook.look.unseen)
     return (("", said),) if said else ()
+
+
+def _folders(outlook: Outlook) -> Rows:
+    """By their names some files of a folder are for validation, or for nothing."""
+    return tuple(("", note) for note in (outlook.sources.notes if outlook.sources else ()))
 
 
 def _memory(outlook: Outlook) -> Rows:

@@ -9,12 +9,13 @@ A path that exists wins over a hub dataset of the same name. Nothing is opened h
 import difflib
 import glob
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from verlaunch.errors import UserError, raise_all
+from verlaunch.inputs.data import folders
 from verlaunch.paths import sample
 
 TYPES = {".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
@@ -48,19 +49,24 @@ def sources(
     prompt_key: str | None = None,
     answer_key: str | None = None,
     data_source: str | None = None,
+    part: str | None = None,
 ) -> tuple[Source, ...]:
-    """A path, folder, glob, hub id, or a list of these or of dicts; all faults raised together."""
+    """A path, folder, glob, hub id, or a list of these or of dicts; all faults raised together.
+
+    part: of a folder's files, those to "train" on or to validate on ("val"), by their names; the
+    "held" are the latter, and nothing of what is no folder. None: all.
+    """
     found: list[Source] = []
     problems: list[str] = []
     for entry in _entries(spec):
         merged = {"input": prompt_key, "output": answer_key, "data_source": data_source}
         merged.update({key: value for key, value in entry.items() if value is not None})
         try:
-            found += _expand(merged)
+            found += _expand(merged, part)
         except UserError as error:
             problems += error.problems
     raise_all(problems)
-    if not found:
+    if not found and part != "held":
         raise UserError(f"No data was named. Type for example: --data {sample()}")
     return tuple(dict.fromkeys(found))
 
@@ -91,14 +97,16 @@ def _checked(entry: Mapping[str, Any]) -> dict[str, Any]:
     return dict(entry)
 
 
-def _expand(entry: dict[str, Any]) -> list[Source]:
+def _expand(entry: dict[str, Any], part: str | None) -> list[Source]:
     source = Source(**entry)
     if source.type is not None and source.type not in ALLOWED_TYPES:
         allowed = ", ".join(ALLOWED_TYPES)
         raise UserError(f"data: type {source.type!r} of {source.path} is not one of: {allowed}.")
     path = Path(source.path).expanduser()
     if source.type != "hub" and path.exists():
-        return [_with(source, str(file)) for file in _files(path)]
+        return [_with(source, str(file)) for file in _of_part(path, part)]
+    if part == "held":
+        return []
     if source.type != "hub" and glob.has_magic(source.path) and not _HUB.fullmatch(source.path):
         matches = sorted(Path(match) for match in glob.glob(str(path), recursive=True))
         if not matches:
@@ -115,6 +123,35 @@ def _with(source: Source, path: str) -> Source:
             "Convert it, or give its type in YAML: {path: ..., type: jsonl}."
         )
     return Source(path, kind, source.input, source.output, source.data_source, None, source.split)
+
+
+def _of_part(path: Path, part: str | None) -> Sequence[Path]:
+    files = _files(path)
+    if files == [path]:
+        return () if part == "held" else files
+    if part is None:
+        return files
+    if part == "val":  # whatever is there, where no name says that it is for that
+        kinds = {file: folders.split_of(file, path) for file in files}
+        val = [file for kind in ("val", "test") for file in files if kinds[file] == kind]
+        return val or files
+    parts = folders.of(path, files)
+    return parts.train if part == "train" else parts.val
+
+
+def folder_notes(spec: Any) -> tuple[str, ...]:
+    """What becomes of the files of a folder that are not trained on."""
+    found = []
+    for path in (Path(entry["path"]).expanduser() for entry in _entries(spec)):
+        files = _files(path) if path.is_dir() else [path]
+        if files == [path]:
+            continue
+        parts = folders.of(path, files)
+        if parts.val:
+            found.append(f"held out of {path} by name: {folders.told(path, parts.val)}")
+        if parts.others:
+            found.append(f"not used of {path}: {folders.told(path, parts.others)}")
+    return tuple(found)
 
 
 def _files(path: Path) -> list[Path]:

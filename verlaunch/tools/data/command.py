@@ -36,9 +36,12 @@ def arguments(words: Sequence[str]) -> argparse.Namespace:
 
 def settings_of(args: argparse.Namespace) -> Settings:
     keys = {name: getattr(args, name) for name in ("prompt_key", "answer_key", "data_source")}
-    val = sources(args.val_data, **keys) if args.val_data else ()
+    if args.val_data:
+        val = sources(args.val_data, **keys, part="val")
+    else:
+        val = sources(args.data, **keys, part="held")
     limits = args.max_prompt_length, args.val_size, args.seed
-    return Settings(sources(args.data, **keys), val, args.model, *limits)
+    return Settings(sources(args.data, **keys, part="train"), val, args.model, *limits)
 
 
 def show(prepared: Prepared) -> None:
