@@ -12,11 +12,13 @@ from collections.abc import Iterator
 from verlaunch.config.tree import get
 from verlaunch.errors import Finding
 from verlaunch.inputs.models import Model
+from verlaunch.inputs.tokenizer import difference
 from verlaunch.plan.guards.scene import Scene
 from verlaunch.plan.tokenizer_files import (
     SAMPLE,
     TEMPLATE,
     Vocabulary,
+    file_of,
     render,
     settings,
     special,
@@ -42,6 +44,7 @@ def check(scene: Scene) -> Iterator[Finding]:
     if known is not None:
         yield from _ids(who, model, known, template or "")
         yield from _ends(who, model)
+        yield from _as_written(who, model)
     if template:
         yield from _rendered(scene, template)
 
@@ -88,6 +91,17 @@ def _ends(who: str, model: Model) -> Iterator[Finding]:
             "response would go on to --max_response_length.",
             stops=False,
         )
+
+
+def _as_written(who: str, model: Model) -> Iterator[Finding]:
+    file = file_of(model, "tokenizer.json")
+    if file is None or (lost := difference(file.parent)) is None:
+        return
+    yield Finding(
+        f"{who}: transformers reads its tokenizer otherwise than the file says: {lost}. In a copy "
+        'of the folder, set "tokenizer_class": "PreTrainedTokenizerFast" in tokenizer_config.json '
+        "and leave config.json as it is: cp -r MODEL COPY; then --model COPY."
+    )
 
 
 def _rendered(scene: Scene, template: str) -> Iterator[Finding]:
