@@ -11,6 +11,7 @@ were sent already (.synced), and those of runs that had a key.
 import struct
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 HEADER, BLOCK, CHUNK = 7, 1 << 15, 7  # bytes; wandb writes LevelDB's log format
 WHOLE, FIRST, MIDDLE, LAST = 1, 2, 3, 4
@@ -35,8 +36,9 @@ def records(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 def _kept(data: bytes, last_step: int) -> int:
     """How many bytes of a file hold nothing beyond that step."""
-    from wandb.proto import wandb_internal_pb2 as pb
+    from wandb.proto import wandb_internal_pb2
 
+    pb: Any = wandb_internal_pb2  # its names are made when it is imported
     end = HEADER
     for ends_at, whole in records(data):
         record = pb.Record.FromString(whole)
