@@ -55,7 +55,7 @@ class Bench:
         trainer.config = OmegaConf.create({
             "trainer": {"default_local_dir": str(folder / "checkpoints"), "nnodes": 1,
                         "n_gpus_per_node": 1},
-            "actor_rollout_ref": {"model": {"path": str(folder), "lora_rank": 0}},
+            "actor_rollout_ref": {"model": {"path": str(folder), "lora_rank": 0}, "rollout": {}},
             "critic": {"model": {"path": str(folder)}},
         })  # fmt: skip
         trainer.channel = PatientChannel(folder)
@@ -102,6 +102,18 @@ def test_a_save_is_complete_with_reward_and_algorithm(bench: Bench) -> None:
     assert set(found.files) == {"actor/weights", "reward.json", "trainer.json"}
     assert json.loads((bench.at(2) / "trainer.json").read_text()) == {"kl_coef": 0.2}
     assert (bench.trainer.saved_step, bench.trainer.last_checkpoint) == (2, str(bench.at(2)))
+
+
+def test_the_config_of_a_continued_adapter_travels_with_the_checkpoint(
+    bench: Bench, tmp_path: Path
+) -> None:
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old/adapter_config.json").write_text('{"r": 4, "use_rslora": true}')
+    model = bench.trainer.config.actor_rollout_ref.model
+    OmegaConf.update(model, "lora_adapter_path", str(tmp_path / "old"), force_add=True)
+    bench.save(2)
+    (copied,) = tmp_path.glob("**/actor/adapter_config.json")
+    assert json.loads(copied.read_text())["use_rslora"]
 
 
 def test_the_newest_two_stay(bench: Bench) -> None:

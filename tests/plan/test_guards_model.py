@@ -321,6 +321,29 @@ def test_layers_that_exist_are_let_through(targets: str) -> None:
     assert told(adapter, scene_of(DEMO, *f"{LORA}.target_modules={targets}".split())) == []
 
 
+@pytest.mark.parametrize(
+    ("settings", "typed", "says"),
+    [
+        ({"alpha_pattern": {"q_proj": 4}}, "", "has alpha_pattern, which vLLM does not serve"),
+        ({"rank_pattern": {"q_proj": 2}}, "", "has rank_pattern, which vLLM does not serve"),
+        ({"modules_to_save": ["lm_head"]}, "", "has modules_to_save, which vLLM"),
+        ({"use_dora": True}, "", "Merge it into its base model"),
+        ({"use_rslora": True, "lora_alpha": 3.5, "alpha_pattern": {}}, "", ""),
+        ({"lora_alpha": 32}, "--lora_alpha 8", "keeps its own alpha, 32"),
+        ({"target_modules": ["q_proj", "lm_head"]}, "", "adapts lm_head, and"),
+    ],
+)
+def test_an_adapter_that_rollouts_cannot_represent_is_refused(
+    settings: dict[str, Any], typed: str, says: str, tmp_path: Path
+) -> None:
+    (tmp_path / "adapter_config.json").write_text(json.dumps({"r": 4, **settings}))
+    words = ("--lora_rank", "4", f"{M}.lora_adapter_path={tmp_path}", *typed.split())
+    scene = scene_of(DEMO, *words)
+    tied = dataclasses.replace(scene.model, config={"tie_word_embeddings": True})
+    found = told(adapter, dataclasses.replace(scene, model=tied))
+    assert (len(found), says in "".join(found)) == (1 if says else 0, True)
+
+
 def test_an_adapters_own_rank_is_asked_for(tmp_path: Path) -> None:
     (tmp_path / "adapter_config.json").write_text('{"r": 4}')
     typed = ("--lora_rank", "8", f"{M}.lora_adapter_path={tmp_path}")

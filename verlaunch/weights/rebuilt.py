@@ -36,6 +36,9 @@ def _with_adapters(model: Any, shards: Shards, settings: dict[str, Any]) -> Any:
     config = LoraConfig(
         r=settings["r"],
         lora_alpha=settings["lora_alpha"],
+        use_rslora=settings.get("use_rslora", False),
+        alpha_pattern=settings.get("alpha_pattern") or {},
+        rank_pattern=settings.get("rank_pattern") or {},
         target_modules=[n.split(".lora_")[0].removeprefix(lora.WRAPPER)
                         for n in lora.adapter_names(shards)],
     )  # fmt: skip

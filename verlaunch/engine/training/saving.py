@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from huggingface_hub import try_to_load_from_cache
 from omegaconf import DictConfig
 
 from verlaunch.engine.heartbeat import beat
@@ -25,6 +26,7 @@ from verlaunch.record.checkpoints.manifest import begin, write_manifest
 from verlaunch.record.checkpoints.retention import prune
 from verlaunch.record.checkpoints.search import latest, note_score
 from verlaunch.record.report.names import validation_score
+from verlaunch.weights.lora import OWN
 from verlaunch.weights.small_files import as_published
 
 STATE = "trainer.json"  # in a checkpoint: what the algorithm goes on with, see algorithm.py
@@ -42,6 +44,16 @@ def first_size(config: DictConfig, with_critic: bool) -> int:
         each = BYTES_WEIGHTS + (0 if model.get("lora_rank") else BYTES_OPTIMIZER)
         total += disk.parameters(Path(model.path)) * each
     return total
+
+
+def _adapter_config(name: str | None) -> Path | None:
+    """Of the adapter that training went on with: verl keeps its rank and a whole alpha, no more."""
+    if not name:
+        return None
+    file = Path(name).expanduser() / OWN
+    if not file.is_file() and name.count("/") == 1:
+        file = Path(str(try_to_load_from_cache(name, OWN)))  # peft has downloaded it
+    return file if file.is_file() else None
 
 
 class Saving(Algorithm):
@@ -123,6 +135,8 @@ class Saving(Algorithm):
         for role in ("actor", "critic"):
             if (small_files := folder / role / "huggingface").is_dir():
                 as_published(small_files, Path(model.path), stops if role == "actor" else ())
+        if adapter := _adapter_config(model.get("lora_adapter_path")):
+            shutil.copyfile(adapter, folder / "actor" / OWN)
 
     def _declare_saved(self, folder: Path) -> None:
         self.saved_step, self.last_checkpoint = self.global_steps, str(folder)

@@ -25,6 +25,13 @@ MODEL = "actor_rollout_ref.model"
 RANK, TARGETS = f"{MODEL}.lora_rank", f"{MODEL}.target_modules"
 EXCLUDED, ADAPTER = f"{MODEL}.exclude_modules", f"{MODEL}.lora_adapter_path"
 ALL = "all-linear"  # all but the output layer
+# Of what rollouts cannot have (vllm/lora/peft_helper.py): one rank and one alpha serve all layers.
+UNSERVED = ("alpha_pattern", "rank_pattern", "modules_to_save", "use_dora")
+OUTER = ("lm_head", "embed_tokens", "wte")  # one weight in a tied model, and no layer to vLLM
+MERGE = (
+    "Merge it into its base model (peft's merge_and_unload), save that with its tokenizer, and "
+    "train a new adapter on it: --model MERGED --lora_rank N."
+)
 ONLY_WITH_RANK = (f"{MODEL}.lora_alpha", TARGETS, EXCLUDED)
 # Where linear layers stand in decoders; peft matches an expression against the whole path.
 PATHS = ("model.layers.0.self_attn.", "model.layers.0.mlp.", "model.layers.0.")
@@ -37,6 +44,7 @@ def check(scene: Scene) -> Iterator[Finding]:
         yield from _without_rank(scene)
         return
     yield from _adapter(scene, rank)
+    yield from _served(scene)
     yield from _summon(scene)
     if scene.shape is not None:
         yield from _targets(scene, scene.shape)
@@ -91,6 +99,33 @@ def _adapter(scene: Scene, rank: int) -> Iterator[Finding]:
         yield Finding(
             f"{ADAPTER}={adapter} has rank {own}, and vLLM makes room for --lora_rank {rank}. "
             f"Use --lora_rank {own}."
+        )
+
+
+def _served(scene: Scene) -> Iterator[Finding]:
+    """What vLLM leaves out, or scales otherwise than training, makes rollouts of another policy."""
+    adapter = get(scene.config.verl, ADAPTER)
+    own = _settings(adapter) if adapter and models.is_local(adapter) else {}
+    if strange := [name for name in UNSERVED if own.get(name)]:
+        yield Finding(
+            f"{ADAPTER}={adapter} has {', '.join(strange)}, which vLLM does not serve: responses "
+            f"would be another policy's than the one that is trained. {MERGE}"
+        )
+    if own and f"{MODEL}.lora_alpha" in scene.config.given:
+        yield Finding(
+            f"{said(scene.config.verl, f'{MODEL}.lora_alpha')} counts nowhere: {adapter} keeps its "
+            f"own alpha, {own.get('lora_alpha')}. Leave --lora_alpha out.",
+            stops=False,
+        )
+    tied = (scene.model.config.get("text_config") or scene.model.config).get("tie_word_embeddings")
+    targets = own.get("target_modules") or get(scene.config.verl, TARGETS)
+    named = targets if isinstance(targets, list) else []
+    outer = [word for word in named if str(word).rpartition(".")[2] in OUTER]
+    if tied and outer:
+        yield Finding(
+            f"{ADAPTER if own else TARGETS} adapts {', '.join(outer)}, and {scene.model.name} ties "
+            "its head to its embeddings: vLLM leaves that out of the responses. "
+            + (MERGE if own else f"Leave {' and '.join(outer)} out.")
         )
 
 
