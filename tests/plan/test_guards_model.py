@@ -12,7 +12,7 @@ import pytest
 from tests.guard_scenes import DEMO, scene_of, told
 from verlaunch.errors import UserError
 from verlaunch.inputs import models
-from verlaunch.plan.guards import adapter, model_files, token_ids, vocabulary
+from verlaunch.plan.guards import adapter, model_files, own_head, token_ids, vocabulary
 
 M = "actor_rollout_ref.model"
 Edit = Callable[[dict[str, Any]], None]
@@ -34,6 +34,34 @@ def shard(model: Path, *names: str) -> None:
     (model / "model.safetensors").rename(model / names[0])
     index = {"weight_map": {f"layer.{i}": name for i, name in enumerate(names)}}
     (model / "model.safetensors.index.json").write_text(json.dumps(index))
+
+
+@pytest.mark.parametrize(
+    ("ties", "head", "says"),
+    [(True, "other", "is not its embeddings"), (True, "same", ""), (True, "", ""),
+     (False, "other", "")],
+)  # fmt: skip
+@pytest.mark.parametrize("sharded", [False, True])
+def test_a_head_of_its_own_beside_tied_embeddings_is_told(
+    model: Path, ties: bool, head: str, says: str, sharded: bool
+) -> None:
+    from safetensors.numpy import load_file, save_file
+
+    held = load_file(model / "model.safetensors")
+    held.pop("lm_head.weight", None)
+    embeddings = held["model.embed_tokens.weight"]
+    other = embeddings.copy()
+    other[len(other) // 2] += 1
+    if head:
+        held["lm_head.weight"] = other if head == "other" else embeddings.copy()
+    save_file(held, model / "model.safetensors")
+    if sharded:
+        (model / "model.safetensors").rename(model / "a.safetensors")
+        index = {"weight_map": dict.fromkeys(held, "a.safetensors")}
+        (model / "model.safetensors.index.json").write_text(json.dumps(index))
+    change(model / "config.json", tie_word_embeddings=ties)
+    found = told(own_head, scene_of(model))
+    assert (len(found), says in "".join(found)) == (1 if says else 0, True)
 
 
 # ---- weights -------------------------------------------------------------------------------

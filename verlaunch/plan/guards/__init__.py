@@ -23,6 +23,7 @@ from verlaunch.plan.guards import (
     memory_needed,
     model_files,
     named_files,
+    own_head,
     reward_parts,
     schedule,
     token_ids,
@@ -58,7 +59,7 @@ MACHINE: Checks = (
           locked_versions)  # fmt: skip
 GUARDS: Checks = (
           values_taken, named_files, fsdp_settings, schedule, vllm_arguments, adapter, vocabulary,
-          model_files, token_ids, *MACHINE)  # fmt: skip
+          model_files, own_head, token_ids, *MACHINE)  # fmt: skip
 
 
 def findings(checks: Iterable[ModuleType], *given: Any) -> list[Finding]:
