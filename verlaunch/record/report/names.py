@@ -71,7 +71,8 @@ METRICS: tuple[Metric, ...] = (
     Metric("policy_loss", ("actor/pg_loss",), "Policy loss", ".4f", "policy",
            "The clipped surrogate loss; near 0 when advantages are whitened."),
     Metric("clip_fraction", ("actor/pg_clipfrac",), "Clip fraction", ".3f", "policy",
-           "Share of tokens whose probability ratio left the clip range.",
+           "Share of tokens that the clip range held back. Of a negative advantage, ratios above 3 "
+           "are clipped too, and counted apart (actor/pg_clipfrac_lower).",
            healthy=(CLIP_LOW, CLIP_HIGH)),
     Metric("entropy", ("actor/entropy",), "Entropy", ".3f", "policy",
            "Nats per token of the policy's choices.", keeps=0.1),
