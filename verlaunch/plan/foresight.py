@@ -31,7 +31,7 @@ from verlaunch.inputs.data.prepare import Prepared
 from verlaunch.inputs.data.select import default_val_size
 from verlaunch.inputs.models import Model
 from verlaunch.machine.disk import check_writable
-from verlaunch.plan import guards
+from verlaunch.plan import guards, prompts
 from verlaunch.plan.asked import Asked
 from verlaunch.plan.guards.reward_parts import unscored
 from verlaunch.plan.guards.scene import Scene
@@ -98,6 +98,10 @@ def foresee(asked: Asked, around: Around | None = None, rehearsed: bool = False)
         known = replace(known, resume=resume or Resume(None))
     found += around.findings
     _or_found(found, paths.temp_dir)
+    if models and look is not None:
+        found += prompts.refused(asked.config.verl, models.policy, look)
+        if rehearsed:
+            known = replace(known, prompt=prompts.example(asked.config.verl, models.policy, look))
     if sources and look is not None and spec is not None:
         found += guards.findings(guards.REWARD, spec, look.data_sources)
         if rehearsed and not stopping(found):

@@ -29,7 +29,8 @@ class Outlook:
     """findings: the run starts when none of them stops it.
 
     config: with no number left open where there is a plan. prepared: the data of a start, which has
-    counted every row. trial: of a dry run. place: of this machine among several.
+    counted every row. trial, prompt: of a dry run; the latter as its tokens decode. place: of this
+    machine among several.
     critic: None when it starts from the policy's model, or there is none.
     """
 
@@ -48,6 +49,7 @@ class Outlook:
     memory: Memory | None = None
     resume: Resume = field(default_factory=lambda: Resume(None))
     trial: Trial | None = None
+    prompt: str | None = None
     place: Place | None = None
 
     @property

@@ -46,6 +46,8 @@ def to_start(typed: Sequence[str]) -> tuple[str, ...]:
 def page(outlook: Outlook, verbose: bool = False) -> str:
     """`outlook`: with a plan. `verbose`: with the settings of verl that differ, as its command."""
     shown = tuple(pair for pair in brief.rows(outlook) if pair[0] not in DETAILED)
+    if outlook.prompt is not None:
+        shown += (("a prompt", repr(outlook.prompt[: sentences.SHOWN])),)
     sections = [
         ("This would run:", shown),
         ("Roles:", _roles(outlook)),

@@ -18,12 +18,14 @@ from verlaunch.inputs.data.sources import Source
 from verlaunch.text import plural
 
 FIRST_ROWS = 8
+MOST_ROLES = 12  # by which prompts are told apart
 
 
 @dataclass
 class Look:
     """exact: `rows` is the whole count; otherwise there are at least so many.
 
+    shapes: of the orders of roles, how many rows and the first of them.
     dropped and data_sources count only the rows that were looked at; duplicates are not sought.
     """
 
@@ -34,6 +36,7 @@ class Look:
     data_sources: Counter[str] = field(default_factory=Counter)
     unseen: Counter[str] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)
+    shapes: dict[tuple[str, ...], tuple[int, Row]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -65,6 +68,9 @@ def _look_at(source: Source, limit: int, look: Look) -> None:
         if row is not None:
             look.data_sources[row.data_source] += 1
             look.unseen.update(row.unseen)
+            roles = tuple(message["role"] for message in row.prompt[:MOST_ROLES])
+            count, first = look.shapes.get(roles, (0, row))
+            look.shapes[roles] = (count + 1, first)
             look.first += [row] if len(look.first) < FIRST_ROWS else []
     look.looked_at += seen
     _count(source, seen, seen == limit and next(stream, None) is not None, look)
