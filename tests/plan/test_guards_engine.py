@@ -68,6 +68,7 @@ STOPPED = [
     ("trainer.checkpoint_callback_class=Callback", "package.module.Class"),
     ("trainer.max_actor_ckpt_to_keep=1", "takes a whole number at least 2."),
     (f"{M}.use_liger=true", "liger-kernel"),
+    (f"{R}.top_p=0.9 algorithm.rollout_correction.bypass_mode=true", "ratio would be wrong"),
     (f"{M}.external_lib=nowhere", "no such module"),
     (f"{M}.override_config.attn_implementation=spda", "Did you mean sdpa?"),
 ]
@@ -90,6 +91,8 @@ def test_a_value_that_the_run_could_not_use_stops_with_one_sentence(typed: str, 
         ("trainer.critic_warmup=100000", "is never trained, only the critic"),
         ("algorithm.filter_groups.enable=true algorithm.filter_groups.metric=acc", "metric=reward"),
         (f"{A}.kl_loss_coef=0.1", "the loss has no KL"),
+        (f"{R}.top_p=0.9", "probabilities of all"),
+        (f"{R}.top_k=50", "top_k=50: responses are drawn from the likeliest tokens"),
         ("algorithm.kl_penalty=k3 --kl_coef 0", "the reward has no KL"),
     ],
 )

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from verlaunch.config.keys import yaml_word
-from verlaunch.config.tree import ACTOR, get, uses_critic, uses_reference
+from verlaunch.config.tree import ACTOR, ROLLOUT, get, uses_critic, uses_reference
 from verlaunch.config.values import closest
 from verlaunch.errors import Finding
 from verlaunch.plan.guards.scene import Scene
@@ -31,6 +31,7 @@ def check(scene: Scene) -> Iterator[Finding]:
     yield from _optimizer(scene)
     yield from _steps(scene)
     yield from _algorithm(scene)
+    yield from _filtered(scene)
     yield from _idle(scene)
 
 
@@ -113,6 +114,24 @@ def _algorithm(scene: Scene) -> Iterator[Finding]:
             "the reward tells a number of that name. Use algorithm.filter_groups.metric=reward.",
             stops=False,
         )
+
+
+def _filtered(scene: Scene) -> Iterator[Finding]:
+    """Tokens that vLLM draws from a part of the policy, and training takes for draws from all."""
+    verl, bypass = scene.config.verl, "algorithm.rollout_correction.bypass_mode"
+    top_p, top_k = f"{ROLLOUT}.top_p", f"{ROLLOUT}.top_k"
+    is_whole = (get(verl, top_p) or 1) >= 1 and (get(verl, top_k) or -1) < 1
+    if is_whole:
+        return
+    typed = said(verl, top_p if (get(verl, top_p) or 1) < 1 else top_k)
+    text = (
+        f"{typed}: responses are drawn from the likeliest tokens alone, and training computes with "
+        f"probabilities of all. Leave it out; for validation use {ROLLOUT}.val_kwargs."
+    )
+    if get(verl, bypass):
+        yield Finding(f"{text} With {bypass}=true every ratio would be wrong.")
+    else:
+        yield Finding(text, stops=False)
 
 
 def _idle(scene: Scene) -> Iterator[Finding]:
