@@ -211,3 +211,19 @@ def test_a_body_and_a_numbered_option_are_whole_references() -> None:
     assert (
         reference_of(Row("multiple_choice", "", "2", {"options": ["oak", "elm", "fir"]})) == "fir"
     )
+
+
+def test_responses_take_columns_that_a_rule_reads_along(tmp_path: Path) -> None:
+    file = tmp_path / "a.jsonl"
+    beside = {"choices": ["iron", "cork"], "json_schema": {"type": "object"}, "tests": ["assert 1"]}
+    row = {
+        "response": "B",
+        "ground_truth": 1,
+        **beside,
+        "note": "x",
+        "extra_info": {"tests": "own"},
+    }
+    file.write_text(json.dumps(row) + "\n" + json.dumps({"response": "B"}))
+    (first, second), _ = read_responses(str(file), None, 10, 1)
+    assert first.extra_info == {**beside, "tests": "own"}
+    assert second.extra_info is None

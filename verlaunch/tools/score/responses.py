@@ -3,7 +3,8 @@
     rows, told = read_responses("outputs/samples", data_source=None, count=50, seed=1)
 
 A row needs a column `response`; prompt or messages, ground_truth, data_source and extra_info are
-taken where they are. A score in the file is kept, to be compared with the one found here.
+taken where they are, and so are columns that a rule reads (`choices`, `tests`). A score in the file
+is kept, to be compared with the one found here.
 """
 
 import json
@@ -15,6 +16,7 @@ from typing import Any
 from rewards.checks import FAILED
 from rewards.part import Row
 from verlaunch.errors import UserError
+from verlaunch.inputs.data.cells import mapping
 from verlaunch.inputs.data.messages import Dropped, messages_of
 from verlaunch.inputs.data.readers import records
 from verlaunch.inputs.data.sources import sources
@@ -26,6 +28,8 @@ NO_LABEL = "unlabelled"
 RESPONSES = ("response", "responses", "output", "completion", "solution_str", "prediction")
 PROMPTS = ("messages", "prompt", "input", "question", "problem")
 TRUTHS = ("ground_truth", "gts", "reference", "answer", "target")
+READ = ("choices", "options", "json_schema", "tests", "test_list", "test_imports",
+        "test_setup_code", "test", "entry_point")  # fmt: skip
 
 Told = tuple[Row, float | None]
 
@@ -63,16 +67,20 @@ def _texts(record: Mapping[str, Any], said: str | None) -> list[str]:
     return [text for text in texts if isinstance(text, str)]
 
 
+def _extra(record: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What rules read beside the answer may stand in columns, as in the data of a run."""
+    columns = {name: record[name] for name in READ if record.get(name) is not None}
+    return {**columns, **mapping(record.get("extra_info"))} or None
+
+
 def _rows(record: Mapping[str, Any], label: str | None) -> Iterator[Told]:
     """One for each response of the record; none when it holds no text."""
     messages, said = _messages(_first(record, PROMPTS))
-    extra = record.get("extra_info")
+    extra = _extra(record)
     source = record.get("data_source") or (record.get(label, label) if label else NO_LABEL)
     told = None if record.get(FAILED) else record.get("score")  # the mean stands in for a failure
     for text in _texts(record, said):
-        row = Row(
-            str(source), text, _truth(record), extra if isinstance(extra, dict) else None, messages
-        )
+        row = Row(str(source), text, _truth(record), extra, messages)
         yield row, float(told) if isinstance(told, int | float) else None
 
 
