@@ -101,8 +101,9 @@ def make_checkout(folder: Path, tiny: Path) -> Path:
     """A checkout's papers, data and scripts, the pages' files, models, and what a run leaves."""
     for name in ("data", "scripts", "docs", "tests/wrong"):
         shutil.copytree(ROOT / name, folder / name)
-    (folder / "tests/rewards").mkdir()
-    for paper in (*READMES, "tests/rewards/pays.yaml"):
+    for room in ("rewards", "inputs"):
+        (folder / "tests" / room).mkdir()
+    for paper in (*READMES, "tests/rewards/pays.yaml", "tests/inputs/layouts.yaml"):
         shutil.copy(ROOT / paper, folder / paper)
     for name, content in all_files_shown().items():
         (folder / name).write_text(content)
