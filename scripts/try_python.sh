@@ -83,7 +83,11 @@ try_way() { # try_way RELEASE WAY COMMAND [--net]
   as_newcomer "${@:3}" >>"$LOG" 2>&1 || code=$?
   if [[ -e $stamp ]]; then install_s=$(($(stat -c %Y "$stamp") - start_s)); fi
   seen=$(sed -n "/^== $1, $2:/,\$p" "$LOG" | grep . | tail -n 15)
-  if ((code == 0)); then seen=$(grep "^Validation score" <<<"$seen"); fi
+  if ((code == 0)); then
+    seen=$(grep "^Validation score" <<<"$seen")
+  else # the system goes, and with it the run's own log
+    cat "$ROOT"/home/newcomer/verlaunch/{.venv/install,outputs/logs/train*}.log >>"$LOG" 2>/dev/null || true
+  fi
   # shellcheck disable=SC2059  # the one format of the head and of each row
   printf "$ROW" "$1" "$2" "$(noted python)" "$(noted torch)" "$install_s" $((SECONDS - started)) \
     "$code" "${seen##*$'\n'}"
