@@ -16,11 +16,13 @@ import traceback
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from rewards.checks import check
 
 ARGUMENTS = ("data_source", "solution_str", "ground_truth", "extra_info")
+PACKAGE = "user_reward"  # the outermost folder of a user's file, as a package
 _SHOWN = 200  # characters of an error message
 
 
@@ -84,20 +86,42 @@ def describe(error: BaseException, path: Path | None) -> str:
     return f"{where}: {type(error).__name__}" + (f": {head}" if head else "")
 
 
-def _import(path: Path) -> Any:
-    name = f"user_reward_{path.stem}"
-    module_spec = importlib.util.spec_from_file_location(name, path)
-    if module_spec is None or module_spec.loader is None:
-        raise LoadError(f"{path} is not a Python file (.py)")
-    if str(path.parent) not in sys.path:
-        sys.path.insert(0, str(path.parent))  # as `python my_reward.py` would, for its helpers
-    module = importlib.util.module_from_spec(module_spec)
+def _run(name: str, file: Path, search: list[str] | None = None) -> Any:
+    """The file as a module of this name, or as a package that searches there."""
+    spec = importlib.util.spec_from_file_location(name, file, submodule_search_locations=search)
+    if spec is None or spec.loader is None:
+        raise LoadError(f"{file} is not a Python file (.py)")
+    module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses and pickle look a class's module up by name
     try:
-        module_spec.loader.exec_module(module)
+        spec.loader.exec_module(module)
     except BaseException as error:  # SystemExit too: nothing in a user's file may end us
-        raise LoadError(f"cannot import {path}: {describe(error, path)}") from None
+        raise LoadError(f"cannot import {file}: {describe(error, file)}") from None
     return module
+
+
+def _package(path: Path) -> str:
+    """What `from .helpers import f` and `from ..common import g` start from: its folder, and those
+    above as far as each has an __init__.py. By names of their own, as one may be called like ours.
+    """
+    folders = [path.parent]
+    while (folders[0] / "__init__.py").is_file():
+        folders.insert(0, folders[0].parent)
+    name = ""
+    for folder in folders:
+        name = f"{name}.{folder.name}" if name else PACKAGE
+        if (init := folder / "__init__.py").is_file():
+            _run(name, init, [str(folder)])
+        else:
+            sys.modules[name] = ModuleType(name)
+            sys.modules[name].__path__ = [str(folder)]
+    return name
+
+
+def _import(path: Path) -> Any:
+    if str(path.parent) not in sys.path:
+        sys.path.insert(0, str(path.parent))  # as `python my_reward.py` would, for its helpers
+    return _run(f"{_package(path)}.{path.stem.replace('.', '_')}", path)
 
 
 def _check_parameters(function: Callable, spec: str) -> None:

@@ -32,9 +32,29 @@ def test_helpers_beside_the_file_can_be_imported(tmp_path: Path) -> None:
     assert load_function(f"{path}:score")() == 1
 
 
+def test_relative_imports_work_in_a_folder_and_in_a_package(tmp_path: Path) -> None:
+    alone = tmp_path / "alone"
+    inner = tmp_path / "rewards" / "inner"  # of a name that is also ours
+    alone.mkdir()
+    inner.mkdir(parents=True)
+    (alone / "helper.py").write_text("ONE = 1")
+    (alone / "own.py").write_text("from .helper import ONE\ndef score(): return ONE")
+    assert load_function(f"{alone}/own.py:score")() == 1
+
+    (inner.parent / "__init__.py").write_text("TWO = 2")
+    (inner.parent / "common.py").write_text("FIVE = 5")
+    (inner / "__init__.py").write_text("")
+    (inner / "beside.py").write_text("from .. import TWO")
+    (inner / "own.py").write_text(
+        "from ..common import FIVE\nfrom .beside import TWO\ndef score(): return FIVE + TWO"
+    )
+    assert load_function(f"{inner}/own.py:score")() == 7
+
+
 @pytest.mark.parametrize(
     ("text", "function", "said"),
     [
+        ("from ...far import x\ndef f(): pass", "f", "own.py:1: ImportError: attempted relative"),
         ("def good(): pass\nasync def fine(): pass", "bad", "functions there: good, fine"),
         ("def good(): pass", "", "functions in own.py: good"),
         ("x = 1", "x", "functions there: none"),

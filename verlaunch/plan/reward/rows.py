@@ -13,6 +13,7 @@ from fnmatch import fnmatchcase
 from itertools import chain, repeat
 from typing import Any
 
+from rewards.functions.user import PACKAGE
 from rewards.part import CannotStart
 from rewards.registry import known_sources
 from rewards.scale import DEFAULT_CLIP
@@ -70,7 +71,9 @@ def _weights(spec: RewardSpec, sources: Sequence[str]) -> Iterator[str]:
 def rule_name(rules: RuleSpec, source: str) -> str:
     """`math_reasoning by math_reasoning`: the data_source and the rule that scores it."""
     module = module_of(rules, source)
-    name = module.removeprefix("rewards.rules.").removeprefix("user_reward_")
+    name = module.removeprefix("rewards.rules.")
+    if module.startswith(f"{PACKAGE}."):
+        name = module.rpartition(".")[2]
     return f"{source} by {name or 'none'}"
 
 
