@@ -66,7 +66,7 @@ def test_a_dead_actor_is_a_failed_row_and_no_exception(ray: Any, tmp_path: Path)
     from verlaunch.engine.reward.manager import RewardManager
 
     class Letters:
-        def decode(self, ids: list[int], skip_special_tokens: bool) -> str:
+        def decode(self, ids: list[int], **how: bool) -> str:
             return "".join(map(chr, ids))
 
     columns = {"data_source": "s", "reward_model": {"ground_truth": ""}, "raw_prompt": []}
