@@ -22,6 +22,7 @@ from vllm.v1.engine import utils as vllm_engines
 
 from verlaunch.engine import threads
 from verlaunch.engine.fork import spawned
+from verlaunch.engine.rollout import handover
 
 GATHER_S = 0.005  # answers that come this soon after another travel with it
 POLL_S = 0.5
@@ -32,6 +33,7 @@ LAST_WORDS_S = 5.0  # an error of the engine's own reaches the trainer as an ans
 class Server(vLLMHttpServer):
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
+        os.environ["VERL_RAY_JOB_ID"] = handover.job()
         threads.hand_to_vllm(self.model_config)
         if spawned.offer():
             vllm_engines.get_mp_context = lambda: multiprocessing.get_context("forkserver")

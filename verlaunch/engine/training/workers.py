@@ -21,6 +21,7 @@ from verl.utils.distributed import initialize_global_process_group_ray
 from verl.workers.engine_workers import ActorRolloutRefWorker, TrainingWorker, TrainingWorkerConfig
 
 from verlaunch.engine import garbage
+from verlaunch.engine.rollout import handover
 from verlaunch.engine.training import shortcuts
 from verlaunch.engine.training.engines import as_if  # and its engines are known to verl
 from verlaunch.engine.training.updates import Updates
@@ -84,6 +85,8 @@ class ActorRolloutRef(ActorRolloutRefWorker):
     @register(dispatch_mode=Dispatch.ONE_TO_ALL)
     def init_model(self) -> None:
         super().init_model()
+        if self.rollout is not None:
+            self.rollout.zmq_handle = handover.of_run(self.rollout.zmq_handle)
         garbage.freeze()
 
     # Both as verl's, but for who waits: see Trainer._compute_old_log_prob.
