@@ -70,8 +70,8 @@ class Part:
         """
         return []
 
-    async def score(self, row: Row) -> dict[str, float]:
-        """{"score": ..., other finite parts}. Raises Failure."""
+    async def score(self, row: Row) -> dict[str, Any]:
+        """{"score": ..., other finite parts, texts that samples keep}. Raises Failure."""
         raise NotImplementedError
 
     def curves(self) -> dict[str, float]:

@@ -14,10 +14,10 @@ responses arrive, or in the run's one reward actor) and in ./train.sh score.
 import asyncio
 import logging
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from rewards.checks import FAILED
+from rewards.checks import FAILED, split
 from rewards.column_means import ASKED
 from rewards.part import CannotStart, Failure, Part, Row
 from rewards.scale import Scale
@@ -31,12 +31,14 @@ FEWEST_REFERENCES = 8  # to take a mean and a deviation from
 
 @dataclass(frozen=True)
 class Result:
-    """parts: every number beside the score, by the name of its curve; finite, same keys."""
+    """parts: every number beside the score, by the name of its curve; finite, same keys. texts: by
+    name as well, for samples."""
 
     score: float
     parts: dict[str, float]
     failed: bool
     reason: str | None
+    texts: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class _Answer:
     scores: dict[str, float]
     reason: str | None = None
     asked: bool = True
+    texts: dict[str, str] = field(default_factory=dict)
 
     @property
     def value(self) -> float:
@@ -69,7 +72,7 @@ class _Asked:
 
     async def answer(self, row: Row) -> _Answer:
         try:
-            found = await self.part.score(row)
+            found, texts = split(await self.part.score(row))
         except Failure as failure:
             if failure.final:
                 self.final = self.final or failure.reason
@@ -80,7 +83,8 @@ class _Asked:
             return _Answer(self.tally.failed("internal", reason), reason)
         raw = {"raw": found["score"]} if self._is_scaled else {}
         score = self.scale(found["score"], row.counts)
-        return _Answer(self.tally.good({**found, **raw, "score": score}, row.counts))
+        good = self.tally.good({**found, **raw, "score": score}, row.counts)
+        return _Answer(good, texts=texts)
 
     def unasked(self) -> _Answer:
         return _Answer(self.tally.means(), asked=False)
@@ -94,6 +98,10 @@ class _Asked:
         if not alone:
             columns |= {f"{stem}_weight": weight, f"{stem}{ASKED}": float(answer.asked)}
         return columns
+
+    def texts(self, answer: _Answer, alone: bool) -> dict[str, str]:
+        """By names like those of `columns`."""
+        return {self._named(key, (), alone): text for key, text in answer.texts.items()}
 
     def _named(self, key: str, keys: Collection[str], alone: bool) -> str:
         stem = self.spec.stem
@@ -165,9 +173,11 @@ class Reward:
         weights = self.spec.weights_for(row.data_source)
         answers = await self._answers(row, {name for name, weight in weights.items() if weight})
         columns: dict[str, float] = {}
+        texts: dict[str, str] = {}
         for name, asked in self._asked.items():
             alone = len(self._asked) == 1
             columns |= asked.columns(answers[name], weights.get(name, 0.0), alone)
+            texts |= asked.texts(answers[name], alone)
         score = sum(
             weight * answers[name].value
             for name, weight in weights.items()
@@ -175,7 +185,8 @@ class Reward:
         )
         reasons = [answer.reason for answer in answers.values() if answer.reason]
         columns[FAILED] = float(bool(reasons))
-        return Result(score, columns, bool(reasons), reasons[0] if reasons else None)
+        reason = reasons[0] if reasons else None
+        return Result(score, columns, bool(reasons), reason, texts)
 
     async def _answers(self, row: Row, wanted: set[str]) -> dict[str, _Answer]:
         """Parts with a gate wait for the part that they need, and are not asked where it closes,

@@ -57,7 +57,7 @@ class RulePart(Part):
         except (LoadError, BadTable) as error:
             raise CannotStart(str(error)) from None
 
-    async def score(self, row: Row) -> dict[str, float]:
+    async def score(self, row: Row) -> dict[str, Any]:
         if self._children:
             child = min(self._children, key=lambda child: child.waiting)
             return await child.score(
@@ -65,7 +65,7 @@ class RulePart(Part):
             )
         return await self._by_rule(row)
 
-    async def _by_rule(self, row: Row) -> dict[str, float]:
+    async def _by_rule(self, row: Row) -> dict[str, Any]:
         source = str(row.data_source)
         try:
             rule = self._named or rule_for(source, self.spec.table)

@@ -36,7 +36,7 @@ class Killable:
         self._cannot_load: Failure | None = None
         self._turn = Turns(1)
 
-    async def score(self, *row: Any) -> dict[str, float]:
+    async def score(self, *row: Any) -> dict[str, Any]:
         """row: data_source, solution_str, ground_truth, extra_info. Raises Failure."""
         try:
             packed = pickle.dumps(row)
@@ -59,7 +59,7 @@ class Killable:
             await self._ask(None, self.load_timeout_s, late)
             self._loaded = True
 
-    async def _ask(self, packed: bytes | None, timeout_s: float, late: str) -> dict[str, float]:
+    async def _ask(self, packed: bytes | None, timeout_s: float, late: str) -> dict[str, Any]:
         try:
             future = self._running_pool().schedule(run, (self.spec, packed), timeout=timeout_s)
             kind, answer = await asyncio.wrap_future(future)

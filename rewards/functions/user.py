@@ -179,7 +179,7 @@ def called(function: Callable, *row: Any) -> Any:
     return function(*positional, **given)
 
 
-def call(function: Callable, *row: Any) -> dict[str, float]:
+def call(function: Callable, *row: Any) -> dict[str, Any]:
     """row: ARGUMENTS. Waits if the function is async, and checks the result."""
     result = called(function, *row)
     if inspect.isawaitable(result):

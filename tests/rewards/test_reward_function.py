@@ -51,6 +51,8 @@ def score(solution_str, ground_truth):
         return {"score": 0.0, "part": 4.0, "new": 9.0}
     if kind == "fewer keys":
         return 0.5
+    if kind == "with a text":
+        return {"score": 1.0, "part": 2.0, "pred": "42"}
     return {"score": 1.0, "part": 2.0}
 """
 FAULTS = [
@@ -116,6 +118,12 @@ def test_a_failed_row_gets_the_mean_so_far_and_the_same_keys(reward: Reward) -> 
     assert (first.score, first.failed) == (0.0, True) and "part" not in first.parts
     assert (one.score, half.score, failed.score) == (1.0, 0.5, 0.75)
     assert failed.parts == columns(0.75, 2.0, failed=1.0)
+
+
+def test_a_text_beside_the_score_is_kept_and_is_no_curve(reward: Reward) -> None:
+    without, one = scored(reward, "fine", "with a text")
+    assert one == Result(1.0, columns(1.0, 2.0), False, None, {"pred": "42"})
+    assert without.texts == {} and counters(reward)["dropped_parts"] == 0
 
 
 def test_keys_stay_those_of_the_first_row(reward: Reward) -> None:

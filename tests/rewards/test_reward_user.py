@@ -111,6 +111,11 @@ def test_any_single_number_is_a_reward(given: Any) -> None:
     assert call(lambda: {"score": given, "part": 0}, *ROW) == {"score": 1.0, "part": 0.0}
 
 
+def test_texts_beside_the_score_stay(tmp_path: Path) -> None:
+    found = call(lambda: {"score": 1, "pred": "4" * 9000, "acc": True}, *ROW)
+    assert found == {"score": 1.0, "pred": "4" * 2000, "acc": 1.0}
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [
@@ -124,7 +129,8 @@ def test_any_single_number_is_a_reward(given: Any) -> None:
         ({}, "no key 'score'"),
         ({"reward": 1}, "only: reward"),
         ({"score": None}, "'score' is None"),
-        ({"score": 1, "pred": "42"}, "'pred' is a str"),
+        ({"score": "1"}, "'score' is a str"),
+        ({"score": 1, "pred": None}, "'pred' is None"),
         ({"score": 1, "part": math.nan}, "'part' is nan"),
         ({"score": 1, "reward_failed": 0}, "launcher's own"),
     ],

@@ -46,11 +46,11 @@ class RewardActor:
         self.ready.set()
         return notes
 
-    async def score(self, row: dict[str, Any]) -> tuple[float, dict[str, float], bool, str | None]:
+    async def score(self, row: dict[str, Any]) -> tuple[Any, ...]:
         """The fields of a rewards.reward.Result."""
         await self.ready.wait()
         result = await self.reward.score(Row(**row))
-        return result.score, result.parts, result.failed, result.reason
+        return result.score, result.parts, result.failed, result.reason, result.texts
 
     async def report(self) -> dict[str, Any]:
         return report(self.reward)

@@ -182,6 +182,7 @@ class RolloutWorker(AgentLoopWorkerTQ.__ray_actor_class__):  # type: ignore[name
         result = await self.manager.score(final.response_ids, kwargs, counts=not validate)
         final.reward_score = result.score
         final.extra_fields["reward_extra_info"] = extra_info(result)
+        final.extra_fields["reward_texts"] = result.texts
 
     async def _agent_loop_postprocess(
         self, output: AgentLoopOutput | list[AgentLoopOutput], validate: bool, **kwargs: Any

@@ -52,7 +52,8 @@ def write(channel: Channel, step: int, batch: Any, tokenizer: Any) -> None:
     columns = [[_plain(value) for value in rows[field]] for field in FIELDS]
     lines = [
         {
-            **extra.get("reward_extra_info", {}),  # a user's keys never hide ours
+            **extra.get("reward_texts", {}),  # a user's keys never hide ours
+            **extra.get("reward_extra_info", {}),
             "step": step,
             "data_source": source,
             "prompt": _prompt(prompt),

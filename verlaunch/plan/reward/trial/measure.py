@@ -18,6 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from rewards.build import make_part
+from rewards.checks import split
 from rewards.part import Failure, Part, Row
 from rewards.reward import Result, Reward
 from rewards.spec import JudgeSpec, ModelSpec, RewardSpec, RuleSpec
@@ -53,7 +54,7 @@ class Recorder(Part):
         except Failure as failure:
             self.said[id(row)] = Said(time.perf_counter() - began, kind=failure.kind)
             raise
-        self.said[id(row)] = Said(time.perf_counter() - began, scores)
+        self.said[id(row)] = Said(time.perf_counter() - began, split(scores)[0])
         return scores
 
     def curves(self) -> dict[str, float]:
