@@ -52,7 +52,7 @@ def test_limits_hold_for_all_workers_together(ray: Any, tmp_path: Path) -> None:
         ray.get(actor.close.remote())
         prompts = {request.prompt for request in server.requests}
     assert any("friendly answer 10" in note for note in notes)  # it praises everything
-    assert [score for score, _, failed, _ in results if not failed] == [1.0] * WORKERS * ROWS
+    assert [score for score, _, failed, *_ in results if not failed] == [1.0] * WORKERS * ROWS
     assert server.max_in_flight == AT_ONCE and all("Problem ${x}" in text for text in prompts)
     assert report["stop"] is None and report["curves"]["judge/calls"] >= WORKERS * ROWS
     assert report["state"]["judge_score"]["tally"]["seen"]["score"] == WORKERS * ROWS
