@@ -37,6 +37,5 @@ fi
 # Two halves rather than turns: what a file has made for its tests is made once then.
 python -m pytest -m "not e2e$QUICK" --numprocesses 2 --dist worksteal --durations=25
 if [[ -z $QUICK ]]; then
-  # Two runs at a time: each leaves half of two cores idle, while it starts above all.
-  python -m pytest -m e2e --numprocesses 2 --dist worksteal --durations=25
+  python -m pytest -m e2e --durations=25 # each run wants the machine for itself
 fi

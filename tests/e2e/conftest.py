@@ -61,7 +61,19 @@ class Ran:
 
 
 def of_run(folder: Path) -> list[str]:
-    """Command lines of processes that still belong to the run in `folder`."""
+    """Command lines of processes that still belong to the run in `folder`.
+
+    The resource tracker of Python's multiprocessing sees only then that its launcher has ended.
+    """
+    for _ in range(25):
+        found = _of_run(folder)
+        if not found or any("multiprocessing.resource_tracker" not in words for words in found):
+            break
+        time.sleep(0.2)
+    return found
+
+
+def _of_run(folder: Path) -> list[str]:
     found = []
     for process in psutil.process_iter(["cmdline", "environ", "status"]):
         info = process.info

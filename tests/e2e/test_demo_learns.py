@@ -17,7 +17,8 @@ GENERATE = """
 import json, sys
 from vllm import LLM, SamplingParams
 folder, prompts = sys.argv[1], json.loads(sys.stdin.read())
-llm = LLM(folder, dtype="float32", enforce_eager=True, max_model_len=64)
+llm = LLM(folder, dtype="float32", enforce_eager=True, max_model_len=64,
+          gpu_memory_utilization=0.2)  # of main memory
 chats = [[{"role": "user", "content": prompt}] for prompt in prompts]
 outputs = llm.chat(chats, SamplingParams(temperature=0, max_tokens=8), use_tqdm=False)
 print("ANSWERS" + json.dumps([output.outputs[0].text for output in outputs]))
