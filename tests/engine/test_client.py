@@ -13,8 +13,7 @@ import pytest
 from ray.exceptions import ActorDiedError, RayError
 from verl.workers.rollout.replica import TokenOutput
 
-from tests.vllm_servers import Server, vLLMHttpServer
-from verlaunch.engine import threads
+from tests.vllm_servers import Server, without_vllm
 from verlaunch.engine.rollout.batched_client import DirectClient, Line
 
 CONFIG = SimpleNamespace(
@@ -25,10 +24,7 @@ CONFIG = SimpleNamespace(
 
 @pytest.fixture(autouse=True)
 def no_vllm(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        vLLMHttpServer, "__init__", lambda self: setattr(self, "model_config", None)
-    )
-    monkeypatch.setattr(threads, "hand_to_vllm", lambda model: None)
+    without_vllm(monkeypatch)
 
 
 class Echo(Server):

@@ -10,8 +10,7 @@ import pytest
 from vllm import SamplingParams
 from vllm.sampling_params import RequestOutputKind
 
-from tests.vllm_servers import Server, vLLMHttpServer
-from verlaunch.engine import threads
+from tests.vllm_servers import Server, vLLMHttpServer, without_vllm
 
 rollout_server = sys.modules[Server.__module__]
 
@@ -28,10 +27,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Server:
             raise ValueError("a prompt without tokens")
         return prompt_ids, sampling_params, named
 
-    monkeypatch.setattr(
-        vLLMHttpServer, "__init__", lambda self: setattr(self, "model_config", None)
-    )
-    monkeypatch.setattr(threads, "hand_to_vllm", lambda model: None)
+    without_vllm(monkeypatch)
     monkeypatch.setattr(vLLMHttpServer, "generate", generate)
     return Server()
 
