@@ -21,6 +21,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from verlaunch.errors import UserError
+from verlaunch.machine import garbage
 from verlaunch.paths import anew, as_typed, start_command
 from verlaunch.text import told
 from verlaunch.tools.door import exit_code
@@ -53,6 +54,8 @@ SHOWN = 12  # problems: a folder of bad files has one each
 def main(argv: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # prompts in a terminal that lacks their letters
+    if argv is None:  # the process ends with us
+        garbage.never_at_exit()
     words = sys.argv[1:] if argv is None else list(argv)
     command = next((one for one in COMMANDS if words[:1] == [one.name]), None)
     if command and command.name == "completion":

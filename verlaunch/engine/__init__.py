@@ -9,7 +9,7 @@ fork/         one import of torch, verl and vLLM for all processes of a CPU run
 plugin        the `verl.plugins` entry point          platform     the CPU as a verl platform
 chosen        the platform that verl has found        environment  what every Ray worker inherits
 actors        on which node actors live, their names  heartbeat    a sign of life for the watchdog
-threads       cores for a rank                        garbage      the garbage collector's share
+threads       cores for a rank
 
 Each file names the verl line that makes it necessary: a new verl version is one room's work.
 """

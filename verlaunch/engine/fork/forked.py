@@ -51,11 +51,13 @@ def read(line: socket.socket) -> Request:
 
 
 def fork() -> int:
-    """As os.fork; in the child signals and the garbage collector are as at a start."""
+    """As os.fork; in the child signals and the garbage collector are as at a start, but that what
+    it inherits is never walked, which would copy it."""
     sys.stdout.flush()
     sys.stderr.flush()
     pid = os.fork()
     if not pid:
+        gc.freeze()
         gc.enable()
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)

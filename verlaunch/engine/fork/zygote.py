@@ -29,7 +29,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from verlaunch.engine.fork import fork_client, forked, waiter
-from verlaunch.machine import processes
+from verlaunch.machine import garbage, processes
 
 # The driver runs as soon as it and the first of these are there. Found with sys.modules of every
 # actor.
@@ -166,6 +166,7 @@ def main(
     os.symlink(fork_client.__file__, os.path.join(temp, CLIENT))
     zygote = Zygote(Path(go), server, driver)
     signal.signal(signal.SIGTERM, zygote.end)
+    garbage.never_at_exit()
     os.environ.update({**fork_client.JOB, RAYLET: str(os.getpid())})
     first, *others = modules
     zygote.load([first, driver, *others])

@@ -27,12 +27,13 @@ from verl.experimental.agent_loop.single_turn_agent_loop import SingleTurnAgentL
 from verl.trainer.ppo.reward import load_reward_manager
 from verl.trainer.ppo.v1.agent_loop_tq import AgentLoopManagerTQ, AgentLoopWorkerTQ
 
-from verlaunch.engine import garbage, heartbeat
+from verlaunch.engine import heartbeat
 from verlaunch.engine.actors import name_of
 from verlaunch.engine.reward.manager import RewardManager, extra_info
 from verlaunch.engine.rollout import queue
 from verlaunch.engine.rollout.packing import packed, unpacked
 from verlaunch.engine.rollout.table import columns_of
+from verlaunch.machine import garbage
 
 logger = logging.getLogger(__name__)
 

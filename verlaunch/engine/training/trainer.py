@@ -25,13 +25,13 @@ from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
 from verl.trainer.ppo.v1.trainer_base import register_trainer
 
 from rewards.column_means import means
-from verlaunch.engine import garbage
 from verlaunch.engine.actors import NAME, name_of
 from verlaunch.engine.rollout import queue
 from verlaunch.engine.rollout.batched_client import DirectClient
 from verlaunch.engine.training import samples, sampling, tracking
 from verlaunch.engine.training.epochs import Epochs
 from verlaunch.engine.training.workers import ActorRolloutRef, Training
+from verlaunch.machine import garbage
 from verlaunch.record.alerts.watch import Alerts
 from verlaunch.record.channel import STOP_SOON, Tail, has_step, numbers
 

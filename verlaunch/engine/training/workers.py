@@ -20,11 +20,11 @@ from verl.utils.device import get_device_name
 from verl.utils.distributed import initialize_global_process_group_ray
 from verl.workers.engine_workers import ActorRolloutRefWorker, TrainingWorker, TrainingWorkerConfig
 
-from verlaunch.engine import garbage
 from verlaunch.engine.rollout import handover
 from verlaunch.engine.training import shortcuts
 from verlaunch.engine.training.engines import as_if  # and its engines are known to verl
 from verlaunch.engine.training.updates import Updates
+from verlaunch.machine import garbage
 
 # A method that is overridden stays one that the trainer can call, if it is registered again.
 on_all_ranks = register(
