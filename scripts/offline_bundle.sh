@@ -105,6 +105,7 @@ make_bundle() {
   if [[ -s $DIR/torch.txt ]]; then download_torch; fi
   download "$DIR/wanted.txt" || download_failed
   build_wheels
+  if [[ $HARDWARE_FLAG == cpu ]]; then take_numa; fi
   step pack "$DIR" "${PIECES[@]}"
   say "Copy $DIR to the machine without network. There, in a checkout of the same version, type:" \
     "  scripts/offline_bundle.sh install DIR"
@@ -150,6 +151,17 @@ build_wheels() { # of what came as source
     mv "$built" "$DIR/wheels"
     rm -r "$source" "$DIR/built"
   done
+}
+
+# The one library that the CPU's vLLM needs from the system, for a target that lacks it.
+take_numa() {
+  local python=$PY
+  [[ ! -x $VENV/bin/python ]] || python=$VENV/bin/python # which knows one of its own
+  "$python" -c 'import ctypes, re, shutil, sys
+ctypes.CDLL("libnuma.so.1")
+shutil.copyfile(re.search(r"/.*libnuma\.so\.1.*", open("/proc/self/maps").read())[0], sys.argv[1])' \
+    "$DIR/wheels/libnuma.so.1" 2>>"$DIR/make.log" ||
+    say "libnuma.so.1 is not in the bundle: this machine has none. The target needs its own."
 }
 
 noted() { recorded "$DIR/make.log" "$@"; }

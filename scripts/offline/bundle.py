@@ -107,15 +107,16 @@ def _write_pins(folder: Path, pins: dict[str, str]) -> None:
 def pack(arguments: argparse.Namespace) -> None:
     folder: Path = arguments.folder
     manifest = manifests.read(folder)
-    files = sorted((folder / "wheels").glob("*.whl"))
-    found = dict(name_and_version(path.name) for path in files)
+    wheels = sorted((folder / "wheels").glob("*.whl"))
+    files = [*wheels, *(folder / "wheels").glob("*.so.1")]  # a library of the system's
+    found = dict(name_and_version(path.name) for path in wheels)
     absent = [n for n, pin in manifest.pins.items() if not is_good(found.get(n, ""), pin)]
     if absent:
         raise Refused(f"No wheel came for {', '.join(absent)}. See {folder / 'make.log'}.")
     manifest = replace(manifest, wheels={path.name: sha256_of(path) for path in files})
     manifest = replace(manifest, id=manifests.id_of(manifest))
     size = sum(path.stat().st_size for path in files)
-    held = f"{len(files)} wheels, {size / 2**20:.0f} MiB"
+    held = f"{len(wheels)} wheels, {size / 2**20:.0f} MiB"
     if arguments.piece_mib:
         manifest = replace(manifest, pieces=_split(folder, files, arguments.piece_mib))
         held += f", in {len(manifest.pieces)} pieces of at most {arguments.piece_mib} MiB"

@@ -90,6 +90,13 @@ print(*(path for path in sys.path if os.path.basename(path) in names), sep="\n")
     >"$site/verlaunch-base.pth"
 }
 
+# In place of that of scripts/setup/machine.sh: the library that came with the wheels.
+fetch_numa() {
+  [[ -r $DIR/wheels/libnuma.so.1 ]] || return
+  mkdir -p "$VENV/lib/system"
+  cp "$DIR/wheels/libnuma.so.1" "$VENV/lib/system" && load_own_numa
+}
+
 into_environment() {
   "$PY" -c 'import pip' 2>/dev/null ||
     fail "$PYTHON_EXE has no pip. Where it has ensurepip: $PYTHON_EXE -m ensurepip"

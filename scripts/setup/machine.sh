@@ -81,10 +81,9 @@ system_package() { # system_package PACKAGE WHY
   fi
 }
 
-# Without that right: Debian's package, checked by apt, is unpacked into .venv. Each Python of .venv
-# loads it when it starts, for vLLM looks for libraries in the system's folders alone.
+# Without that right: Debian's package, checked by apt, is unpacked into .venv.
 fetch_numa() {
-  local folder=$VENV/tmp/apt own site
+  local folder=$VENV/tmp/apt own
   command -v apt-get dpkg >/dev/null || return
   say "Fetching libnuma1, which vLLM needs, into .venv."
   mkdir -p "$folder/lists/partial" "$folder/archives/partial" "$VENV/lib/system"
@@ -94,7 +93,12 @@ fetch_numa() {
       { apt-get download libnuma1 ||
         { apt-get "${own[@]}" update && apt-get "${own[@]}" download libnuma1; }; } &&
       dpkg -x libnuma1_*.deb . && cp -P usr/lib/*/libnuma.so.1* "$VENV/lib/system"
-  ) >>"$VENV/install.log" 2>&1 || return
+  ) >>"$VENV/install.log" 2>&1 && load_own_numa
+}
+
+# By each Python of .venv when it starts, for vLLM looks for libraries in the system's folders alone.
+load_own_numa() {
+  local site
   site=$("$VENV/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
   echo 'import ctypes, sys; ctypes.CDLL(sys.prefix + "/lib/system/libnuma.so.1")' \
     >"$site/verlaunch-libnuma.pth"

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import venv
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -127,6 +128,27 @@ def test_installed_bundle_is_what_train_sh_looks_for(target: Path, sent: Path) -
     again = bundle(target, "install", sent)
     assert again.returncode == 0, again.stderr
     assert log.stat().st_mtime_ns == before
+
+
+def test_a_bundle_for_the_cpu_brings_the_one_library_of_the_system(
+    checkout: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "cpu"
+    write_lock(checkout, "cpu", "tiny==2.0")
+    made = bundle(checkout, "make", folder, "--hardware", "cpu")
+    assert made.returncode == 0, made.stderr
+    library = (folder / "wheels" / "libnuma.so.1").read_bytes()
+    assert library.startswith(b"\x7fELF") and "libnuma.so.1" in (folder / "bundle.json").read_text()
+    target = Path(tmp_path, "target")
+    venv.create(target / ".venv", symlinks=True)
+    sources = ("scripts/setup/machine.sh", "scripts/offline/install.sh")
+    script = "".join(f"source '{checkout / name}'; " for name in sources) + "fetch_numa"
+    places = {"VENV": str(target / ".venv"), "DIR": str(folder), "PATH": os.environ["PATH"]}
+    subprocess.run(["bash", "-euc", script], env=places, check=True)
+    loaded = "print('.venv/lib/system/libnuma' in open('/proc/self/maps').read())"
+    assert (
+        subprocess.check_output([target / ".venv/bin/python", "-c", loaded], text=True) == "True\n"
+    )
 
 
 def test_install_reads_no_index_whatever_pip_is_told(target: Path, sent: Path) -> None:
