@@ -74,7 +74,7 @@ def test_a_command_that_cannot_be_imported_names_the_way_out(
 
     monkeypatch.setattr(importlib, "import_module", breaks)
     assert cli.main(["doctor"]) == 1
-    assert "No module named 'hydra'. Make the environment anew: rm" in capsys.readouterr().err
+    assert "No module named 'hydra'. Install the environment again: rm" in capsys.readouterr().err
 
 
 def test_the_door_itself_needs_nothing_that_is_installed() -> None:

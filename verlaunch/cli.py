@@ -42,7 +42,7 @@ COMMANDS = (
     Command("data", "verlaunch.tools.data.command", "read, check and split data as a run would"),
     Command("doctor", "verlaunch.tools.doctor.command", "try what a run needs of this machine"),
     Command("score", "verlaunch.tools.score.command", "try a reward on known answers"),
-    Command("report", "verlaunch.tools.report.command", "make a run's curves and report anew"),
+    Command("report", "verlaunch.tools.report.command", "make a run's curves and report again"),
     Command("export", "verlaunch.tools.export.command", "make Hugging Face folders of a run"),
     Command("chat", "verlaunch.tools.chat.command", "talk to a run's model, before and after"),
     Command("convert", "verlaunch.tools.convert.command", "make a value head a reward model"),

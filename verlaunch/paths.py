@@ -83,7 +83,7 @@ def sample() -> str:
 def anew(words: str = "--help") -> str:
     """How to install again where the environment is not whole; a wheel has no train.sh."""
     way = f"rm -r .venv && ./train.sh {words}" if IS_CLONE else "install the wheel in a new one"
-    return f"Make the environment anew: {as_typed(way)}"
+    return f"Install the environment again: {as_typed(way)}"
 
 
 def verl_configs() -> Path:

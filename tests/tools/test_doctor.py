@@ -199,7 +199,7 @@ def test_a_check_that_raises_is_its_own_bad_line() -> None:
         ("OSError: libnuma.so.1: cannot open shared object file", "apt install libnuma1"),
         ("RuntimeError: operator torchvision::nms does not exist", "uninstall torchvision"),
         ("OSError: [Errno 28] No space left on device", "df -h"),
-        ("OSError: [Errno 24] Too many open files", "ulimit -n 65536"),
+        ("OSError: [Errno 24] Too many open files", "hard nofile 65536"),
         ("RuntimeError: can't start new thread", "ulimit -u unlimited"),
         ("ValueError: Free memory on device cuda:0 (1.2/79.2 GiB)", "nvidia-smi"),
         ("ModuleNotFoundError: No module named 'ray'", "rm -r .venv && ./train.sh"),
@@ -237,7 +237,7 @@ def test_this_machine_is_fine(patient: Patient) -> None:
     [
         ({"shm_bytes": 64 * 10**6}, LOOK, "64.0 MB free in /dev/shm", "--shm-size=2g"),
         ({"shm_bytes": None}, BAD, "no /dev/shm", "--shm-size=2g"),
-        ({"open_files": 1024}, LOOK, "1024 open files", "ulimit -n 65536"),
+        ({"open_files": 1024}, LOOK, "1024 open files", "hard nofile 65536"),
         ({"processes": 500}, LOOK, "500 more processes", "ulimit -u unlimited"),
         ({"loopback": False}, BAD, "no port on 127.0.0.1", "ip link set lo up"),
         ({"free_memory_gib": 1.5}, LOOK, "1.5 GiB of memory free", "free -g"),
@@ -326,7 +326,7 @@ def test_an_import_that_fails_is_told_in_its_own_words(
     line = heavy.look_at_imports(patient, quiet, 30.0)
     assert line.verdict == BAD
     assert line.seen.startswith("not_there_at_all: ModuleNotFoundError: No module named")
-    assert line.remedies == ("Make the environment anew: rm -r .venv && ./train.sh --help",)
+    assert line.remedies == ("Install the environment again: rm -r .venv && ./train.sh --help",)
 
 
 # ---- disk and network ----------------------------------------------------------------------
@@ -449,7 +449,7 @@ def test_a_judge_that_refuses_the_key_is_bad_in_its_own_words(
         code, out, told = examined(judge_words(server.url), capsys)
     assert code == 1 and "judge        BAD   " in out
     assert "key" in told["checks"][0]["seen"].lower() and told["checks"][0]["remedies"]
-    assert "mend the first one first" in told["summary"]
+    assert "fix the first one first" in told["summary"]
     assert wrong not in out + Path("outputs/doctor.json").read_text()
 
 

@@ -85,7 +85,8 @@ def _meant(word: str, table: Sequence[Flag]) -> str:
 
 def _stray(word: str, last: Flag | None, table: Sequence[Flag]) -> str:
     if last and last.type == "list" and "=" not in word:
-        return f"{word}: several go in one word: --{last.name} A,{word}."
+        several = f"--{last.name} takes several with commas and no blanks"
+        return f"{word}: {several}: --{last.name} A,{word}."
     near = "" if "." in word else _meant(word, table)  # a file is no flag
     return (
         f"{word}: what does it belong to?{near} A flag starts with --, a verl key is written "

@@ -269,7 +269,7 @@ class Trainer(Epochs):
         self.curves, self.reward_state = reports[0]["curves"], reports[0]["state"]
         why = next((report["stop"] for report in reports if report["stop"]), None)
         if why and not self.failure:
-            again = "" if "same command" in why else " Mend it, then the same command continues."
+            again = "" if "same command" in why else " Fix it, then the same command continues."
             self.failure = f"{why}.{again}"
 
     def _attach_metrics(self) -> None:

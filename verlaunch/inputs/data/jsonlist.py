@@ -55,7 +55,7 @@ class _Window:
         start = max(self.text.rfind("\n", 0, pos) + 1, pos - 40)
         shown = self.text[start : start + 80].split("\n")[0].strip()
         near = f" near {shown!r}" if shown else ""
-        mend = mend or _habit(self.text, pos) or "Mend or delete that row."
+        mend = mend or _habit(self.text, pos) or "Fix or delete that row."
         return UserError(f"{self.path}:{line}: broken JSON ({why}){near}. {mend}")
 
 

@@ -137,7 +137,7 @@ def _parsed(path: Path, number: int, line: str) -> Any:
         why = getattr(error, "msg", "nested too deeply")
         shown = line.strip()[:80]
         raise UserError(
-            f"{path}:{number}: broken line ({why}): {shown!r}. Mend or delete it; a file holds "
+            f"{path}:{number}: broken line ({why}): {shown!r}. Fix or delete it; a file holds "
             "one JSON object per line, or one list [...] of objects."
         ) from None
     except ValueError:  # Python's own limit, which JSON has not

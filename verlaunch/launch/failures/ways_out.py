@@ -122,13 +122,13 @@ def _utilization(run: Run, wanted: float, effect: str) -> str | None:
 @in_words("a lower `--gpu_memory_utilization`")
 def utilization_down(run: Run) -> str | None:
     now = run.number(UTILIZATION)
-    return _utilization(run, round(now - 0.1, 2), f"vLLM takes {now:g} of each card now")
+    return _utilization(run, round(now - 0.1, 2), f"vLLM takes {now:g} of each GPU now")
 
 
 @in_words("a higher `--gpu_memory_utilization`")
 def utilization_up(run: Run) -> str | None:
     now = run.number(UTILIZATION)
-    return _utilization(run, round(now + 0.1, 2), f"vLLM may take {now:g} of each card now")
+    return _utilization(run, round(now + 0.1, 2), f"vLLM may take {now:g} of each GPU now")
 
 
 @in_words("the `--gpu_memory_utilization` that is free")

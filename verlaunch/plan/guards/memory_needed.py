@@ -52,7 +52,7 @@ def smaller_helps(found: Estimate) -> bool:
     return shape is None or TRAINED * shape.parameters > HELPS * peak.bytes
 
 
-def _ways(found: Estimate, case: Case, more: str = "larger cards") -> str:
+def _ways(found: Estimate, case: Case, more: str = "larger GPUs") -> str:
     last = f"Use {'a smaller --model, or ' * smaller_helps(found)}{more}."
     return " ".join(ways_out(case, enough_gpus(case))) or last
 

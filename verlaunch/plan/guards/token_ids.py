@@ -106,7 +106,7 @@ def _as_written(who: str, model: Model) -> Iterator[Finding]:
 
 def _rendered(scene: Scene, template: str) -> Iterator[Finding]:
     who = TEMPLATE if get(scene.config.verl, TEMPLATE) else f"--model {scene.model.name}"
-    use = f"Mend it, or set another: {TEMPLATE}=JINJA."
+    use = f"Fix it, or set another: {TEMPLATE}=JINJA."
     try:
         text = render(template, scene.model)
     except Exception as error:  # a template is its author's program and may raise anything

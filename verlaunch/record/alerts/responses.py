@@ -33,7 +33,7 @@ def length(series: Series) -> Sign | None:
     advice = ("if the longer ones are no better, the reward likes length: lower "
               "--max_response_length or take length out of the reward" if longer else
               "if the short ones only repeat a pattern, the reward is being gamed: raise --kl_coef "
-              "or mend the reward")  # fmt: skip
+              "or fix the reward")  # fmt: skip
     when = steps(series.begin(LENGTH, LENGTH_STEPS), series.step)
     text = (f"the reward rises while responses {'grow' if longer else 'shrink'} from {start:.0f} "
             f"to {now:.0f} tokens (median of {when}): read samples/; {advice}.")  # fmt: skip

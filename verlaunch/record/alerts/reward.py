@@ -48,7 +48,7 @@ def _why_zero(series: Series) -> str:
     truncated = series.now(TRUNCATED, ALIKE_STEPS) or 0.0
     answered = series.now(ANSWERED, ALIKE_STEPS)
     if failed > 0.5:
-        return (f"{failed:.0%} of responses could not be scored. The log has the reason; mend the "
+        return (f"{failed:.0%} of responses could not be scored. The log has the reason; fix the "
                 "judge or the reward function.")  # fmt: skip
     if truncated >= MOSTLY:
         longest = series.now(LONGEST, 1)

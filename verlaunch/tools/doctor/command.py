@@ -54,7 +54,7 @@ def examine(check: Check, patient: Patient, say: Say) -> Line:
     try:
         line = check.look(patient, say, check.limit_s)
     except UserError as error:
-        line = Line(check.name, BAD, " ".join(error.problems), ("Mend it, and run this again",))
+        line = Line(check.name, BAD, " ".join(error.problems), ("Fix it, and run this again",))
     except Exception as error:
         log = tuple(traceback.format_exc().splitlines())
         said = f"the check itself failed: {type(error).__name__}: {error}"

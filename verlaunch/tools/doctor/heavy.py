@@ -21,7 +21,7 @@ NO_TALK = {
     "cpu": "Ranks talk over 127.0.0.1: see that loopback is up (ip link show lo) and no firewall "
     "closes it",
     "gpu": "See what NCCL says: NCCL_DEBUG=INFO ./train.sh doctor --only collectives; between "
-    "cards without peer access NCCL_P2P_DISABLE=1 helps",
+    "GPUs without peer access NCCL_P2P_DISABLE=1 helps",
 }
 
 

@@ -19,7 +19,7 @@ SHM_SIZE = "2g"  # LEAST_SHM, and as much for others
 LEAST_FILES, LEAST_PROCESSES = 8192, 4096  # Ray asks for 65536 files on clusters
 OTHERS_SHOWN = 3
 NO_GPU = (
-    "Type nvidia-smi and mend what it says: a driver to install, or in a container "
+    "Type nvidia-smi and fix what it says: a driver to install, or in a container "
     "docker run --gpus all. Without a GPU: --hardware cpu"
 )
 SHOW_GPUS = "unset CUDA_VISIBLE_DEVICES"
@@ -71,14 +71,15 @@ def system() -> str:
 def _shared(has: Host) -> Part:
     if has.shm_bytes is None:
         return Part("no /dev/shm", BAD, f"Mount one: docker run --shm-size={SHM_SIZE}")
-    remedy = (f"Ray and vLLM share memory there: docker run --shm-size={SHM_SIZE}, or mount -o "
-              f"remount,size={SHM_SIZE} /dev/shm. What your run needs says --dry_run")  # fmt: skip
+    remedy = (f"Ray and vLLM share memory there: docker run --shm-size={SHM_SIZE}, or sudo mount "
+              f"-o remount,size={SHM_SIZE} /dev/shm. What a run needs: --dry_run")  # fmt: skip
     is_enough = has.shm_bytes >= LEAST_SHM
     return enough(is_enough, f"{amount(has.shm_bytes)} free in /dev/shm", remedy)
 
 
 def _files(has: Host) -> Part:
-    remedy = "Raise it: ulimit -n 65536 (in a container: --ulimit nofile=65536:65536)"
+    remedy = ("Only root can raise it: '* hard nofile 65536' in /etc/security/limits.conf (in a "
+              "container: --ulimit nofile=65536:65536)")  # fmt: skip
     return enough(has.open_files >= LEAST_FILES, f"{has.open_files} open files", remedy)
 
 
@@ -96,7 +97,7 @@ def _others(has: Host) -> list[Part]:
     """Programs of others: they take memory, and nothing else."""
     busy = [f"{one.name} (process {one.pid}) holds {amount(one.bytes)} of GPU {one.gpu}"
             for one in has.busy[:OTHERS_SHOWN]]  # fmt: skip
-    parts = [Part(said, LOOK, "End what you can spare: nvidia-smi shows it") for said in busy]
+    parts = [Part(said, LOOK, "End those that you can spare: nvidia-smi") for said in busy]
     return parts + [Part(f"another Ray: {ray}") for ray in has.ray[:OTHERS_SHOWN]]
 
 
@@ -107,7 +108,7 @@ def look_at_limits(patient: Patient, say: Say, limit_s: float) -> Line:
     free = enough(has_room, f"{has.free_memory_gib:.1f} GiB of memory free", end_some)
     parts = [_shared(has), free, _files(has), _processes(has), *_others(has)]
     if not has.loopback:
-        up = "Bring loopback up: ip link set lo up"
+        up = "Bring loopback up: sudo ip link set lo up"
         parts.append(Part("no port on 127.0.0.1 can be had", BAD, up))
     return together("limits", parts)
 

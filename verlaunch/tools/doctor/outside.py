@@ -137,7 +137,7 @@ def look_at_judge(patient: Patient, say: Say, limit_s: float) -> Line:
     try:
         asked_for = list(_servers(reward_spec(patient.config, patient.folder)))
     except UserError as error:
-        return Line("judge", BAD, " ".join(error.problems), ("Mend these flags, and run it again",))
+        return Line("judge", BAD, " ".join(error.problems), ("Fix these flags, and run it again",))
     if not asked_for:
         return Line("judge", OK, "these flags name no judge and no reward server")
     wants = {spec.parts[0].name: _remedy(spec.parts[0]) for spec in asked_for}

@@ -1,6 +1,6 @@
 """What to type when a process of a check has died or hung, by what it said.
 
-    remedies("killed by SIGKILL (...) while loading it in vLLM", ("Make .venv anew: ...",))
+    remedies("killed by SIGKILL (...) while loading it in vLLM", ("Install it again: ...",))
 
 Left out on purpose: the failures of a run; verlaunch/launch/failures explains those.
 """
@@ -16,7 +16,8 @@ KNOWN = (
     (r"socksio|SOCKS|[Uu]nknown scheme for proxy",
      "A proxy of the environment is of no kind that is known: env | grep -i _proxy; socks5h:// "
      "and http:// are (socks5h needs .venv/bin/pip install socksio), or unset the variable"),
-    (r"libnuma\.so", "vLLM's CPU build needs a library of the system: sudo apt install libnuma1"),
+    (r"libnuma\.so", "vLLM's CPU build needs a library of the system: sudo apt "
+     "install libnuma1 (Fedora: sudo dnf install numactl-libs)"),
     (r"torchvision::nms", "This torchvision is a CUDA build: .venv/bin/pip uninstall torchvision"),
     (r"GLIBCXX?_[\d.]+' not found", "This system is too old for the packages: use a newer "
      "container, such as one of Ubuntu 22.04 or later"),

@@ -36,7 +36,7 @@ def summary(lines: list[Line]) -> str:
     of = f"{len(lines)} check{'s' * (len(lines) != 1)}"
     names = ", ".join(line.name for line in lines if line.verdict == BAD)
     if count[BAD]:
-        return f"{count[BAD]} of {of} BAD ({names}): mend the first one first."
+        return f"{count[BAD]} of {of} BAD ({names}): fix the first one first."
     if count[LOOK]:
         return f"Nothing is BAD in {of}; {count[LOOK]} to look at."
     return f"All fine: {of}."

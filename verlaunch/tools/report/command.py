@@ -16,7 +16,7 @@ from verlaunch.paths import as_typed
 from verlaunch.record.channel import METRICS
 from verlaunch.record.report import write
 
-ABOUT = "Makes a run's summary, CSV, curves and report.html anew, from what the run has recorded."
+ABOUT = "Makes a run's summary, CSV, curves and report.html again, from what the run has recorded."
 MADE = (write.SUMMARY, write.CSV, write.PICTURE, write.PAGE)
 
 

@@ -55,7 +55,7 @@ def _of_cards(scene: Scene) -> Iterator[Finding]:
         yield Finding(_shortage(scene, card, cards), stops=card.free < sure)
     for card in used:
         if card not in short and card.total - card.free > LITTLE:
-            yield Finding(f"{_held(card)} The run fits beside them, and shares its speed.", False)
+            yield Finding(f"{_held(card)} The run fits beside them, but runs slower.", False)
 
 
 def _cards(scene: Scene) -> list[Card]:
@@ -109,7 +109,7 @@ def _shortage(scene: Scene, card: Card, cards: list[Card]) -> str:
         why = f"vLLM takes {vllm / GIB:.1f} GiB of it (--gpu_memory_utilization {_share(scene):g})"
     else:
         why = f"this run takes up to {need / GIB:.1f} GiB of it"
-    return f"{_held(card)[:-1]}, and {why}. Wait, or {'; or '.join(ways) or 'use another card'}."
+    return f"{_held(card)[:-1]}, and {why}. Wait, or {'; or '.join(ways) or 'use another GPU'}."
 
 
 def _of_the_machine(scene: Scene) -> Iterator[Finding]:

@@ -47,7 +47,7 @@ def _unseen(scene: Scene) -> Iterator[Finding]:
     if "not there" in error:
         way = "In a container they come with docker run --gpus all (and its nvidia-smi)."
     else:
-        way = "nvidia-smi must list the cards: mend the driver (often a reboot after an update)."
+        way = "nvidia-smi must list the GPUs: fix the driver (often a reboot after an update)."
     stops = scene.config.hardware == "gpu"
     rest = "" if stops else " This run uses the CPU; HARDWARE=cpu says that it should."
     yield Finding(
@@ -82,7 +82,7 @@ def _exclusive(scene: Scene) -> Iterator[Finding]:
         if card.compute_mode in ("Exclusive_Process", "Prohibited"):
             yield Finding(
                 f"GPU {card.index} is in compute mode {card.compute_mode}; a run has two programs "
-                f"on each card. Change it: sudo nvidia-smi -i {card.index} -c DEFAULT"
+                f"on each GPU. Change it: sudo nvidia-smi -i {card.index} -c DEFAULT"
             )
 
 
@@ -98,7 +98,7 @@ def _split(scene: Scene) -> Iterator[Finding]:
         else "a run gets one instance, which has less memory than this plan counts with"
     )
     yield Finding(
-        f"{which}: {why}. Use whole cards: sudo nvidia-smi -i {listed(split)} -mig 0"
+        f"{which}: {why}. Use whole GPUs: sudo nvidia-smi -i {listed(split)} -mig 0"
         + ", or --n_gpus 1." * stops,
         stops,
     )

@@ -59,10 +59,10 @@ def _old_card(card: Card, cuda: int, dtype: str) -> Iterator[Finding]:
         least = ".".join(map(str, OLDEST[cuda]))
         yield Finding(
             f"{what}; CUDA {cuda} begins at {least}, so torch has no code for it. Use another "
-            "card, or --hardware cpu."
+            "GPU, or --hardware cpu."
         )
     elif capability < BFLOAT16 and dtype == BFLOAT16_NAME:
         yield Finding(
-            f"{what}, and vLLM needs 8.0 for bfloat16. Use another card, or add "
+            f"{what}, and vLLM needs 8.0 for bfloat16. Use another GPU, or add "
             f"{ROLLOUT}.dtype=float16."
         )

@@ -30,7 +30,7 @@ DISABLED = (
     "other users of this machine could run code in the run's Ray cluster. Type: unset RAY_AUTH_MODE"
 )
 DISABLED_SEVERAL = (
-    "it is not used: the machines of a run ask each other for its token. To be rid of this line: "
+    "it is not used: the machines of a run ask each other for its token. To silence this warning: "
     "unset RAY_AUTH_MODE"
 )
 
@@ -43,7 +43,7 @@ def check(scene: Scene) -> Iterator[Finding]:
     if address := scene.env.get("RAY_ADDRESS"):
         yield Finding(
             f"RAY_ADDRESS={address} is not used: every run has a Ray cluster of its own. To train "
-            f"in that one: --ray_address {address}. To be rid of this line: unset RAY_ADDRESS",
+            f"in that one: --ray_address {address}. To silence this warning: unset RAY_ADDRESS",
             stops=False,
         )
     for name, why in BENDING.items():

@@ -74,7 +74,7 @@ def _proxied(scene: Scene) -> Iterator[Finding]:
         names = [name for name in scene.env if name.lower() in heeded and scene.env[name]]
         if names and _is_local(host) and not _is_excepted(host, bypassed):
             yield Finding(
-                f"{flag} is on this machine, but {names[0]} sends its requests to a proxy. Except "
+                f"{flag} is on this machine, but {names[0]} sends its requests to a proxy. Exclude "
                 f"this machine: export no_proxy={','.join(filter(None, [bypassed, host]))}",
                 stops=False,  # a proxy on this very machine may well reach it; the trial call tells
             )

@@ -27,8 +27,9 @@ def check(scene: Scene) -> Iterator[Finding]:
     free, store, need = scene.host.shm_bytes, scene.object_store_bytes, _needed(scene)
     size = _size(need)
     way = (
-        f"In a container: docker run --shm-size={size} (or --ipc=host). Else: sudo mount -o "
-        f"remount,size={size} /dev/shm, or delete what others left there."
+        f"In a container: docker run --shm-size={size} (or --ipc=host); in a pod: an emptyDir with "
+        "medium: Memory. Else: delete what your earlier programs left there (ls -l /dev/shm), or "
+        f"sudo mount -o remount,size={size} /dev/shm."
     )
     if free is None:
         yield Finding(

@@ -52,8 +52,8 @@ def _files(scene: Scene, need: int) -> Iterator[Finding]:
     if scene.host.open_files < need:
         yield Finding(
             f"A process may open {scene.host.open_files} files (ulimit -Hn); this run needs {need}."
-            " Raise it: as root ulimit -n 65536, for good a line '* hard nofile 65536' in "
-            "/etc/security/limits.conf, in a container docker run --ulimit nofile=65536."
+            " Only root can raise it: a line '* hard nofile 65536' in /etc/security/limits.conf, "
+            "then log in again; in a container: docker run --ulimit nofile=65536."
         )
 
 
@@ -64,7 +64,7 @@ def _threads(scene: Scene, need: int) -> Iterator[Finding]:
     if scene.host.threads_by == "ulimit -u":
         who, way = (
             "This user",
-            f"ulimit -u {_round(taken + need)} (above the hard limit, root must)",
+            f"ulimit -u {_round(taken + need)} (above ulimit -Hu, only root can)",
         )
     else:
         who, way = "This container", "docker run --pids-limit=-1; in a pod its podPidsLimit"
