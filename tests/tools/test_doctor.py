@@ -199,7 +199,7 @@ def test_a_check_that_raises_is_its_own_bad_line() -> None:
         ("OSError: libnuma.so.1: cannot open shared object file", "apt install libnuma1"),
         ("RuntimeError: operator torchvision::nms does not exist", "uninstall torchvision"),
         ("OSError: [Errno 28] No space left on device", "df -h"),
-        ("OSError: [Errno 24] Too many open files", "hard nofile 65536"),
+        ("OSError: [Errno 24] Too many open files", "ulimit -n 65536"),
         ("RuntimeError: can't start new thread", "ulimit -u unlimited"),
         ("ValueError: Free memory on device cuda:0 (1.2/79.2 GiB)", "nvidia-smi"),
         ("ModuleNotFoundError: No module named 'ray'", "rm -r .venv && ./train.sh"),
