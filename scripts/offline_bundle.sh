@@ -77,7 +77,7 @@ place() {
 
 check_flags() {
   local words="scripts/offline_bundle.sh make DIR, install DIR or verify DIR"
-  [[ $STEP ]] || fail "What shall be done? $words. More: --help"
+  [[ $STEP ]] || fail "Say what to do: $words. More: --help"
   [[ $STEP =~ ^(make|install|verify)$ ]] || fail "$STEP is unknown: $words. More: --help"
   [[ $DIR ]] || fail "A folder is missing: scripts/offline_bundle.sh $STEP DIR"
   [[ $HARDWARE_FLAG =~ ^(cpu|gpu)$ ]] || fail "--hardware $HARDWARE_FLAG: allowed are cpu and gpu."
@@ -85,9 +85,9 @@ check_flags() {
     fail "--python $PYTHON_FLAG: allowed are 3.10 to 3.14 (GPU: 3.13)."
   [[ $HARDWARE_FLAG$PYTHON_FLAG != gpu3.14 ]] || fail "--python 3.14: the GPU set is for 3.10 to 3.13."
   [[ $GLIBC =~ ^2\.[0-9]+$ ]] ||
-    fail "--glibc $GLIBC: wanted is a version such as 2.31 (ldd --version)."
+    fail "--glibc $GLIBC: takes a version such as 2.31 (ldd --version)."
   [[ ${PIECES[1]-1} =~ ^[1-9][0-9]*$ ]] ||
-    fail "--piece_mib ${PIECES[1]}: wanted is a whole number of MiB."
+    fail "--piece_mib ${PIECES[1]}: takes a whole number of MiB."
   [[ ! $PYTHON_EXE || ! $TARGET ]] || fail "--python_exe and --target: choose one."
 }
 

@@ -97,12 +97,13 @@ find_python() { # find_python SET
   if [[ $1 == gpu ]]; then newest=13 why=" for GPUs (cuda-tile has no build for 3.14)"; fi
   if name=$(usual_python "(3, 10) <= sys.version_info[:2] <= (3, $newest)"); then
     "$name" -c 'import ensurepip, venv' >/dev/null 2>&1 ||
-      fail "$name cannot make virtual environments. Debian and Ubuntu: apt install python3-venv"
+      fail "$name cannot make virtual environments. Debian and Ubuntu: sudo apt install python3-venv." \
+        "Without root, name another Python: PYTHON=/path/to/python3.12 ./train.sh"
     python_path "$name"
     return
   fi
   name=${PYTHON:-python3}
-  fail "$name is $("$name" -V 2>/dev/null || echo 'not found'); needed is Python 3.10 to 3.$newest$why." \
+  fail "$name is $("$name" -V 2>/dev/null || echo 'not found'); verlaunch needs Python 3.10 to 3.$newest$why." \
     "Name one: PYTHON=/path/to/python3.12 ./train.sh. If there is none:" "  $(how_to_get_python)"
 }
 
@@ -113,7 +114,7 @@ set_up() { # set_up SET [test]
     [[ $LOOKS || $1 != cpu ]] || need_numa
     return
   fi
-  [[ $OSTYPE == linux* ]] || fail "The locks are for Linux; this is $OSTYPE."
+  [[ $OSTYPE == linux* ]] || fail "verlaunch runs on Linux; this is $OSTYPE. A container works too: docs/containers.md"
   python=$(find_python "$1")
   mkdir -p "$VENV" || fail "Cannot write to $VERLAUNCH_ROOT. Clone the project to a folder of yours."
   ( # the lock goes with this subshell, never on to the training run
@@ -130,7 +131,7 @@ install() { # install PYTHON SET [test]
   begun=$(printf '%s\n' "root $VERLAUNCH_ROOT" "set $2" "python $python")
   rm -f "$VENV/stamp"
   if [[ -r $VENV/begun && $(<"$VENV/begun") != "$begun" ]]; then
-    say "Clearing .venv: it was made for another set, Python or folder."
+    say "Clearing .venv: it was made for other hardware, another Python or another folder."
     find "$VENV" -mindepth 1 -maxdepth 1 ! -name lock -exec rm -rf {} +
   fi
   : >"$VENV/install.log"
@@ -145,8 +146,8 @@ install() { # install PYTHON SET [test]
   fi
   if [[ $2 == cpu ]]; then need_numa; fi
   case $2 in
-    cpu) say "Installing the CPU set into .venv: about 3 GB on disk, minutes the first time." ;;
-    gpu) say "Installing the GPU set into .venv: about 10 GB on disk, most of it CUDA libraries." ;;
+    cpu) say "Installing the packages for the CPU into .venv: about 3 GB on disk, some minutes." ;;
+    gpu) say "Installing the packages for GPUs into .venv: about 10 GB on disk, most of it CUDA." ;;
   esac
   drop_halves
   install_packages "${@:2}"

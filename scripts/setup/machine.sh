@@ -38,7 +38,8 @@ need_numa() {
   system_package libnuma1 "which vLLM needs"
   has_numa || fetch_numa || true
   has_numa || [[ $LOOKS ]] ||
-    fail "libnuma.so.1 is missing, which vLLM needs. $(how_to_get_numa), and start again."
+    fail "libnuma.so.1 is missing, which vLLM needs. $(how_to_get_numa), and start again." \
+      "Without root: ask your administrator, or use a container (docs/containers.md)."
 }
 
 has_numa() { "$VENV/bin/python" -c 'import ctypes; ctypes.CDLL("libnuma.so.1")' 2>/dev/null; }

@@ -87,10 +87,11 @@ gave_up() { # gave_up LOG DOING WAY_ON
   tail -n 15 "$1" >&2
   if grep -q "DO NOT MATCH THE HASHES" "$1"; then
     say "" "A file is not the one that the lock names, and was not installed. The index, a mirror or a" \
-      "proxy gave another; ask another index, and tell the project if that gives the same."
+      "proxy sent another file. Try another index; if that sends the same, please report it."
   fi
   if grep -q "No space left on device" "$1"; then say "" "$(df -h "$(dirname "$1")")"; fi
-  say "" "$3 Mirrors are set as for pip: PIP_INDEX_URL, PIP_FIND_LINKS."
+  say "" "$3 Mirrors are set as for pip (PIP_INDEX_URL, PIP_FIND_LINKS);" \
+    "for a machine without a network see docs/install.md."
   exit 1
 }
 

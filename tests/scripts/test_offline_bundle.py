@@ -311,14 +311,14 @@ def test_make_again_fetches_only_what_is_new(checkout: Path, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        ("", "What shall be done?"),
+        ("", "Say what to do:"),
         ("bake DIR", "bake is unknown"),
         ("make", "A folder is missing"),
         ("make DIR --python 3.9", "--python 3.9: allowed are 3.10 to 3.14"),
         ("make DIR --python 3.14", "--python 3.14: the GPU set is for 3.10 to 3.13."),
         ("make DIR --hardware tpu", "--hardware tpu: allowed are cpu and gpu."),
-        ("make DIR --piece-mib half", "--piece_mib half: wanted is a whole number"),
-        ("make DIR --piece_mib=0", "--piece_mib 0: wanted is a whole number"),
+        ("make DIR --piece-mib half", "--piece_mib half: takes a whole number"),
+        ("make DIR --piece_mib=0", "--piece_mib 0: takes a whole number"),
         ("make DIR --have /nowhere/have.txt", "pip list --format=freeze"),
         ("make DIR --pieces 5", "Unknown flag --pieces"),
         ("make DIR --have", "--have needs a value"),
