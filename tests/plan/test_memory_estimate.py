@@ -15,7 +15,7 @@ from verlaunch.config.derive import Facts, derive
 from verlaunch.config.flags import parse
 from verlaunch.errors import Finding, stopping, warnings
 from verlaunch.plan.guards.memory_needed import of_memory
-from verlaunch.plan.memory.activations import LOGIT, saved
+from verlaunch.plan.memory.activations import LOGIT, passing, saved
 from verlaunch.plan.memory.estimate import Estimate, Phase, estimate
 from verlaunch.plan.memory.expected import Memory, Room
 from verlaunch.plan.memory.gpu import PHASES
@@ -351,14 +351,44 @@ def test_a_card_that_is_too_small_names_phase_amounts_and_what_does() -> None:
     assert told.startswith("The GPU memory is too small: ")
 
 
-def test_logits_that_are_held_by_parts_are_not_counted_against_a_run() -> None:
-    key = "actor_rollout_ref.model.use_remove_padding=true"
-    words = ["--n_gpus", "8", "actor_rollout_ref.actor.ppo_max_token_len_per_gpu=24000",
-             "--max_prompt_length", "2048", "--max_response_length", "8192"]  # fmt: skip
-    for typed, stops in ((words, 1), ([*words, key], 0)):
-        use = use_of(*typed, shape=SEVEN, memory_gib=80)
-        found = needed(estimate(SEVEN, None, use, CARD), use, CARD)
-        assert (len(found), len(stopping(found))) == (1, stops)
+def test_without_padding_the_logits_take_what_others_measured(use) -> None:
+    padded, packed = seven(use), seven(replace(use, unpadded=True))
+    each = part(packed, "actor update", "logits") / (actor_of(SEVEN, use).tokens * SEVEN.vocab)
+    assert 10.4 <= each <= 10.9  # bytes, by torch's own count on cards of 80 GB
+    assert part(padded, "actor update", "logits") > 1.5 * part(packed, "actor update", "logits")
+    assert part(padded, "critic update", "activations") == part(
+        packed, "critic update", "activations"
+    )  # which has a switch of its own
+
+
+def test_entropy_by_chunks_helps_where_nothing_is_kept_for_a_gradient(use) -> None:
+    role, chunks = actor_of(SEVEN, use), replace(use, entropy_chunks=True)
+    by_gradient = [
+        [passing(role, one, gradient, entropy=True).logits for one in (use, chunks)]
+        for gradient in (True, False)
+    ]
+    assert by_gradient[0][0] == by_gradient[0][1]
+    assert by_gradient[1][0] > 2 * by_gradient[1][1]
+
+
+ROWS = "actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu="
+
+
+@pytest.mark.parametrize(("rows", "said", "stops"), [(4, 0, 0), (16, 1, 0), (64, 1, 1)])
+def test_rows_of_full_length_warn_and_rows_of_likely_length_stop(
+    rows: int, said: int, stops: int
+) -> None:
+    words = ["--max_response_length", "1536", "--batch_size", "1024", "--mini_batch_size", "1024"]
+    use = use_of("--n_gpus", "8", f"{ROWS}{rows}", *words, shape=SEVEN)
+    found = needed(seven(use), use, CARD)
+    assert (len(found), len(stopping(found))) == (said, stops)
+
+
+def test_a_budget_of_tokens_is_filled_by_short_rows_too(use) -> None:
+    assert use.likely(None).micro_tokens == use.micro_tokens
+    rows = replace(use, packed=False, micro_tokens=8 * use.length)
+    assert rows.likely(None).micro_tokens == 4 * use.length
+    assert rows.likely(10**9).micro_tokens == 6 * use.length  # prompts are cut at their limit
 
 
 @pytest.mark.parametrize(

@@ -199,7 +199,8 @@ def _planned(known: Outlook, rows: int, exact: bool) -> Outlook:
     config, chosen = fitted(filled, known.sizes, room)
     if chosen.values:
         config = fill(config, derive(config.verl, facts, config.given))
-    memory = expected(config, known.sizes, room, chosen)
+    tokens = prompts.about_tokens(known.look) if known.look else None
+    memory = expected(config, known.sizes, room, chosen, tokens)
     return replace(known, config=config, facts=facts, plan=make_plan(config, facts), memory=memory)
 
 

@@ -1,6 +1,7 @@
 """What the model reads of the data, before anything is tokenized: one prompt, and refused rows.
 
     example(model, verl, look)     ->  "<|im_start|>user\\nWhat is 2+3?<|im_end|>\\n<|im_start|>..."
+    about_tokens(look)             ->  31
     refused(model, verl, look)     ->  [Finding("5 of 24 rows looked at are refused by ...")]
 
 A template refuses by roles (no system, strict turns), so one row of each order of roles is tried.
@@ -16,6 +17,7 @@ from verlaunch.inputs.models import Model
 from verlaunch.plan.tokenizer_files import TEMPLATE, file_of, render, template_of
 from verlaunch.text import plural
 
+LETTERS = 4  # of a token, about; in English
 MOST_WORDS = 160  # characters of what a template says
 ALONE = ("user",)  # what the guard of templates tries
 
@@ -47,6 +49,12 @@ def _decoded(text: str, model: Model) -> str | None:
     tokenizer = Tokenizer.from_file(str(path))
     ids = tokenizer.encode(text, add_special_tokens=False).ids
     return str(tokenizer.decode(ids, skip_special_tokens=False))
+
+
+def about_tokens(look: Look) -> int | None:
+    """The mean of the first prompts, guessed from their letters; None where no row was read."""
+    letters = [sum(len(str(m.get("content") or "")) for m in row.prompt) for row in look.first]
+    return sum(letters) // (LETTERS * len(letters)) if letters else None
 
 
 def refused(verl: dict[str, Any], model: Model, look: Look) -> list[Finding]:

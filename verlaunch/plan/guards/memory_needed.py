@@ -36,7 +36,7 @@ def of_memory(memory: Memory) -> Iterator[Finding]:
     if found is None or use is None or found.shape is None:
         return
     case = Case(found.shape, found.critic, use, room.gpu, room.host)
-    yield from _card(found, case)
+    yield from _card(found, case, memory.prompt_tokens)
     yield from _cache(found, case)
     yield from _host(found, case)
 
@@ -62,12 +62,13 @@ def _too_large(found: Estimate, gpu_bytes: int | None) -> bool:
     return bool(peak and gpu_bytes and peak.bytes > gpu_bytes)
 
 
-def _card(found: Estimate, case: Case) -> Iterator[Finding]:
+def _card(found: Estimate, case: Case, prompt_tokens: int | None) -> Iterator[Finding]:
     peak, gpu_bytes = found.gpu_peak, case.gpu_bytes
     if peak is None or gpu_bytes is None or not _too_large(found, gpu_bytes):
         return
-    sure = found.again(replace(case.use, entropy=False)) if case.use.thrifty else found
-    stops = _too_large(sure, int(gpu_bytes * ERROR))
+    # Full length is the worst that may come; what does not even hold half of it cannot run.
+    likely = found.again(case.use.likely(prompt_tokens))
+    stops = _too_large(likely, int(gpu_bytes * ERROR))
     yield Finding(
         f"The GPU memory {'is' if stops else 'may be'} too small: {peak.name} needs about "
         f"{gib(peak.bytes)} of {gib(gpu_bytes)} ({_largest(peak)}). {_ways(found, case)}",

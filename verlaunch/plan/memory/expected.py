@@ -54,13 +54,15 @@ class Room:
 
 @dataclass(frozen=True)
 class Memory:
-    """estimate, use: None where they are not known, as `note` says."""
+    """estimate, use: None where they are not known, as `note` says. prompt_tokens: about how long
+    the data's own prompts are; None where nobody looked."""
 
     room: Room
     estimate: Estimate | None = None
     use: Use | None = None
     fit: Fit = NOTHING
     note: str = ""
+    prompt_tokens: int | None = None
 
 
 def sizes_of(model: Model, critic: Model | None) -> Sizes:
@@ -97,11 +99,13 @@ def _estimated(
         return None
 
 
-def expected(config: Config, sizes: Sizes, room: Room, chosen: Fit) -> Memory:
+def expected(
+    config: Config, sizes: Sizes, room: Room, chosen: Fit, prompt_tokens: int | None = None
+) -> Memory:
     if sizes.shape is None or not _has_room(config, room):
         return Memory(room, note=sizes.note)
     known = _estimated(config, sizes.shape, sizes, room)
     if known is None:
         return Memory(room, note="memory is not estimated with these settings")
     use, found = known
-    return Memory(room, found, use, chosen)
+    return Memory(room, found, use, chosen, prompt_tokens=prompt_tokens)

@@ -6,7 +6,7 @@ Only keys that verl's engines read; the dead ones beside them (`critic.ppo_max_t
 `*.fsdp_config.dtype`, `ref.fsdp_config.param_offload`) are left out on purpose.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from verlaunch.config.tree import (
@@ -54,6 +54,9 @@ SWITCHES = {
     "cpu_policy": f"{FSDP}.offload_policy",
     "critic_cpu_policy": "critic.fsdp.offload_policy",
     "entropy": f"{ACTOR}.calculate_entropy",
+    "entropy_chunks": f"{FSDP}.entropy_from_logits_with_chunking",
+    "unpadded": f"{MODEL}.use_remove_padding",
+    "critic_unpadded": "critic.model.use_remove_padding",
     "packed": f"{ACTOR}.use_dynamic_bsz",
     "fused": f"{MODEL}.use_fused_kernels",
     "whole_gradients": f"{FSDP}.use_no_sync_for_gradient_accumulation",
@@ -109,7 +112,9 @@ class Use:
     entropy: bool = True  # worked out in the updates too
     packed: bool = True  # micro batches by tokens, not by sequences
     fused: bool = False  # kernels that never hold the logits
-    thrifty: bool = False  # rows without padding, or entropy by parts: fewer logits than counted
+    entropy_chunks: bool = False  # worked out for a few tokens at a time
+    unpadded: bool = False  # rows end to end, for flash-attn (use_remove_padding)
+    critic_unpadded: bool = False
     whole_gradients: bool = False  # kept unsharded between micro batches
     eager: bool = False  # vLLM captures no CUDA graphs
     bucket_bytes: int = 2 << 30  # of weights on their way to vLLM
@@ -132,6 +137,28 @@ class Use:
     @property
     def length(self) -> int:
         return self.prompt_length + self.response_length
+
+    def likely(self, prompt_tokens: int | None) -> "Use":
+        """With prompts of so many tokens (None: half the limit) and responses of half the limit.
+
+        A budget is filled all the same, where a step has that much; a number of rows is less."""
+        prompt = min(prompt_tokens or self.prompt_length // 2, self.prompt_length)
+        share = (prompt + self.response_length // 2) / max(1, self.length)
+        whole = max(1, self.sequences // self.ranks) * self.length  # of a step, on one rank
+
+        def micro(tokens: int) -> int:
+            return min(tokens, int(whole * share)) if self.packed else int(tokens * share)
+
+        def mini(tokens: int | None) -> int | None:
+            return tokens and int(tokens * share)
+
+        return replace(
+            self,
+            micro_tokens=micro(self.micro_tokens),
+            critic_tokens=None if self.critic_tokens is None else micro(self.critic_tokens),
+            mini_tokens=mini(self.mini_tokens),
+            critic_mini_tokens=mini(self.critic_mini_tokens),
+        )
 
     @classmethod
     def of(cls, verl: Tree, launch: Tree, hardware: str) -> "Use":
@@ -162,18 +189,10 @@ class Use:
             critic_lora_rank=get(verl, "critic.model.lora_rank") or 0,
             critic_lora_targets=_targets(get(verl, "critic.model.target_modules")),
             fsdp_size=max(0, get(verl, f"{FSDP}.fsdp_size") or 0),
-            thrifty=_is_thrifty(verl),
             bucket_bytes=_bucket(verl),
             export=bool(launch.get("export", True)),
             epoch_exports=get(verl, "trainer.total_epochs") if launch.get("save_epochs") else 0,
         )
-
-
-def _is_thrifty(verl: Tree) -> bool:
-    """Ways through the logits that are not counted (fsdp/transformer_impl.py:1397-1431)."""
-    keys = (f"{MODEL}.use_remove_padding", f"{FSDP}.entropy_from_logits_with_chunking",
-            f"{FSDP}.entropy_checkpointing")  # fmt: skip
-    return any(bool(get(verl, key)) for key in keys)
 
 
 def _bytes(dtype: Any, otherwise: int) -> int:
