@@ -64,6 +64,7 @@ ELSEWHERE = {
     ".venv/bin/python scripts/bench/data.py --rows 1000000 --rounds 1": (
         "tests/scripts/test_bench.py"
     ),
+    ".venv/bin/python scripts/bench/cutting.py": "tests/scripts/test_bench.py",
     ".venv/bin/python scripts/bench/judge.py": "tests/scripts/test_bench.py",
     ".venv/bin/python scripts/bench/reward_model.py": "tests/scripts/test_bench.py",
     ".venv/bin/python scripts/bench/rules.py": "tests/scripts/test_bench.py",

@@ -172,9 +172,9 @@ def limit_between(kls: list[float]) -> float:
 @pytest.mark.parametrize(
     ("ranks", "words"),
     [(1, ("actor_rollout_ref.actor.ppo_max_token_len_per_gpu=1024",)),
-     (1, ("actor_rollout_ref.actor.ppo_max_token_len_per_gpu=24",)),
-     (2, ("actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu=1",))],
-    ids=["one rank, all tokens at once", "one rank, cut by tokens", "two ranks, rows one by one"],
+     (1, ("actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu=1",)),
+     (2, ("actor_rollout_ref.actor.ppo_max_token_len_per_gpu=24",))],
+    ids=["one rank, all tokens at once", "one rank, rows one by one", "two ranks, cut by tokens"],
 )  # fmt: skip
 def test_an_update_with_an_early_stop_is_the_one_of_float64(
     exact: Trained, noisy_llama: Path, ranks: int, words: tuple[str, ...]

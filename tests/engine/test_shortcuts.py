@@ -32,38 +32,6 @@ def batch(**settings: object) -> TensorDict:
     return data
 
 
-@pytest.mark.parametrize(
-    ("ranks", "settings", "fits"),
-    [
-        (1, {}, True),
-        (1, {"max_token_len_per_gpu": 8}, False),
-        (2, {}, False),
-        (1, {"use_dynamic_bsz": False, "micro_batch_size_per_gpu": 1}, False),
-    ],
-)
-def test_a_batch_is_one_micro_batch_when_all_its_tokens_are_allowed(
-    installed: None, ranks: int, settings: dict, fits: bool
-) -> None:
-    assert shortcuts.fits_at_once(batch(**settings), ranks) is fits
-
-
-def test_without_the_shortcuts_nothing_is_marked() -> None:
-    assert not shortcuts.fits_at_once(batch(), 1)
-
-
-def test_a_marked_batch_is_not_cut(installed: None) -> None:
-    data = batch()
-    shortcuts.mark_whole(data)
-    parts, order = transformer_impl.prepare_micro_batches(data=data, dp_group=None)
-    assert parts == [data] and order is None
-
-
-def test_any_other_batch_is_cut_by_verl(installed: None) -> None:
-    data = batch(use_dynamic_bsz=False, micro_batch_size_per_gpu=2)
-    parts, _ = transformer_impl.prepare_micro_batches(data=data, dp_group=None)
-    assert [part["index"].tolist() for part in parts] == [[0, 1], [2, 3]]
-
-
 def test_a_mini_batch_of_all_rows_comes_once_per_epoch(installed: None) -> None:
     data = batch()
     found = []

@@ -87,6 +87,17 @@ def test_the_launcher_answers_and_a_typo_ends_with_2(tmp_path: Path) -> None:
     assert all(row["x empty"] > 0 and row["x torch"] is None for row in found["rows"])
 
 
+def test_ragged_rows_have_less_padding_and_the_same_update(tmp_path: Path) -> None:
+    words = ("--model", "tiny", "--rows", "24", "--limit", "64", "--budget", "256", "--rounds", "1")
+    rows = run("cutting.py", *words, to=tmp_path / "out.json")["rows"]
+    assert [(row["rows"], row["cut"]) for row in rows] == [
+        (kind, name) for kind in ("equal", "uniform", "log-normal") for name in ("verl", "ours")
+    ]
+    assert all(row["agree"] < 1e-5 for row in rows)
+    for verl, ours in zip(rows[2::2], rows[3::2], strict=True):
+        assert 1 <= ours["padded"] < verl["padded"] - 0.2
+
+
 def test_growth_is_told_as_multiples_of_the_first_size(tmp_path: Path) -> None:
     words = ("--only", "functions", "--functions", "2,4")
     rows = run("scaling.py", *words, to=tmp_path / "out.json")["rows"]

@@ -27,7 +27,7 @@ from verl.workers.engine import EngineRegistry
 from verl.workers.engine.fsdp.transformer_impl import FSDPEngineWithLMHead, FSDPEngineWithValueHead
 
 from verlaunch.engine import heartbeat, threads
-from verlaunch.engine.training import dropout, shortcuts
+from verlaunch.engine.training import dropout, micro_batches
 
 BACKENDS = ["fsdp", "fsdp2"]
 BARRIERS = 3  # of a save
@@ -117,7 +117,9 @@ class _AnyDevice(WholeSaves):
         config = self.model_config.hf_config
         config._attn_implementation = attention(config._attn_implementation)
         self.own_noise = dropout.take_out(config)
-        return dropout.silence(super()._build_module())  # type: ignore[misc]
+        module = dropout.silence(super()._build_module())  # type: ignore[misc]
+        self.parameters = sum(each.numel() for each in module.parameters())
+        return module
 
     def _build_lora_module(self, module: torch.nn.Module) -> torch.nn.Module:
         with _seeded(self.engine_config.seed):
@@ -132,15 +134,16 @@ class _AnyDevice(WholeSaves):
     ) -> Any:
         threads.use_for_training(self.model_config)
         data = without_texts(data)
-        if shortcuts.fits_at_once(data, self.get_data_parallel_size()):  # type: ignore[attr-defined]
-            shortcuts.mark_whole(data)
+        micro_batches.tell_size(data, self.parameters)
         return super().forward_backward_batch(  # type: ignore[misc]
             data, loss_function, forward_only
         )
 
     def forward_step(self, micro_batch: TensorDict, *args: Any, **kwargs: Any) -> Any:
         heartbeat.beat()
-        return super().forward_step(micro_batch, *args, **kwargs)  # type: ignore[misc]
+        loss, output = super().forward_step(micro_batch, *args, **kwargs)  # type: ignore[misc]
+        micro_batches.weigh(output["metrics"], micro_batch)
+        return loss, output
 
     def optimizer_step(self) -> float | None:
         """The norm of the gradient; None where the step is left out, which verl then leaves out of

@@ -1,11 +1,12 @@
-"""verl's ways of cutting and sorting a batch, left out where there is nothing to cut or to sort.
+"""verl's ways of cutting and sorting a batch, replaced where they cost more than they need.
 
     shortcuts.install()      # in a process that trains, or that holds the trainer
 
-verl takes all rows of a batch apart and puts them together again for one micro batch, for one mini
-batch and for one rank as well. For 128 short rows that costs more than the forward pass of a small
-model; on a GPU with a thousand rows it is waited for just the same. verl has no key and no method
-for any of the three, so its functions are replaced where they are called.
+verl takes all rows of a batch apart and puts them together again for one mini batch and for one
+rank as well. For 128 short rows that costs more than the forward pass of a small model; on a GPU
+with a thousand rows it is waited for just the same. Its micro batches are mostly padding
+(micro_batches.py). verl has no key and no method for any of the three, so its functions are
+replaced where they are called.
 """
 
 from collections.abc import Iterator
@@ -16,35 +17,10 @@ from verl.trainer.ppo.v1 import trainer_base
 from verl.utils import tensordict_utils as tu
 from verl.utils.seqlen_balancing import get_seqlen_balanced_partitions
 from verl.workers.engine.fsdp import transformer_impl
-from verl.workers.engine.utils import prepare_micro_batches
 
-WHOLE = "is_one_micro_batch"
+from verlaunch.engine.training.micro_batches import micro_batches
+
 _make_iterator = tu.make_iterator
-
-
-def fits_at_once(data: TensorDict, ranks: int) -> bool:
-    """Whether one micro batch holds all tokens. Several ranks have to agree on the number of their
-    micro batches, and leave it to verl."""
-    installed = transformer_impl.prepare_micro_batches is micro_batches
-    if (
-        ranks > 1
-        or not installed
-        or not tu.get_non_tensor_data(data, "use_dynamic_bsz", default=True)
-    ):
-        return False
-    budget = tu.get_non_tensor_data(data, "max_token_len_per_gpu", default=0)
-    return bool(data["input_ids"].values().shape[-1] <= budget)
-
-
-def mark_whole(data: TensorDict) -> None:
-    tu.assign_non_tensor(data, **{WHOLE: True}, use_dynamic_bsz=False)
-
-
-def micro_batches(data: TensorDict, **named: Any) -> tuple[list[TensorDict], Any]:
-    """Of a batch that is marked: the batch. verl's: workers/engine/utils.py:92."""
-    if tu.get_non_tensor_data(data, WHOLE, default=False):
-        return [data], None
-    return prepare_micro_batches(data, **named)
 
 
 def mini_batches(
