@@ -166,15 +166,18 @@ def _start(wanted: "Request", words: list[str], notes: tuple[str, ...]) -> int:
     from verlaunch.launch.folder import command_line
     from verlaunch.machine import hardware
     from verlaunch.plan.asked import Asked
+    from verlaunch.plan.assumed import wished
 
-    machine = hardware.look()
+    there = wished(wanted.values, wanted.action)
+    machine = there.machine if there else hardware.look()
     profile = "gpu" if machine.gpus else "cpu"
-    values = with_demo(wanted.values, wanted.overrides, profile)
+    values = there.settings(wanted.values) if there else wanted.values
+    values = with_demo(values, wanted.overrides, profile)
     config = tell_demo(compose(replace(wanted, values=values), profile))
     config = replace(config, notes=(*notes, *config.notes))
     # Those of a scheduler are left out: another day it gives other machines.
     variables = {v: os.environ[v] for v in wanted.sources.values() if v in os.environ}
-    asked = Asked(config, machine, command_line(variables, [start_command(), *words]))
+    asked = Asked(config, machine, command_line(variables, [start_command(), *words]), there)
     if wanted.action == "print_config":
         return shown.print_config(asked)
     if wanted.action == "dry_run":

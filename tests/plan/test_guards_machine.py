@@ -82,7 +82,7 @@ def scene(
 
 def known(estimate: Estimate | None, cards: tuple[Gpu, ...]) -> memory.Memory | None:
     room = memory.Room.of(
-        Machine(8, 32.0, cards), "gpu" if cards else "cpu", Path("/out/run"), None
+        Machine(8, 32.0, cards), "gpu" if cards else "cpu", (Path("/out/run"), None)
     )
     return memory.Memory(room, estimate) if estimate else None
 

@@ -399,6 +399,6 @@ def test_memory_that_is_not_known_is_a_note() -> None:
 
 def test_the_room_of_a_machine_is_its_smallest_card(tmp_path: Path) -> None:
     two = Machine(8, 64.0, (Gpu("big", 80.0), Gpu("small", 24.0)))
-    assert Room.of(two, "gpu", tmp_path, None).gpu == 24 * GIB
-    assert Room.of(two, "cpu", tmp_path, None).gpu is None
-    assert Room.of(two, "cpu", tmp_path / "not" / "yet", 1).disk > 0
+    assert Room.of(two, "gpu", (tmp_path, None)).gpu == 24 * GIB
+    assert Room.of(two, "cpu", (tmp_path, None)).gpu is None
+    assert Room.of(two, "cpu", (tmp_path / "not" / "yet", 1)).disk > 0

@@ -156,3 +156,5 @@ def test_the_words_of_the_dry_run_are_left_out_of_the_command() -> None:
     for dry in (["--dry_run"], ["--dry-run", "json"], ["--dry_run=json"], ["--dry_run", "yes"]):
         assert to_start(["./train.sh", *dry, "--lr", "1"]) == ("./train.sh", "--lr", "1")
     assert to_start(["./train.sh", "--dry_run", "a.b=1"]) == ("./train.sh", "a.b=1")
+    assumed = ["--assume-gpus", "8x80", "--dry_run", "--assume_memory=1TB"]
+    assert to_start(["./train.sh", *assumed, "--lr", "1"]) == ("./train.sh", "--lr", "1")

@@ -98,7 +98,8 @@ class Inputs:
     def models(self) -> Models:
         """Raises UserError when the policy's or the critic's model cannot be."""
         name, own = self._name(MODEL), self._critic()
-        critic = models.look(own, "--critic_model") if own else None
+        whole = self.config.launch["assume_gpus"] is None  # else the sizes are enough
+        critic = models.look(own, "--critic_model", whole) if own else None
         if self.is_demo:
             return Models(DEMO, critic)
         if not name:
@@ -106,7 +107,7 @@ class Inputs:
                 "Which model? Without a GPU there is no default for your own data: "
                 "--model FOLDER_OR_HUB_ID."
             )
-        return Models(models.look(name), critic)
+        return Models(models.look(name, whole=whole), critic)
 
     def sources(self) -> Sources:
         """Raises UserError where they are no sources of data."""

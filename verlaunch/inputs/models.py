@@ -49,11 +49,12 @@ def is_local(name: str) -> bool:
     return path.exists() or name.startswith(("/", "./", "../", "~")) or name.count("/") > 1
 
 
-def look(name: str, flag: str = "--model") -> Model:
-    """Raises UserError when there is no such model, or it is not a causal language model."""
+def look(name: str, flag: str = "--model", whole: bool = True) -> Model:
+    """Raises UserError when there is no such model, or it is not a causal language model. Not
+    `whole`: config.json is enough."""
     if is_local(name):
         folder = Path(name).expanduser()
-        _check_folder(f"{flag} {name}", folder)
+        _check_folder(f"{flag} {name}", folder, whole)
         return _model(name, flag, folder / "config.json", folder)
     return _model(name, flag, hub_file(name, flag, "config.json"), None)
 
@@ -90,7 +91,7 @@ def has_chat_template(folder: Path) -> bool:
     return config.is_file() and bool(_json(config).get("chat_template"))
 
 
-def _check_folder(who: str, folder: Path) -> None:
+def _check_folder(who: str, folder: Path, whole: bool) -> None:
     if not folder.is_dir():
         _check_words(who, folder)
         near = difflib.get_close_matches(folder.name, _neighbours(folder), 1)
@@ -99,7 +100,8 @@ def _check_folder(who: str, folder: Path) -> None:
             f"{who}: no such folder.{hint} Give a folder with config.json, a tokenizer "
             "and weights, or a hub id such as Qwen/Qwen2.5-0.5B."
         )
-    _check_parts(who, folder)
+    if whole or not (folder / "config.json").is_file():
+        _check_parts(who, folder)
 
 
 def _check_words(who: str, path: Path) -> None:

@@ -18,16 +18,19 @@ from verlaunch.inputs.choice import Inputs
 from verlaunch.machine import host
 from verlaunch.machine.hardware import Machine
 from verlaunch.machine.host import Host
+from verlaunch.plan.assumed import Assumed
 from verlaunch.record import trackers
 
 
 @dataclass(frozen=True)
 class Asked:
-    """config: as composed, with numbers left open. command: as typed, for command.sh."""
+    """config: as composed, with numbers left open. command: as typed, for command.sh. assumed:
+    what `machine` is one of, where it is not this computer."""
 
     config: Config
     machine: Machine
     command: str = ""
+    assumed: Assumed | None = None
     host: Host = field(default_factory=lambda: host.look())
 
     @property

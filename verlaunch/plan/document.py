@@ -79,6 +79,7 @@ def _hardware(outlook: Outlook) -> dict[str, Any]:
         "cores": machine.cores,
         "memory": int(machine.memory_gib * GIB),
         "gpus": cards,
+        "assumed": outlook.asked.assumed is not None,
         "nodes": get(verl, "trainer.nnodes"),
         "ranks": ranks(verl) if outlook.plan else None,
         "processes": outlook.plan.processes if outlook.plan else None,

@@ -67,6 +67,8 @@ class Around:
 def look_around(asked: Asked) -> Around:
     found: list[Finding] = []
     where, token = None, None
+    if asked.assumed:
+        return Around()
     if asked.is_several:
         where = _or_found(found, lambda: place.of(asked.config))
         token = _or_found(found, lambda: tokens.given(asked.launch, os.environ))
@@ -93,11 +95,12 @@ def foresee(asked: Asked, around: Around | None = None, rehearsed: bool = False)
         spec=spec,
         place=around.place,
     )
-    if can_count:
+    if can_count and not asked.assumed:
         resume = _or_found(found, partial(_resume, known))
         known = replace(known, resume=resume or Resume(None))
     found += around.findings
-    _or_found(found, paths.temp_dir)
+    if not asked.assumed:
+        _or_found(found, paths.temp_dir)
     if models and look is not None:
         found += prompts.refused(asked.config.verl, models.policy, look)
         if rehearsed:
@@ -179,7 +182,8 @@ def _with_numbers(known: Outlook, found: list[Finding]) -> Outlook:
     found += guards.findings(guards.NUMBERS, _scene(planned))
     if known.model is None or look is None or spec is None:
         return known
-    found += guards.findings(guards.GUARDS, _scene(planned))
+    checks = guards.SETTINGS if known.asked.assumed else guards.GUARDS
+    found += guards.findings(checks, _scene(planned))
     lacks = any(unscored(spec, look.data_sources))
     return replace(planned, plan=None) if lacks else planned
 
@@ -194,7 +198,8 @@ def _training_rows(known: Outlook, look: Look) -> int:
 def _planned(known: Outlook, rows: int, exact: bool) -> Outlook:
     """What is open is derived, then --fit auto decides, and what follows is derived again."""
     asked, facts = known.asked, _facts(known, rows, exact)
-    room = Room.of(asked.machine, asked.config.hardware, asked.folder, asked.host.shm_bytes)
+    here = None if asked.assumed else (asked.folder, asked.host.shm_bytes)
+    room = Room.of(asked.machine, asked.config.hardware, here)
     filled = fill(asked.config, derive(asked.config.verl, facts, asked.config.given))
     config, chosen = fitted(filled, known.sizes, room)
     if chosen.values:

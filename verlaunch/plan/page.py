@@ -22,24 +22,26 @@ from verlaunch.plan.roles import roles
 from verlaunch.plan.sizes import Steps
 from verlaunch.text import Rows, plural, row
 
-ACTION = "--dry_run"
+ASSUMED = ("__assume_gpus", "__assume_memory")
+NOT_OF_A_START = ("__dry_run", *ASSUMED)
 FORMS = ("text", "json", "true", "yes", "on", "1")  # what may stand behind it
 DETAILED = ("roles", "memory")  # rows of a start that have a section of their own here
 VERL = "python -m verl.trainer.main_ppo"
 
 
 def to_start(typed: Sequence[str]) -> tuple[str, ...]:
-    """The same words without --dry_run: what starts the run. Passwords in addresses are hidden."""
+    """The same words without --dry_run and --assume_*: what starts the run, on such a machine.
+    Passwords in addresses are hidden."""
     kept: list[str] = []
-    left_out = False
+    flag = ""
     for word in typed:
-        flag, equals, _ = word.replace("-", "_").partition("=")
-        if flag == ACTION.replace("-", "_"):
-            left_out = not equals
+        behind, was = not word.startswith("--"), flag
+        name, equals, _ = word.replace("-", "_").partition("=")
+        flag = "" if equals else name
+        if name in NOT_OF_A_START or (was in ASSUMED and behind):
             continue
-        if not (left_out and word.lower() in FORMS):
+        if not (was == NOT_OF_A_START[0] and word.lower() in FORMS):
             kept.append(without_logins(word))
-        left_out = False
     return tuple(kept)
 
 

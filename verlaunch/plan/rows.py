@@ -23,6 +23,7 @@ from verlaunch.config.tree import (
 from verlaunch.inputs.data.rows import told_unseen
 from verlaunch.inputs.models import Model, noise
 from verlaunch.plan import sentences
+from verlaunch.plan.memory.fit import SPARE, Case, fewest_gpus
 from verlaunch.plan.memory.rows import line
 from verlaunch.plan.outlook import Outlook
 from verlaunch.plan.reward.rows import Work, route
@@ -46,6 +47,7 @@ def rows(outlook: Outlook) -> Rows:
     return (
         ("model", f"{model.name} ({model.architecture}, vocabulary {model.vocab_size})"),
         ("hardware", _hardware(config, len(outlook.asked.machine.gpus))),
+        *_assumed(outlook),
         ("data", _data(outlook)),
         *_unseen(outlook),
         *_folders(outlook),
@@ -60,6 +62,28 @@ def rows(outlook: Outlook) -> Rows:
         *_memory(outlook),
         ("output", str(outlook.asked.folder)),
     )
+
+
+def _assumed(outlook: Outlook) -> Rows:
+    if (there := outlook.asked.assumed) is None:
+        return ()
+    left_out = "this computer's memory, disks, limits and drivers were not looked at"
+    return (("assumed", f"{there.words}; {left_out}"), *_fewest(outlook))
+
+
+def _fewest(outlook: Outlook) -> Rows:
+    """GPUs like these, with whatever --fit auto may change; told where they are fewer."""
+    memory, held = outlook.memory, outlook.config.given | outlook.config.recipe_keys
+    if memory is None or memory.estimate is None or memory.use is None:
+        return ()
+    found, room = memory.estimate, memory.room
+    if found.shape is None:
+        return ()
+    case = Case(found.shape, found.critic, memory.use, room.gpu, room.host, held, SPARE)
+    count = fewest_gpus(case)
+    if count is None or count >= memory.use.ranks:
+        return ()
+    return (("", f"{plural(count, 'GPU')} like these would do (--fit auto)"),)
 
 
 def _data(outlook: Outlook) -> str:

@@ -57,9 +57,11 @@ NUMBERS: Checks = (loggers, batch_sizes, fits, kl_control, memory_needed)
 MACHINE: Checks = (
           gpus, nvidia_driver, busy, shm, ulimits, ports, other_rays, strange_variables, disk_room,
           locked_versions)  # fmt: skip
-GUARDS: Checks = (
-          values_taken, named_files, fsdp_settings, schedule, vllm_arguments, adapter, vocabulary,
-          model_files, own_head, token_ids, *MACHINE)  # fmt: skip
+# Those of settings alone, for a machine that is elsewhere: the model's files need not be here.
+SETTINGS: Checks = (
+          values_taken, named_files, fsdp_settings, schedule, vllm_arguments, adapter,
+          vocabulary)  # fmt: skip
+GUARDS: Checks = (*SETTINGS, model_files, own_head, token_ids, *MACHINE)
 
 
 def findings(checks: Iterable[ModuleType], *given: Any) -> list[Finding]:

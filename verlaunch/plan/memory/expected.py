@@ -38,18 +38,22 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Room:
-    """What there is, in bytes. gpu: of the smallest card; None on the CPU. disk, shm: free."""
+    """What there is, in bytes. gpu: of the smallest card; None on the CPU. disk, shm: free; None
+    where nobody looked."""
 
     gpu: int | None
     host: int
-    disk: int
+    disk: int | None
     shm: int | None
 
     @classmethod
-    def of(cls, machine: Machine, hardware: str, folder: Path, shm: int | None) -> "Room":
+    def of(cls, machine: Machine, hardware: str, here: tuple[Path, int | None] | None) -> "Room":
+        """here: the run's folder and the free /dev/shm; None for a machine that is elsewhere."""
         cards = [gpu.memory_gib for gpu in machine.gpus] if hardware == "gpu" else []
         gpu = int(min(cards) * GIB) if cards else None
-        return cls(gpu, int(machine.memory_gib * GIB), disk.free(folder), shm)
+        folder, shm = here or (None, None)
+        free = disk.free(folder) if folder else None
+        return cls(gpu, int(machine.memory_gib * GIB), free, shm)
 
 
 @dataclass(frozen=True)

@@ -170,13 +170,17 @@ def _peaks(case: Case, found: Estimate) -> str:
 
 
 def enough_gpus(case: Case) -> int | None:
-    """The fewest GPUs of this kind that do, in machines like this one of up to 8."""
+    """The fewest GPUs of this kind that do and are more, in machines like this one of up to 8."""
+    return fewest_gpus(case, case.use.ranks + 1)
+
+
+def fewest_gpus(case: Case, least: int = 1) -> int | None:
     if case.use.hardware == "cpu":
         return None
     for count in COUNTS:
         per_node = min(count, PER_NODE)
         use = replace(case.use, gpus_per_node=per_node, nodes=count // per_node)
-        if count > case.use.ranks and _fits_somehow(replace(case, use=use)):
+        if count >= least and count % use.tp == 0 and _fits_somehow(replace(case, use=use)):
             return count
     return None
 

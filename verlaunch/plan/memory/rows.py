@@ -26,6 +26,10 @@ def _of(size: int, there: int | None) -> str:
     return _size(size) if there is None else f"{_size(size)} of {_size(there)}"
 
 
+def _free(size: float, there: int | None) -> str:
+    return disk.amount(size) + ("" if there is None else f" of {disk.amount(there)} free")
+
+
 def line(memory: Memory) -> str:
     """For the start of a run; empty where nothing is known."""
     if memory.estimate is None:
@@ -35,7 +39,7 @@ def line(memory: Memory) -> str:
     said = [f"{_of(peak.bytes, room.gpu)} per GPU ({peak.name})"] if peak else []
     said.append(f"{_of(found.host_peak.bytes, room.host)} of main memory"
                 + ("" if peak else f" ({found.host_peak.name})"))  # fmt: skip
-    said.append(f"checkpoints {disk.amount(found.disk.bytes)} of {disk.amount(room.disk)} free")
+    said.append(f"checkpoints {_free(found.disk.bytes, room.disk)}")
     return f"about {', '.join(said)}"
 
 
@@ -66,7 +70,7 @@ def _disk(found: Estimate, room: Room) -> str:
     export = f" + the final model {disk.amount(kept.export)}" if kept.export else ""
     return (
         f"{kept.kept} checkpoints of {disk.amount(kept.checkpoint)} at the same time{export} = "
-        f"{disk.amount(kept.bytes)} of {disk.amount(room.disk)} free"
+        f"{_free(kept.bytes, room.disk)}"
     )
 
 
@@ -75,12 +79,11 @@ def rows(memory: Memory) -> Rows:
     found, room = memory.estimate, memory.room
     if found is None:
         return [("note", memory.note)] if memory.note else []
-    shared = "" if room.shm is None else f" of {disk.amount(room.shm)} free"
     said: Rows = _labelled("per GPU", _phases(found.gpu, room.gpu))
     said += _labelled("main memory", _phases(found.host, room.host))
     if found.kv_tokens is not None and memory.use is not None:
         said.append(("KV cache", _cache(found.kv_tokens, memory.use.length)))
-    return [*said, ("/dev/shm", f"{disk.amount(found.shm)}{shared}"), ("disk", _disk(found, room))]
+    return [*said, ("/dev/shm", _free(found.shm, room.shm)), ("disk", _disk(found, room))]
 
 
 def _cache(tokens: int, longest: int) -> str:
