@@ -1,5 +1,6 @@
 """What a flag or YAML may name, and what a wrong name gets."""
 
+import json
 import os
 from pathlib import Path
 
@@ -160,3 +161,42 @@ def test_a_folder_of_test_files_alone_is_not_trained_on(tmp_path: Path) -> None:
         sources(str(tmp_path), part="train")
     assert sources(path, part="train") == (Source(path, "jsonl"),)
     assert sources(path, part="held") == ()
+
+
+ROW = [{"prompt": "2+3?", "answer": "5"}]
+
+
+@pytest.mark.parametrize(
+    ("splits", "train", "held", "told"),
+    [
+        ({"train": ROW, "test": ROW}, "train", "test", ["held out of", "by its key: test"]),
+        ({"Train": ROW, "Dev": ROW}, "Train", "Dev", ["by its key: Dev"]),
+        (
+            {"train": ROW, "validation": ROW, "test": ROW, "about": "sums"},
+            "train",
+            "validation",
+            ["by its key: validation", "not used of", "test, about"],
+        ),
+        ({"train": {"prompt": ["2?"], "answer": ["2"]}, "test": ROW}, "train", "test", ["test"]),
+        ({"train": ROW}, None, None, []),
+        ({"train": ROW, "test": []}, None, None, []),
+        ({"data": ROW, "test": ROW}, None, None, []),
+    ],
+)
+def test_a_file_of_several_splits_is_taken_apart_by_its_keys(
+    tmp_path: Path, splits: dict, train: str | None, held: str | None, told: list[str]
+) -> None:
+    file = tmp_path / "my.json"
+    file.write_text(json.dumps(splits))
+    assert [source.split for source in sources(str(file), part="train")] == [train]
+    assert [source.split for source in sources(str(file), part="held")] == [held] * bool(held)
+    assert [source.split for source in sources(str(file), part="val")] == [held]
+    said = " ".join(folder_notes(str(file)))
+    assert all(word in said for word in told) and bool(said) == bool(told)
+
+
+def test_a_split_that_is_named_is_the_one(tmp_path: Path) -> None:
+    file = tmp_path / "my.json"
+    file.write_text(json.dumps({"train": ROW, "test": ROW}))
+    (source,) = sources([{"path": str(file), "split": "test"}], part="train")
+    assert source.split == "test"

@@ -98,6 +98,28 @@ def test_prepared_rows_are_of_every_data_source_wherever_they_begin(tmp_path: Pa
     assert [row.data_source for row in first] == ["math"] * 4 + ["late"] * 4
 
 
+def test_a_glance_gives_the_types_and_the_index_of_a_run(tmp_path: Path) -> None:
+    math, late = {"answer": "1", "data_source": "math"}, {"answer": "x", "data_source": "late"}
+    rows = [{**math, "prompt": f"{n}?", "level": n} for n in range(90)]
+    own = [{"extra_info": {"index": 700 + n}, "level": 0.5} for n in range(9)]
+    rows += [{**late, "prompt": f"{n} late?", **own[n]} for n in range(9)]
+    file = jsonl(tmp_path / "data.jsonl", *rows)
+    glance = first_rows(sources(file), ["math", "late"])
+    made = prepare(Settings(sources(file), val_size=1), tmp_path / "cache")
+    run = {row.messages[0]["content"]: row.extra_info for row in prepared_rows(made.train_file)}
+    for row in glance:
+        content = row.messages[0]["content"]
+        if content not in run:  # held out
+            continue
+        ours, theirs = row.extra_info or {}, run[content] or {}
+        assert ours.keys() == theirs.keys() and ours["split"] == "train"
+        assert {name: type(value) for name, value in ours.items()} == {
+            name: type(value) for name, value in theirs.items()
+        }
+        assert abs(ours["index"] - theirs["index"]) <= 1  # one row before it may be held out
+    assert [(row.extra_info or {})["index"] for row in glance] == [0, 1, 2, 3, 700, 701, 702, 703]
+
+
 def test_broken_unicode_is_passed_over(tmp_path: Path) -> None:
     file = tmp_path / "data.jsonl"
     file.write_text('{"prompt": "\\ud800?", "answer": "1"}\n{"prompt": "2?", "answer": "2"}\n')

@@ -27,6 +27,7 @@ from verlaunch.config.tree import (
 )
 from verlaunch.text import GIB, MIB
 
+MOST_STEPS = 8  # optimizer steps that a batch is cut into where nobody said
 EPOCHS, STEPS = "trainer.total_epochs", "trainer.total_training_steps"
 
 
@@ -59,7 +60,8 @@ def _train_batch(tree: Tree, facts: Facts) -> int:
 
 def _mini_batch(tree: Tree, facts: Facts) -> int:
     prompts = get(tree, "data.train_batch_size")
-    return default_mini(prompts, get(tree, f"{ROLLOUT}.n"), ranks(tree), max(1, prompts // 2))
+    half = default_mini(prompts, get(tree, f"{ROLLOUT}.n"), ranks(tree), max(1, prompts // 2))
+    return half if half * MOST_STEPS >= prompts else prompts  # 29 prompts: not 29 steps of one
 
 
 def _tokens_that_fit(tree: Tree, facts: Facts) -> int:

@@ -8,6 +8,7 @@ Every row that was read ends in train, in val, or in `dropped` under one reason.
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import count as counting
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +111,7 @@ def _write(pool: Pool, mask: select.Mask, to: Path, split: str, labels: Counter[
             at += len(batch)
             if not len(part):
                 continue
-            table = final_table(part, written, split, pool.columns)
+            table = final_table(part, counting(written), split, pool.columns)
             writer = writer or pq.ParquetWriter(to, table.schema)
             writer.write_table(table)
             written += len(part)

@@ -7,7 +7,7 @@ whose rows disagree in type stays JSON text.
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -103,10 +103,11 @@ def _unwritable(kind: pa.DataType) -> bool:
     return not few or any(_unwritable(field.type) for field in kind)
 
 
-def final_table(pool: pa.Table, first_index: int, split: str, columns: Columns) -> pa.Table:
-    """`pool` rows as verl reads them. Their own integer `extra_info.index` is kept."""
+def final_table(pool: pa.Table, numbers: Iterable[int], split: str, columns: Columns) -> pa.Table:
+    """`pool` rows as verl reads them. Their own integer `extra_info.index` is kept, or is their
+    number."""
     extras = [json.loads(text) if text else {} for text in pool["extra"].to_pylist()]
-    numbered = enumerate(extras, first_index)
+    numbered = zip(numbers, extras, strict=False)
     index = [e["index"] if type(e.get("index")) is int else n for n, e in numbered]
     arrays = [pa.array(index, pa.int64()), pa.array([split] * len(extras), pa.string())]
     settled = columns.settled()

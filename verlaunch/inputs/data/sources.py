@@ -10,12 +10,12 @@ import difflib
 import glob
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from verlaunch.errors import UserError, raise_all
-from verlaunch.inputs.data import folders
+from verlaunch.inputs.data import folders, splits
 from verlaunch.paths import sample
 
 TYPES = {".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
@@ -104,7 +104,9 @@ def _expand(entry: dict[str, Any], part: str | None) -> list[Source]:
         raise UserError(f"data: type {source.type!r} of {source.path} is not one of: {allowed}.")
     path = Path(source.path).expanduser()
     if source.type != "hub" and path.exists():
-        return [_with(source, str(file)) for file in _of_part(path, part)]
+        return _of_splits(source, path, part) or [
+            _with(source, str(file)) for file in _of_part(path, part)
+        ]
     if part == "held":
         return []
     if source.type != "hub" and glob.has_magic(source.path) and not _HUB.fullmatch(source.path):
@@ -125,6 +127,13 @@ def _with(source: Source, path: str) -> Source:
     return Source(path, kind, source.input, source.output, source.data_source, None, source.split)
 
 
+def _of_splits(source: Source, path: Path, part: str | None) -> list[Source]:
+    """Of one file that holds several splits, the rows of this part."""
+    inside = splits.of(path) if source.split is None and part and path.is_file() else {}
+    key = inside.get("train" if part == "train" else "val")
+    return [replace(_with(source, str(path)), split=key)] if key else []
+
+
 def _of_part(path: Path, part: str | None) -> Sequence[Path]:
     files = _files(path)
     if files == [path]:
@@ -140,9 +149,12 @@ def _of_part(path: Path, part: str | None) -> Sequence[Path]:
 
 
 def folder_notes(spec: Any) -> tuple[str, ...]:
-    """What becomes of the files of a folder that are not trained on."""
+    """What becomes of the files of a folder, and of a file's splits, that are not trained on."""
     found = []
     for path in (Path(entry["path"]).expanduser() for entry in _entries(spec)):
+        if inside := splits.of(path):
+            found.append(f"held out of {path} by its key: {inside['val']}")
+            found += [f"not used of {path}: {inside['others']}"] if "others" in inside else []
         files = _files(path) if path.is_dir() else [path]
         if files == [path]:
             continue

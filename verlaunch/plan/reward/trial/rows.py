@@ -5,12 +5,13 @@
     rows = prepared_rows(prepared.train_file)
 
 Raw ones pass through the same readers and the same Arrow layout as in a run, so that `extra_info`
-has the same types. Left out on purpose: duplicates and over-long prompts, which a run leaves out.
+has the same types; an index of the row's own stays, any other is its number in the data. Left out
+on purpose: duplicates, over-long and validation prompts, without which a run counts.
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -40,11 +41,15 @@ def _read(source: Source, limit: int, dropped: Counter[str]) -> Iterator[DataRow
             dropped["broken Unicode"] += 1
 
 
-def _as_in_training(rows: Sequence[DataRow], looked_at: Sequence[DataRow]) -> list[Row]:
-    """rows: some of `looked_at`, over which the columns' types are learnt."""
+def _as_in_training(
+    rows: Sequence[DataRow], looked_at: Sequence[DataRow], numbers: Iterable[int]
+) -> list[Row]:
+    """rows: some of `looked_at`, over which the columns' types are learnt. numbers: of the rows
+    in the data, which become the index of those that bring none."""
     columns = Columns()
     columns.see(looked_at, [encode(row)[1] for row in looked_at])
-    table = final_table(pool_table(rows, [encode(row)[1] for row in rows]), 0, "train", columns)
+    pool = pool_table(rows, [encode(row)[1] for row in rows])
+    table = final_table(pool, numbers, "train", columns)
     return [_row(row) for row in table.to_pylist()]
 
 
@@ -61,15 +66,20 @@ def rows_of(sources: Sequence[Source], count: int, seed: int) -> list[Row]:
     if not looked_at:
         reasons = "; ".join(f"{n} x {reason}" for reason, n in dropped.most_common(5))
         raise UserError(f"No row of the data can be used: {reasons or 'no rows'}.")
-    return _as_in_training(few(looked_at, count, seed), looked_at)
+    numbered = list(enumerate(looked_at))
+    picked = few(numbered, count, seed, label=lambda pair: pair[1].data_source)
+    return _as_in_training([row for _, row in picked], looked_at, [at for at, _ in picked])
 
 
 def first_rows(sources: Sequence[Source], labels: Collection[str]) -> list[Row]:
     """The first good rows of each label, at a glance; none of what lies on a hub."""
     near = (source for source in sources if source.type != "hub")
     read = (row for source in near for row in _read(source, FIRST, Counter()))
-    picked = few(read, TRIED, expected=labels)
-    return _as_in_training(picked, picked) if picked else []
+    looked_at = list(islice(read, FIRST))
+    numbered = enumerate(chain(looked_at, read))
+    picked = few(numbered, TRIED, label=lambda pair: pair[1].data_source, expected=labels)
+    rows = [row for _, row in picked]
+    return _as_in_training(rows, [*looked_at, *rows], [at for at, _ in picked]) if rows else []
 
 
 def prepared_rows(file: Path, count: int = FIRST) -> Iterator[Row]:
