@@ -169,6 +169,12 @@ def _shown(text: str, key: str) -> str:
     return " ".join(redact(text, key).split())[:LONGEST]
 
 
+def _elsewhere(status: int, headers: Any, endpoint: Endpoint) -> Trouble:
+    to = _shown(headers.get("location", "").split("?")[0], endpoint.key) or "another address"
+    said = f"{status} from {endpoint.shown}: it sends on to {to}, and nothing goes there unasked"
+    return Trouble("fatal", f"{said}. If it is yours, name it: --rm_base_url ADDRESS")
+
+
 def _of_status(status: int, raw: Any, headers: Any, endpoint: Endpoint) -> Trouble:
     inner = _error_of(raw)
     message = _shown(_message(inner, raw), endpoint.key) or "no message"
@@ -181,7 +187,10 @@ def _of_status(status: int, raw: Any, headers: Any, endpoint: Endpoint) -> Troub
 def read_error(error: Any, endpoint: Endpoint) -> Trouble:
     """Duck-typed over both SDKs: errors with a status have status_code, body and response."""
     if hasattr(error, "status_code"):
-        return _of_status(int(error.status_code), error.body, error.response.headers, endpoint)
+        status, headers = int(error.status_code), error.response.headers
+        if 300 <= status < 400:
+            return _elsewhere(status, headers, endpoint)
+        return _of_status(status, error.body, headers, endpoint)
     cause = error.__cause__ or error
     said = _shown(str(cause), endpoint.key) or type(cause).__name__
     return Trouble("transient", f"no answer from {endpoint.shown}: {said}")

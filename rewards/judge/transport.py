@@ -65,6 +65,8 @@ class Transport:
         _quiet_logs()
         opened = _OPEN[self._endpoint.provider.protocol]
         self._sdk, self._sdk_error = opened(self._endpoint, self._timeout_s)
+        # Elsewhere, headers and prompts would go to a host that nobody named.
+        self._sdk._client.follow_redirects = False
         if not self._endpoint.headers:
             self._sdk._custom_headers = {}  # of OPENAI_CUSTOM_HEADERS, or ANTHROPIC_CUSTOM_HEADERS
 

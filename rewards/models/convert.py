@@ -12,6 +12,7 @@ which shift and stretch all scores alike (--rm_scale does that).
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,6 +27,7 @@ SHARD_BYTES = 2 * 10**9  # of a file that is written
 TOKENIZER = ("tokenizer*", "*.model", "vocab.*", "merges.txt", "special_tokens_map.json",
              "added_tokens.json", "chat_template*")  # fmt: skip
 UNUSED = ("lm_head.weight", "rotary_emb.inv_freq", "masked_bias")  # ends of names
+HEAD_LIKE = re.compile("head|score|summary|value|classif|reward")
 BUFFERS = {"mean", "std"}
 OF_CODE = ("auto_map", "id2label", "label2id", "num_labels", "problem_type")
 _SHOWN = 3  # names in a message
@@ -75,11 +77,18 @@ def _head(source: Path, tensors: Tensors, width: int) -> str:
     found = [name for name, tensor in tensors.items() if tuple(tensor.shape) == (1, width)]
     if len(found) == 1:
         return found[0].removesuffix(".weight")
-    what = f"{len(found)} ({', '.join(sorted(found)[:_SHOWN])})" if found else "none"
+    what = f"{len(found)} ({', '.join(sorted(found)[:_SHOWN])})" if found else _others(tensors)
     raise CannotConvert(
         f"{source}: a value head is one tensor of shape (1, {width}), and it has {what}. Give a "
         f"reward model with one, or a ...{SUFFIX} with one label."
     )
+
+
+def _others(tensors: Tensors) -> str:
+    """What else may be a head: GRM's has two layers, a classifier several labels."""
+    names = sorted(n for n in tensors if HEAD_LIKE.search(n) and not n.endswith(UNUSED))
+    found = [f"{name} {tuple(tensors[name].shape)}" for name in names if name.endswith("weight")]
+    return f"another kind of head: {', '.join(found[:_SHOWN])}" if found else "none"
 
 
 def _renamed(source: Path, model: Any, tensors: Tensors) -> Tensors:

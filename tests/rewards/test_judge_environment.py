@@ -10,8 +10,8 @@ from rewards.judge import proxies
 from rewards.judge.client import Client
 from rewards.judge.endpoint import find_endpoint
 from rewards.judge.proxies import refuse
-from rewards.part import CannotStart
-from tests.judge_servers import KEY, JudgeServer
+from rewards.part import CannotStart, Failure
+from tests.judge_servers import KEY, Fault, JudgeServer
 from tests.rewards.test_judge_client import ask_once
 
 HEADERS = {"openai": "OPENAI_CUSTOM_HEADERS", "claude": "ANTHROPIC_CUSTOM_HEADERS"}
@@ -139,3 +139,22 @@ def test_a_note_says_where_one_replaces_the_judges_own_key(
         environ = {ADDRESS[name]: server.url, HEADERS[name]: "authorization: Bearer hush"}
         (note,) = find_endpoint(server.spec(), {**server.environ, **environ}).notes
     assert "replaces authorization" in note and "hush" not in note
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+@pytest.mark.parametrize("provider", ["local", "claude"])
+def test_nothing_goes_to_a_host_that_the_judges_own_sends_on_to(
+    provider: str, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "claude" if provider == "claude" else "openai"
+    with JudgeServer(provider) as other:
+        on = Fault(status, headers={"location": f"{other.url}/chat/completions?token=hush"})
+        with JudgeServer(provider, faults=[on]) as server:
+            monkeypatch.setenv(ADDRESS[name], server.url)
+            monkeypatch.setenv(HEADERS[name], "X-Gateway-Key: hush")
+            with pytest.raises(Failure) as caught:
+                ask_once(server)
+        assert other.requests == [] and len(server.requests) == 1  # nor is it asked again
+    said = str(caught.value)
+    assert f"{status} from" in said and f"it sends on to {other.url}" in said
+    assert "--rm_base_url ADDRESS" in said and "hush" not in said

@@ -141,7 +141,14 @@ def test_a_head_that_ends_a_text_by_its_padding_token_is_still_read_there(
 
 
 def test_heads_of_several_numbers_or_layers_are_no_value_head(tmp_path: Path, base: Path) -> None:
-    held = load_file(base / "model.safetensors") | {"v_head.0.weight": torch.randn(64, 64)}
-    with pytest.raises(CannotConvert, match=r"of shape \(1, 64\), and it has none"):
+    body = load_file(base / "model.safetensors")
+    layers = {"v_head.summary.0.weight": (32, 64), "v_head.summary.2.weight": (1, 32)}
+    held = body | {name: torch.randn(*shape) for name, shape in layers.items()}
+    with pytest.raises(
+        CannotConvert, match=r"of shape \(1, 64\), and it has another kind of"
+    ) as no:
         convert(copied(base, tmp_path / "rm", held), tmp_path / "out")
+    assert all(f"{name} {shape}" in str(no.value) for name, shape in layers.items())
+    with pytest.raises(CannotConvert, match=r"of shape \(1, 64\), and it has none"):
+        convert(copied(base, tmp_path / "bare", body), tmp_path / "out")
     assert not (tmp_path / "out").exists()
