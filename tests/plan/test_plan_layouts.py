@@ -69,6 +69,14 @@ LAYOUTS: dict[str, tuple[Made, str | None, str]] = {  # the row, --data_source, 
 }  # fmt: skip
 
 
+def planned(rows: list[dict[str, Any]], label: str | None, model: Path) -> list[str]:
+    """The command's words for a file of these rows."""
+    pq.write_table(pa.Table.from_pylist(rows), "my.parquet")
+    return ["--model", str(model), "--data", "my.parquet", "--hardware", "cpu",
+            "--max_response_length", "32", "--max_prompt_length", "128", "--val_size", "4",
+            *(["--data_source", label] if label else [])]  # fmt: skip
+
+
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_a_plan_of_24_rows_has_no_false_word(
     name: str,
@@ -79,11 +87,7 @@ def test_a_plan_of_24_rows_has_no_false_word(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     make, label, unseen = LAYOUTS[name]
-    rows = [make(n) for n in range(5, 29)]
-    pq.write_table(pa.Table.from_pylist(rows), "my.parquet")
-    words = ["--model", str(tiny_qwen2), "--data", "my.parquet", "--hardware", "cpu",
-             "--max_response_length", "32", "--max_prompt_length", "128", "--val_size", "4",
-             *(["--data_source", label] if label else [])]  # fmt: skip
+    words = planned([make(n) for n in range(5, 29)], label, tiny_qwen2)
     assert cli.main([*words, "--dry_run", "json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["problems"], found["warnings"]) == ([], [])
@@ -92,3 +96,19 @@ def test_a_plan_of_24_rows_has_no_false_word(
     page = " ".join(capsys.readouterr().out.split())
     assert (f"not shown to the model: {unseen}" in page) == bool(unseen)
     assert "scores 1.00" in page
+
+
+def test_answers_that_are_missing_are_told_once(
+    tmp_path: Path,
+    tiny_qwen2: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = [
+        {"prompt": f"{n} + {n}?", "answer": None if n % 2 else str(2 * n)} for n in range(5, 29)
+    ]
+    words = planned(rows, "math_reasoning", tiny_qwen2)
+    assert cli.main([*words, "--dry_run", "json"]) == 0
+    (said,) = json.loads(capsys.readouterr().out)["warnings"]
+    assert "compares with a reference answer, and 4 of 8 rows tried have none" in said

@@ -76,10 +76,14 @@ def _who(spec: RewardSpec, name: str) -> str:
     )
 
 
-def _unanswered(spec: RewardSpec, name: str, rows: Sequence[Row]) -> Iterator[str]:
+def _compares(spec: RewardSpec, name: str) -> bool:
     rules = [part.source for part in spec.parts if isinstance(part.source, RuleSpec)]
+    return any(built_in(rule, name) in COMPARING for rule in rules)
+
+
+def _unanswered(spec: RewardSpec, name: str, rows: Sequence[Row]) -> Iterator[str]:
     lacking = sum(reference_of(row) is None for row in rows)
-    if lacking and any(built_in(rule, name) in COMPARING for rule in rules):
+    if lacking and _compares(spec, name):
         yield (
             f"{_who(spec, name)} compares with a reference answer, and {lacking} of {len(rows)} "
             "rows tried have none: these fail, or score 0, whatever they say. Name the column of "
@@ -110,8 +114,10 @@ def _attacked(who: str, source: Source) -> Iterator[str]:
 
 
 def _about(spec: RewardSpec, source: Source, rows: Sequence[Row]) -> Iterator[Finding]:
-    who = _who(spec, source.name)
-    yield from _failures(who, source.failed)
+    who, failed = _who(spec, source.name), source.failed
+    if _compares(spec, source.name):  # without a reference they fail; that is told once
+        failed = [one for one in failed if reference_of(one.answer.row) is not None]
+    yield from _failures(who, failed)
     if source.of(REFERENCE) and not source.failed:
         for remark in on_references(source):
             if remark.level != "good":
