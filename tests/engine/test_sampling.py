@@ -49,6 +49,18 @@ def test_a_whole_batch_is_handed_out(buffer: ReplayBuffer, monkeypatch: pytest.M
     assert sample(watched(buffer, leave, leave)) == ["a_0_0", "b_0_0"]
 
 
+def test_rows_come_in_the_order_of_their_prompts_not_of_their_arrival(
+    buffer: ReplayBuffer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = {"is_prompt": True, "status": "finished", "global_steps": 1}
+    arrived = ["b_1_0", "a_10_0", "b_0_0", "a_2_0"]
+    items = {"b": done, "a": done, **{key: {"status": "success"} for key in arrived}}
+    late = SimpleNamespace(kv_list=lambda: {"train": items}, kv_clear=lambda **_: None)
+    monkeypatch.setattr(replay_buffer, "tq", late)
+    assert sample(buffer) == arrived  # what verl does
+    assert sample(watched(buffer, leave, leave)) == ["b_0_0", "b_1_0", "a_2_0", "a_10_0"]
+
+
 def test_a_batch_with_missing_rows_is_not(
     buffer: ReplayBuffer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,7 +12,8 @@ free for these subclasses (workers/engine/base.py:407). They change five things:
 - there is no dropout (dropout.py);
 - a new adapter is random, and seeded (transformer_impl.py:368 leaves that to chance);
 - an optimizer step can be left out (see updates.py): verl takes one after every backward pass
-  (workers/engine/base.py:128).
+  (workers/engine/base.py:128);
+- the learning rate that is told is the one that was used.
 """
 
 import importlib.util
@@ -111,6 +112,7 @@ class _AnyDevice(WholeSaves):
     model_config: Any
     engine_config: Any
     module: Any
+    lr_scheduler: Any
     may_step: Callable[[], bool] = staticmethod(lambda: True)  # asked before each optimizer step
 
     def _build_module(self) -> torch.nn.Module:
@@ -149,6 +151,13 @@ class _AnyDevice(WholeSaves):
         """The norm of the gradient; None where the step is left out, which verl then leaves out of
         its metrics (engine_workers.py:202)."""
         return super().optimizer_step() if self.may_step() else None  # type: ignore[misc]
+
+    def lr_scheduler_step(self) -> float:
+        """The learning rate of the step that was taken; verl's is that of the next one, so that the
+        curve would never show the first rate, and its last point one that was never used."""
+        used = self.lr_scheduler.get_last_lr()[0]
+        super().lr_scheduler_step()  # type: ignore[misc]
+        return float(used)
 
     def _build_fsdp_module(self, module: torch.nn.Module) -> torch.nn.Module:
         if get_device_name() != "cpu":
