@@ -1,6 +1,9 @@
 """Settings of the algorithm that contradict each other are refused; the plan names the others."""
 
+import math
+
 import pytest
+import torch
 
 from tests.plan.test_plan import outlook, refused
 from verlaunch.plan.rows import rows
@@ -47,4 +50,25 @@ def test_the_plan_names_what_verl_has_no_key_for() -> None:
     assert "advantages as they are" in found
     assert "updates stop above a KL of 0.01 per token" in found
     assert "advantages" not in said() and "updates stop" not in said()
-    assert "KL 0.001 in the loss" in said(f"{ACTOR}.use_kl_loss=true")
+    assert "KL 0.001 in the loss (k3, whose" in said(f"{ACTOR}.use_kl_loss=true")
+    k1 = said(f"{ACTOR}.use_kl_loss=true", f"{ACTOR}.kl_loss_type=k1")
+    assert "KL 0.001 in the loss" in k1 and "k3" not in k1
+
+
+def test_a_warm_up_is_named_with_its_first_step() -> None:
+    steps = said("--steps", "40", f"{ACTOR}.optim.lr_warmup_steps=4")
+    share = said("--steps", "40", f"{ACTOR}.optim.lr_warmup_steps_ratio=0.1")
+    for found in (steps, share):
+        assert "actor lr 1e-06 after 4 steps of warm-up, of which the first is at 0" in found
+    assert "warm-up" not in said()
+
+
+def test_the_estimate_is_flat_from_where_the_plan_says() -> None:
+    from verl.trainer.ppo.core_algos import kl_penalty
+
+    def gradient(times_rarer: float) -> float:
+        now = torch.tensor(-math.log(times_rarer), requires_grad=True)
+        kl_penalty(now, torch.tensor(0.0), "low_var_kl").backward()
+        return float(now.grad or 0)
+
+    assert gradient(13.5) != 0 and gradient(13.7) == 0

@@ -87,6 +87,7 @@ def test_a_value_that_the_run_could_not_use_stops_with_one_sentence(typed: str, 
     [
         (f"{A}.fsdp_config.model_dtype=bf16", "mostly rounded away"),
         (f"{A}.optim.lr_warmup_steps=1000", "is never reached"),
+        (f"{A}.optim.lr_warmup_steps_ratio=1", "lr_warmup_steps_ratio=1, and the run has"),
         (f"{A}.checkpoint.save_contents=[model]", "lacks optimizer, extra"),
         ("trainer.critic_warmup=100000", "is never trained, only the critic"),
         ("algorithm.filter_groups.enable=true algorithm.filter_groups.metric=acc", "metric=reward"),

@@ -32,6 +32,10 @@ from verlaunch.plan.sizes import Steps
 from verlaunch.plan.tokenizer_files import turn_of
 from verlaunch.text import Rows, plural, row
 
+# verl clamps this estimate at 10 nats (core_algos.py:kl_penalty_forward). With a "+" behind it the
+# gradient is another estimate's.
+CLAMPED = ("low_var_kl", "k3")
+
 
 def text(outlook: Outlook) -> str:
     """The rows, then what deserves a look."""
@@ -166,7 +170,7 @@ def _algorithm(verl: dict[str, Any], launch: dict[str, Any]) -> str:
         parts.append(f"gamma {get(verl, 'algorithm.gamma')}, lambda {get(verl, 'algorithm.lam')}")
         parts += [] if launch["whiten_advantages"] else ["advantages as they are"]
         parts.append(f"critic lr {get(verl, 'critic.optim.lr')}")
-    parts.append(f"actor lr {get(verl, f'{ACTOR}.optim.lr')}")
+    parts.append(f"actor lr {get(verl, f'{ACTOR}.optim.lr')}{_warmup(verl)}")
     if get(verl, f"{ACTOR}.loss_agg_mode") == "seq-mean-token-sum-norm":
         parts.append(f"sums of tokens divided by {get(verl, f'{ACTOR}.loss_scale_factor')}")
     if uses_reference(verl):
@@ -178,9 +182,18 @@ def _algorithm(verl: dict[str, Any], launch: dict[str, Any]) -> str:
     return ", ".join(parts)
 
 
+def _warmup(verl: dict[str, Any]) -> str:
+    optim, total = get(verl, f"{ACTOR}.optim"), get(verl, "trainer.total_training_steps")
+    steps = optim["lr_warmup_steps"] or 0
+    steps = steps if steps > 0 else int((optim["lr_warmup_steps_ratio"] or 0) * total)
+    return f" after {plural(steps, 'step')} of warm-up, of which the first is at 0" * (steps > 0)
+
+
 def _kl(verl: dict[str, Any]) -> str:
     if not get(verl, "algorithm.use_kl_in_reward"):
-        return f"KL {get(verl, f'{ACTOR}.kl_loss_coef')} in the loss"
+        kind = get(verl, f"{ACTOR}.kl_loss_type")
+        flat = " (k3, whose gradient ends where a token is 13.6 times rarer than in the reference)"
+        return f"KL {get(verl, f'{ACTOR}.kl_loss_coef')} in the loss" + flat * (kind in CLAMPED)
     control = get(verl, "algorithm.kl_ctrl")
     target = f" at first, towards {control['target_kl']} nats per response"
     adaptive = control["type"] == "adaptive"

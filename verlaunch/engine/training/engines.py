@@ -17,6 +17,7 @@ free for these subclasses (workers/engine/base.py:407). They change five things:
 """
 
 import importlib.util
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -113,7 +114,9 @@ class _AnyDevice(WholeSaves):
     engine_config: Any
     module: Any
     lr_scheduler: Any
-    may_step: Callable[[], bool] = staticmethod(lambda: True)  # asked before each optimizer step
+    # Asked before each optimizer step, and told of one that verl left out.
+    may_step: Callable[[], bool] = staticmethod(lambda: True)
+    missed: Callable[[], None] = staticmethod(lambda: None)
 
     def _build_module(self) -> torch.nn.Module:
         config = self.model_config.hf_config
@@ -150,7 +153,12 @@ class _AnyDevice(WholeSaves):
     def optimizer_step(self) -> float | None:
         """The norm of the gradient; None where the step is left out, which verl then leaves out of
         its metrics (engine_workers.py:202)."""
-        return super().optimizer_step() if self.may_step() else None  # type: ignore[misc]
+        if not self.may_step():
+            return None
+        norm = float(super().optimizer_step())  # type: ignore[misc]
+        if not math.isfinite(norm):  # then verl takes no step (transformer_impl.py:820)
+            self.missed()
+        return norm
 
     def lr_scheduler_step(self) -> float:
         """The learning rate of the step that was taken; verl's is that of the next one, so that the

@@ -36,6 +36,7 @@ class Updates:
         self.limit = limit  # nats per token; infinity never stops
         self.per_epoch = per_epoch  # mini batches
         self.stopped = False
+        self.missed = 0  # steps that a gradient which is no number took away
         self.seen: list[float] = []  # the KL of each mini batch that was measured
         self._clear()
 
@@ -68,10 +69,13 @@ class Updates:
         self.stopped = self.seen[-1] > self.limit
         return not self.stopped
 
+    def miss(self) -> None:
+        self.missed += 1
+
     def metrics(self) -> dict[str, list[float]]:
         """As verl's workers return them: lists, of which the trainer takes the mean."""
         found = {
-            "updates": [float(len(self.seen) - self.stopped)],
+            "updates": [float(len(self.seen) - self.stopped - self.missed)],
             "approx_kl": [float(np.max(self.seen))],
         }
         if self.stopped:

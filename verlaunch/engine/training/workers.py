@@ -55,7 +55,7 @@ class Training(TrainingWorker):
         loss = updates.measuring(self.loss_fn)
         with (
             as_if(self, updates=updates, loss_fn=loss),
-            as_if(self.engine, may_step=updates.allow),
+            as_if(self.engine, may_step=updates.allow, missed=updates.miss),
         ):
             output = super().train_mini_batch(data)
         if output is not None:

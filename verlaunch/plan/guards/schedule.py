@@ -47,13 +47,21 @@ def _optimizer(scene: Scene) -> Iterator[Finding]:
                 f"1, as in {role}.optim.betas=[0.9,0.999]."
             )
         yield from _named(f"{role}.optim", optim)
-        warmup = optim.get("lr_warmup_steps") or 0
-        if warmup >= total:
-            yield Finding(
-                f"{role}.optim.lr_warmup_steps={warmup}, and the run has {plural(total, 'step')}: "
-                f"the learning rate {optim['lr']} is never reached. Use fewer, or --steps more.",
-                stops=False,
-            )
+        yield from _warmup(f"{role}.optim", optim, total)
+
+
+def _warmup(key: str, optim: dict[str, Any], total: int) -> Iterator[Finding]:
+    """Steps, else a share of the run (transformer_impl.py:503). The first has a rate of 0."""
+    steps, share = optim.get("lr_warmup_steps") or 0, optim.get("lr_warmup_steps_ratio") or 0
+    said, less = f"lr_warmup_steps={steps}", "fewer"
+    if steps <= 0:
+        steps, said, less = int(share * total), f"lr_warmup_steps_ratio={share}", "less"
+    if 0 < total <= steps:
+        yield Finding(
+            f"{key}.{said}, and the run has {plural(total, 'step')}: the learning rate "
+            f"{optim['lr']} is never reached. Use {less}, or --steps more.",
+            stops=False,
+        )
 
 
 def _named(key: str, optim: dict[str, Any]) -> Iterator[Finding]:

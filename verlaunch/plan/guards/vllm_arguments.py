@@ -38,8 +38,20 @@ def check(scene: Scene) -> Iterator[Finding]:
     if not of_their_kind(scene.config):
         return
     yield from _replicas(scene)
+    yield from _determinism(scene)
     yield from _vllm(scene)
     yield from _prompts_at_once(scene)
+
+
+def _determinism(scene: Scene) -> Iterator[Finding]:
+    """It makes vLLM choose kernels that its CPU build does not have (VLLM_BATCH_INVARIANT)."""
+    key = f"{ROLLOUT}.full_determinism"
+    if scene.config.hardware == "cpu" and get(scene.config.verl, key):
+        yield Finding(
+            f"{key}=true: vLLM has no kernels for it on the CPU, and the first response would end "
+            "the run. Leave it out: requests have seeds of their own, and two runs of one command "
+            "give the same samples."
+        )
 
 
 def _replicas(scene: Scene) -> Iterator[Finding]:

@@ -79,9 +79,9 @@ METRICS: tuple[Metric, ...] = (
     Metric("policy_grad_norm", ("actor/grad_norm",), "Policy gradient norm", ".3f", "policy",
            "Before clipping."),
     Metric("lr", ("actor/lr",), "Learning rate", ".3g", "policy",
-           "Of the policy."),
+           "Of the policy, in this step's updates; with a warm-up it begins at 0."),
     Metric("updates", ("actor/updates",), "Policy updates", ".0f", "policy",
-           "Optimizer steps of the policy in the step."),
+           "Optimizer steps of the policy that were taken in the step."),
     Metric("approx_kl", ("actor/approx_kl",), "KL of the passes", ".4f", "policy",
            "The largest KL per token that a mini batch had to the policy that generated it: what "
            "--stop_kl looks at."),
