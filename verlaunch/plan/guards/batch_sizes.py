@@ -18,14 +18,29 @@ from verlaunch.config.batch import (
     divisors,
     step_of,
 )
+from verlaunch.config.tree import get
 from verlaunch.errors import Finding
 from verlaunch.plan.guards.scene import Scene
 from verlaunch.plan.sizes import batch_of
 from verlaunch.text import nearest, plural
 
+# They divide by the deviation over the tokens of the batch (core_algos.py:262,466,728), which is a
+# ValueError for one token.
+WHITENING = ("gae", "reinforce_plus_plus", "reinforce_plus_plus_baseline")
+
 
 def check(scene: Scene) -> list[Finding]:
-    return refused(batch_of(scene.config.verl), scene.rows)
+    verl = scene.config.verl
+    batch, estimator = batch_of(verl), get(verl, "algorithm.adv_estimator")
+    return refused(batch, scene.rows) + list(_one_token(batch, estimator))
+
+
+def _one_token(batch: Batch, estimator: str) -> Iterator[Finding]:
+    if batch.sequences == 1 and estimator in WHITENING:
+        yield Finding(
+            f"--batch_size 1 is one response per step, which may be one token, and {estimator} "
+            "scales advantages by their spread over the tokens. Use --batch_size 2."
+        )
 
 
 def refused(batch: Batch, rows: int | None) -> list[Finding]:
