@@ -6,6 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pyarrow import feather
 
 from verlaunch.errors import UserError
 from verlaunch.inputs.data import jsonlist
@@ -173,3 +174,61 @@ def test_an_object_with_several_lists_names_its_keys(tmp_path: Path) -> None:
     assert [row for _, row in records(Source(str(path), "json", split="hard"))] == TWO[:1]
     with pytest.raises(UserError, match=r"no rows under 'both'; its keys: easy, hard"):
         list(records(Source(str(path), "json", split="both")))
+
+
+@pytest.mark.parametrize(("name", "comma"), [("a.csv", ","), ("a.csv", ";"), ("a.TSV", "\t")])
+def test_cells_of_csv_are_text_as_it_is_written(tmp_path: Path, name: str, comma: str) -> None:
+    lines = [
+        ["question", "answer", "note"],
+        ['"a, b; c\td"', "007", '"two\nlines"'],
+        [],
+        ["d", "", "1"],
+    ]
+    text = "\ufeff" + "\r\n".join(comma.join(cells) for cells in lines) + "\r\n\r\n"
+    found = list(records(Source(str(file(tmp_path, text, name)), "csv")))
+    assert [row for _, row in found] == [
+        {"question": "a, b; c\td", "answer": "007", "note": "two\nlines"},
+        {"question": "d", "answer": "", "note": "1"},
+    ]
+    assert [where.rsplit(":")[-1] for where, _ in found] == ["2", "5"]
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"a,b\n1,2,3\n", r"a.csv:2: 3 cells in a row, and the first line names 2"),
+        (b"a,b\n1\n", r"a.csv:2: 1 cells in a row"),
+        (b'a,b\n1,"2"3\n', r"a.csv:2: broken CSV"),
+        (b'a,b\n1,"2\n', r"a.csv:2: broken CSV"),
+        (b"a,b\n1,\xe9\n", r"a.csv:2: not UTF-8"),
+        (b"a\0b", r"is a binary file"),
+        (b"", r"is empty"),
+        (b"\n1,2\n", r"Its first line names the columns"),
+    ],
+)
+def test_broken_csv_is_named_by_its_line(tmp_path: Path, content: bytes, says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        read(file(tmp_path, content, "a.csv"), "csv")
+
+
+def test_arrow_is_read_as_a_file_and_as_a_stream_with_its_labels(tmp_path: Path) -> None:
+    info = {"info": {"features": {"answer": {"_type": "ClassLabel", "names": ["iron", "cork"]}}}}
+    table = pa.table({"question": ["Which?"] * 3, "answer": [1, 0, -1]})
+    table = table.replace_schema_metadata({"huggingface": json.dumps(info)})
+    feather.write_feather(table, tmp_path / "a.feather")
+    with pa.ipc.new_stream(tmp_path / "a.arrow", table.schema) as stream:
+        stream.write_table(table)
+    for name in ("a.feather", "a.arrow"):
+        assert [row["answer"] for row in read(tmp_path / name, "arrow")] == ["cork", "iron", None]
+        (tmp_path / name).write_bytes(b"ARROW1" * 9)
+        with pytest.raises(UserError, match=f"{name} is not a readable Arrow file"):
+            read(tmp_path / name, "arrow")
+
+
+def test_an_object_beyond_the_largest_is_told_as_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jsonlist, "LARGEST_ROW", 1000)
+    monkeypatch.setattr(jsonlist, "WINDOW", 200)
+    with pytest.raises(UserError, match=r"a.json:1: .* has not ended after .* MB.* one a line"):
+        read(file(tmp_path, json.dumps({"train": ROWS}, indent=1)))

@@ -84,14 +84,14 @@ def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
 
 
 def test_unknown_extension_key_and_type_list_what_is_known(tmp_path: Path) -> None:
-    (text,) = make(tmp_path, "a.csv")
-    with pytest.raises(UserError, match=r"'.csv'; known: .json"):
+    (text,) = make(tmp_path, "a.txt")
+    with pytest.raises(UserError, match=r"'.txt'; known: .json"):
         sources(text)
     assert sources([{"path": text, "type": "jsonl"}]) == (Source(text, "jsonl"),)
     with pytest.raises(UserError, match="Did you mean input"):
         sources([{"path": text, "inptu": "y"}])
     with pytest.raises(UserError, match="not one of: json"):
-        sources([{"path": text, "type": "csv"}])
+        sources([{"path": text, "type": "text"}])
     with pytest.raises(UserError, match="path must be text"):
         sources([{"input": "x"}])
     with pytest.raises(UserError, match="not a path"):
@@ -200,3 +200,35 @@ def test_a_split_that_is_named_is_the_one(tmp_path: Path) -> None:
     file.write_text(json.dumps({"train": ROW, "test": ROW}))
     (source,) = sources([{"path": str(file), "split": "test"}], part="train")
     assert source.split == "test"
+
+
+@pytest.mark.parametrize("other", [{}, {"about": "sums"}])
+def test_a_file_of_test_rows_alone_is_not_trained_on(tmp_path: Path, other: dict) -> None:
+    file = tmp_path / "my.json"
+    file.write_text(json.dumps({"test": ROW, **other}))
+    with pytest.raises(UserError, match=r"only rows of .* under 'test'.* split: test"):
+        sources(str(file), part="train")
+    assert [source.split for source in sources(str(file), part="val")] == ["test"]
+    (named,) = sources([{"path": str(file), "split": "test"}], part="train")
+    assert named.split == "test"
+
+
+def test_a_row_with_a_list_of_tests_is_no_file_of_splits(tmp_path: Path) -> None:
+    file = tmp_path / "my.json"
+    file.write_text(json.dumps({"test": ["assert f(1) == 2"], "prompt": "Write f."}))
+    assert [source.split for source in sources(str(file), part="train")] == [None]
+
+
+def test_a_folder_of_tables_is_read_where_nothing_else_is_there(tmp_path: Path) -> None:
+    make(tmp_path, "rows.csv", "more.feather")
+    kinds = [source.type for source in sources(str(tmp_path), part="train")]
+    assert kinds == ["arrow", "csv"]
+    make(tmp_path, "train.jsonl")
+    assert [source.type for source in sources(str(tmp_path), part="train")] == ["jsonl"]
+
+
+@pytest.mark.parametrize(("name", "remedy"), [("a.jsonl.gz", "gunzip -k"), ("a.xlsx", "CSV")])
+def test_a_file_that_is_not_read_says_what_to_type(tmp_path: Path, name: str, remedy: str) -> None:
+    (path,) = make(tmp_path, name)
+    with pytest.raises(UserError, match=f"Convert it: .*{remedy}"):
+        sources(path)

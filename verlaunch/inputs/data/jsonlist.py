@@ -16,6 +16,11 @@ from verlaunch.errors import UserError
 
 WINDOW = 1 << 18  # characters per read
 LARGEST_ROW = 1 << 26  # a row that has not ended after this many is taken as broken
+TOO_LARGE = f"a row that has not ended after {LARGEST_ROW >> 20} MB"
+MEND_LARGE = (
+    "Where a quotation mark or bracket is missing, add it. Where the file is one object, write its "
+    "rows one a line, for example: jq -c '.train[]' FILE > train.jsonl"
+)
 QUOTES = ("'", "\u2018", "\u2019", "\u201c", "\u201d")  # curly ones come from text programs
 _DECODER = json.JSONDecoder()
 
@@ -124,6 +129,8 @@ def _row(window: _Window) -> tuple[int, Any]:
         except RecursionError:
             raise window.broken(window.pos, "nested too deeply") from None
         except json.JSONDecodeError as error:
+            if not may_grow and not window.ended:
+                raise window.broken(window.pos, TOO_LARGE, MEND_LARGE) from None
             if not may_grow:
                 raise window.broken(error.pos, error.msg) from None
             window.more()

@@ -1,6 +1,6 @@
 """Numbers that stand for words: the columns of `datasets` that are a ClassLabel.
 
-    names = label_names(schema.metadata)                # {"answer": ["A", "B", "C", "D"]}
+    names = label_names(schema)                         # {"answer": ["A", "B", "C", "D"]}
     with_labels({"question": "Which?", "answer": 1}, names)["answer"]    # "B"
 
 Read from the file's own description, which `datasets` writes into parquet and Arrow files.
@@ -13,10 +13,10 @@ from typing import Any
 Names = Mapping[str, list[str]]
 
 
-def label_names(metadata: Mapping[bytes, bytes] | None) -> Names:
+def label_names(schema: Any) -> Names:
     """Column -> its words; nothing where a file does not say."""
     try:
-        features = json.loads((metadata or {})[b"huggingface"])["info"]["features"]
+        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
         return {name: found for name, kind in features.items() if (found := _words(kind))}
     except (KeyError, TypeError, ValueError, AttributeError):
         return {}

@@ -18,9 +18,10 @@ import pyarrow.parquet as pq
 from verlaunch.errors import UserError
 from verlaunch.inputs.data.chat import Meter
 from verlaunch.inputs.data.layout import POOL, Columns, encode, pool_table
-from verlaunch.inputs.data.readers import BATCH, records, usable
+from verlaunch.inputs.data.readers import records, usable
 from verlaunch.inputs.data.rows import Row
 from verlaunch.inputs.data.sources import Source
+from verlaunch.inputs.data.tables import BATCH
 
 REFUSED = "refused by the chat template"
 TOO_LONG = "prompt too long"

@@ -5,7 +5,6 @@ place. Memory is that of one batch, whatever the file's size. Left out: compress
 """
 
 import json
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -16,12 +15,11 @@ from verlaunch.errors import UserError
 from verlaunch.inputs.data import hub
 from verlaunch.inputs.data.jsonlist import json_rows, json_values
 from verlaunch.inputs.data.jsonobject import rows_inside
-from verlaunch.inputs.data.labels import label_names, with_labels
 from verlaunch.inputs.data.messages import Dropped
 from verlaunch.inputs.data.rows import MissingColumn, Row, normalise
 from verlaunch.inputs.data.sources import Source
+from verlaunch.inputs.data.tables import arrow_rows, csv_rows, parquet_rows
 
-BATCH = 1024
 Record = tuple[str, Any]  # (where, row)
 
 
@@ -65,7 +63,12 @@ def _local(source: Source) -> Iterator[Record]:
     if source.type == "saved":
         yield from _numbered(source.path, hub.saved_rows(source))
     elif source.type == "parquet":
-        yield from _numbered(source.path, _parquet_rows(path))
+        yield from _numbered(source.path, parquet_rows(path))
+    elif source.type == "arrow":
+        yield from _numbered(source.path, arrow_rows(path))
+    elif source.type == "csv":
+        _first_character(path)  # raises where it is no text
+        yield from ((f"{path}:{line}", row) for line, row in csv_rows(path))
     elif _first_character(path) == "[":
         yield from ((f"{path}:{line}", row) for line, row in json_rows(path))
     else:
@@ -151,24 +154,6 @@ def _without_comma(line: str) -> str:
     """A list of rows that has lost its brackets has a comma behind each."""
     text = line.rstrip()
     return text[:-1] if text.endswith("},") else line
-
-
-def _parquet_rows(path: Path) -> Iterator[dict[str, Any]]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    if path.stat().st_size == 0:
-        raise UserError(f"{path} is empty.")
-    try:
-        with pq.ParquetFile(path, pre_buffer=False) as file:  # else all is kept in memory
-            names = label_names(file.schema_arrow.metadata)
-            for batch in file.iter_batches(batch_size=BATCH):
-                # "lossy" takes the last of equal keys, as a map of JSON does
-                rows = batch.to_pylist(maps_as_pydicts="lossy")
-                yield from (with_labels(row, names) for row in rows)
-    except pa.ArrowException as error:
-        reason = re.sub(r"\s+", " ", str(error))[:120]
-        raise UserError(f"{path} is not a readable parquet file: {reason}") from None
 
 
 def _not_utf8(path: Path) -> str:

@@ -19,7 +19,17 @@ from verlaunch.inputs.data import folders, splits
 from verlaunch.paths import sample
 
 TYPES = {".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
-ALLOWED_TYPES = ("json", "jsonl", "parquet", "saved", "hub")
+TABLES = {".csv": "csv", ".tsv": "csv", ".arrow": "arrow", ".feather": "arrow"}
+KNOWN = TYPES | TABLES
+ALLOWED_TYPES = ("json", "jsonl", "parquet", "csv", "arrow", "saved", "hub")
+CONVERT = {  # extension -> what to type for a file that is not read
+    ".gz": "gunzip -k {path}",
+    ".bz2": "bunzip2 -k {path}",
+    ".xz": "unxz -k {path}",
+    ".zst": "unzstd {path}",
+    ".zip": "unzip {path}",
+    ".xlsx": "save it as CSV in the program that wrote it",
+}
 KEYS = ("path", "type", "input", "output", "data_source", "name", "split")
 _HUB = re.compile(r"(?P<id>[\w-][\w.-]*/[\w.-]+?)(:(?P<name>[\w.-]+))?(@(?P<split>[^/@]+))?")
 
@@ -118,18 +128,27 @@ def _expand(entry: dict[str, Any], part: str | None) -> list[Source]:
 
 
 def _with(source: Source, path: str) -> Source:
-    kind = source.type or ("saved" if Path(path).is_dir() else TYPES.get(Path(path).suffix.lower()))
+    kind = source.type or ("saved" if Path(path).is_dir() else KNOWN.get(Path(path).suffix.lower()))
     if kind is None:
-        raise UserError(
-            f"{path}: unknown extension {Path(path).suffix!r}; known: {', '.join(TYPES)}. "
-            "Convert it, or give its type in YAML: {path: ..., type: jsonl}."
-        )
+        raise UserError(_unknown(path, Path(path).suffix))
     return Source(path, kind, source.input, source.output, source.data_source, None, source.split)
+
+
+def _unknown(path: str, end: str) -> str:
+    known = f"{path}: unknown extension {end!r}; known: {', '.join(KNOWN)}."
+    if end.lower() in CONVERT:
+        return f"{known} Convert it: {CONVERT[end.lower()].format(path=path)}"
+    return f"{known} Convert it, or give its type in YAML: {{path: ..., type: jsonl}}."
 
 
 def _of_splits(source: Source, path: Path, part: str | None) -> list[Source]:
     """Of one file that holds several splits, the rows of this part."""
     inside = splits.of(path) if source.split is None and part and path.is_file() else {}
+    if part == "train" and inside and "train" not in inside:
+        raise UserError(
+            f"{path} holds only rows of validation or test, under {inside['val']!r}. To train on "
+            f"them, say so in YAML: {{path: {path}, split: {inside['val']}}}."
+        )
     key = inside.get("train" if part == "train" else "val")
     return [replace(_with(source, str(path)), split=key)] if key else []
 
@@ -176,11 +195,11 @@ def _files(path: Path) -> list[Path]:
         raise UserError(f"{path} cannot be read: {error.strerror or error}.") from None
     if any((path / marker).is_file() for marker in ("state.json", "dataset_dict.json")):
         return [path]
-    files = [p for p in inside if p.is_file() and p.suffix.lower() in TYPES]
-    if not files:
-        held = ", ".join(p.name for p in inside[:5]) or "nothing"
-        raise UserError(f"{path} holds no {', '.join(TYPES)} file; it holds: {held}.")
-    return files
+    for kinds in (TYPES, TABLES):  # beside other files a table is about something else
+        if files := [p for p in inside if p.is_file() and p.suffix.lower() in kinds]:
+            return files
+    held = ", ".join(p.name for p in inside[:5]) or "nothing"
+    raise UserError(f"{path} holds no {', '.join(KNOWN)} file; it holds: {held}.")
 
 
 def _hub(source: Source) -> Source:
@@ -195,7 +214,7 @@ def _hub(source: Source) -> Source:
 
 
 def _looks_like_file(text: str) -> bool:
-    known = set(TYPES) | {".csv", ".tsv", ".txt", ".gz", ".zst", ".arrow"}
+    known = {*KNOWN, *CONVERT, ".txt"}
     return Path(text).suffix.lower() in known or Path(text).parent.is_dir()
 
 
@@ -211,7 +230,7 @@ def _not_found(text: str) -> str:
     except OSError:
         return f"{text} not found: the folder {folder} is not there or cannot be read."
     close = difflib.get_close_matches(path.name, there, 3, 0.5)
-    data = [name for name in there if Path(name).suffix.lower() in TYPES][:5]
+    data = [name for name in there if Path(name).suffix.lower() in KNOWN][:5]
     names = close or data
     hint = f" {'Close' if close else 'There'}: {', '.join(names)}." if names else ""
     return f"{text} not found in {folder.resolve()}.{hint} (A hub dataset is written org/name.)"

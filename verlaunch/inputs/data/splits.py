@@ -3,7 +3,8 @@
     of(Path("my.json"))     # {"train": "train", "val": "test"}: kind -> key
 
 Keys are read as the names of a folder's files are (folders.py): rows of validation are held out,
-else those of test. Nothing where the object is no such file, or holds one split.
+else those of test. Without rows to train on only "val" is there. Nothing where the object is no
+such file, or holds only rows to train on.
 """
 
 import json
@@ -11,9 +12,9 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from verlaunch.inputs.data.folders import WORDS
-from verlaunch.inputs.data.jsonlist import LARGEST_ROW
 
 HEAD = 256  # characters in which the first key stands
 FIRST_KEY = re.compile(r'\s*\{\s*"([A-Za-z_]{1,20})"\s*:')
@@ -25,9 +26,8 @@ def of(path: Path) -> Mapping[str, str]:
         stat = path.stat()
         with path.open(encoding="utf-8-sig") as file:
             first = FIRST_KEY.match(file.read(HEAD))
-        if first is None or first[1].lower() not in WORDS or stat.st_size > LARGEST_ROW:
-            return {}
-        return _read(path, stat.st_mtime_ns)
+        is_split = first is not None and first[1].lower() in WORDS
+        return _read(path, stat.st_mtime_ns) if is_split else {}
     except (OSError, ValueError, RecursionError):
         return {}  # whoever reads the rows says what is wrong
 
@@ -41,8 +41,15 @@ def _read(path: Path, changed: int) -> Mapping[str, str]:
         if kind and items and isinstance(items, list | dict):
             kinds.setdefault(kind, key)
     held = kinds.get("val") or kinds.get("test")
-    if "train" not in kinds or held is None:
+    train = kinds.get("train")
+    if held is None or (train is None and not _is_all(value, held)):
         return {}
-    others = [key for key in value if key not in (kinds["train"], held)]
-    found = {"train": kinds["train"], "val": held, "others": ", ".join(others)}
+    others = ", ".join(key for key in value if key not in (train, held))
+    found = {"train": train, "val": held, "others": others}
     return {kind: key for kind, key in found.items() if key}
+
+
+def _is_all(value: Mapping[str, Any], key: str) -> bool:
+    """Whether the only rows are under this key; a row's list of tests is no rows."""
+    nested = [name for name, items in value.items() if items and isinstance(items, list | dict)]
+    return nested == [key] and all(isinstance(item, dict) for item in value[key])

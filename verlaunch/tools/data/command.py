@@ -13,7 +13,7 @@ from pathlib import Path
 from verlaunch.errors import UserError
 from verlaunch.inputs.data.build import Settings
 from verlaunch.inputs.data.prepare import Prepared, prepare
-from verlaunch.inputs.data.sources import sources
+from verlaunch.inputs.data.sources import folder_notes, sources
 from verlaunch.paths import as_typed, cache_dir
 
 ABOUT = "Prepares data by hand: reads, checks, measures, splits, and says what was kept."
@@ -21,7 +21,8 @@ ABOUT = "Prepares data by hand: reads, checks, measures, splits, and says what w
 
 def arguments(words: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog=as_typed("./train.sh data"), description=ABOUT)
-    parser.add_argument("--data", required=True, help="files, folders, globs or hub ids")
+    parser.add_argument("files", nargs="*", metavar="FILE", help="the same as --data")
+    parser.add_argument("--data", help="files, folders, globs or hub ids")
     parser.add_argument("--val_data", help="the same for validation; default: held out of --data")
     parser.add_argument("--model", help="folder or hub id whose tokenizer measures the prompts")
     parser.add_argument("--prompt_key", help="column of the prompt (default: the usual names)")
@@ -31,7 +32,11 @@ def arguments(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--val_size", type=int, help="rows held out (default 5 %%, at most 256)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, help="folder that gets train.parquet and val.parquet")
-    return parser.parse_args(words)
+    args = parser.parse_args(words)
+    args.data = ",".join([args.data] * bool(args.data) + args.files)
+    if not args.data:
+        parser.error("which data? For example: --data my.jsonl")
+    return args
 
 
 def settings_of(args: argparse.Namespace) -> Settings:
@@ -44,7 +49,7 @@ def settings_of(args: argparse.Namespace) -> Settings:
     return Settings(sources(args.data, **keys, part="train"), val, args.model, *limits)
 
 
-def show(prepared: Prepared) -> None:
+def show(prepared: Prepared, notes: Sequence[str]) -> None:
     where = " (from the cache)" if prepared.cached else ""
     print(f"read {prepared.read} rows{where}")
     print(f"  train {prepared.train_rows:>9}  {prepared.train_file}")
@@ -53,7 +58,7 @@ def show(prepared: Prepared) -> None:
         print(f"  left out {count:>6}  {reason}")
     for label, count in prepared.data_sources.items():
         print(f"  data_source {label}: {count}")
-    for note in prepared.notes:
+    for note in (*notes, *prepared.notes):
         print(f"  note: {note}")
     tokens = f", the longest has {prepared.longest_prompt} tokens" * (prepared.longest_prompt > 0)
     print(f"one prompt as the model sees it{tokens}:\n{prepared.example_prompt}")
@@ -71,7 +76,7 @@ def copy(prepared: Prepared, out: Path) -> None:
 def main(words: Sequence[str]) -> int:
     args = arguments(words)
     prepared = prepare(settings_of(args), cache_dir())
-    show(prepared)
+    show(prepared, folder_notes(args.data))
     if args.out:
         copy(prepared, args.out)
     return 0
