@@ -29,7 +29,7 @@ from verl.workers.engine import EngineRegistry
 from verl.workers.engine.fsdp.transformer_impl import FSDPEngineWithLMHead, FSDPEngineWithValueHead
 
 from verlaunch.engine import heartbeat, threads
-from verlaunch.engine.training import dropout, micro_batches
+from verlaunch.engine.training import dropout, heads, micro_batches
 
 BACKENDS = ["fsdp", "fsdp2"]
 BARRIERS = 3  # of a save
@@ -178,6 +178,11 @@ class _AnyDevice(WholeSaves):
 @EngineRegistry.register("language_model", BACKENDS, "cuda", "nvidia")
 class LanguageModel(_AnyDevice, FSDPEngineWithLMHead):
     """Actor and reference."""
+
+    def _build_module(self) -> torch.nn.Module:
+        module = super()._build_module()
+        heads.check(module)
+        return module
 
 
 @EngineRegistry.register("value_model", BACKENDS, "cpu")
