@@ -14,7 +14,7 @@ import yaml
 from rewards.rules.choice import compute_score
 from verlaunch.inputs.data.layout import encode
 from verlaunch.inputs.data.messages import Dropped
-from verlaunch.inputs.data.rows import Row, normalise, told_unseen
+from verlaunch.inputs.data.rows import MissingColumn, Row, normalise, told_unseen
 from verlaunch.inputs.data.sources import Source
 
 TABLE = Path(__file__).with_name("layouts.yaml")
@@ -115,3 +115,10 @@ def test_maps_of_spark_and_duckdb_are_maps() -> None:
     ):
         found = row({"prompt": "3 + 4?", "reward_model": pairs, "extra_info": [("level", "1")]})
         assert (found.ground_truth, found.extra) == ("7", {"level": "1"})
+
+
+def test_a_preferred_answer_alone_is_no_prompt() -> None:
+    for chosen in ("5", "Human: 2 + 3?", "Say:\n\nHuman: 2 + 3?\n\nAssistant: 5"):
+        with pytest.raises(MissingColumn, match="Columns there: chosen, rejected"):
+            row({"chosen": chosen, "rejected": "6"})
+    assert row({"prompt": "2 + 3?", "chosen": "5"}).prompt[0]["content"] == "2 + 3?"

@@ -232,3 +232,8 @@ def test_an_object_beyond_the_largest_is_told_as_that(
     monkeypatch.setattr(jsonlist, "WINDOW", 200)
     with pytest.raises(UserError, match=r"a.json:1: .* has not ended after .* MB.* one a line"):
         read(file(tmp_path, json.dumps({"train": ROWS}, indent=1)))
+
+
+def test_a_csv_column_without_a_name_has_a_number(tmp_path: Path) -> None:
+    (row,) = read(file(tmp_path, ",prompt\n0,2?\n", "a.csv"), "csv")
+    assert row == {"column 1": "0", "prompt": "2?"}

@@ -22,6 +22,7 @@ CONTENT_KEYS = ("content", "value", "text", "message")
 Messages = tuple[dict[str, str], ...]
 _BEGINS = re.compile(r"\s*(array\()?\[\s*\{\s*['\"](role|from|content|value)['\"]\s*:")
 _BETWEEN = re.compile(r"\}\s+\{(?=['\"](?:role|from|content|value)['\"])")
+_SPOKEN = re.compile(r"(?:^|\n\n)(Human|Assistant):")
 _ARRAY = re.compile(r"^array\(|,\s*dtype=object\)$")
 
 
@@ -45,6 +46,15 @@ def messages_of(value: Any) -> tuple[Messages, str | None]:
     if not any(m["content"].strip() for m in messages if m["role"] != "system"):
         raise Dropped("empty prompt")
     return tuple(messages), said
+
+
+def turns_of(value: Any) -> Any:
+    """Of a text of turns behind "Human:" and "Assistant:", the messages; else `value` itself."""
+    before, *found = _SPOKEN.split(value) if isinstance(value, str) else [""]
+    if before.strip() or len(found) <= 2:
+        return value
+    pairs = zip(found[::2], found[1::2], strict=True)
+    return [{"role": role, "content": content.strip()} for role, content in pairs]
 
 
 def _turns(value: Any) -> Any:

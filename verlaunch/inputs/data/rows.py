@@ -13,12 +13,13 @@ from typing import Any
 from verlaunch.errors import UserError
 from verlaunch.inputs.data.cells import loaded, mapping, text_of
 from verlaunch.inputs.data.choices import in_columns, right_option
-from verlaunch.inputs.data.messages import Dropped
+from verlaunch.inputs.data.messages import Dropped, turns_of
 from verlaunch.inputs.data.prompt import CHOICES, HISTORY, INPUT, SYSTEM, whole
 from verlaunch.inputs.data.sources import Source
 
 PROMPT_NAMES = ("prompt", "question", "problem", "instruction", "query", "messages",
-                "conversations", "conversation", "question_stem", "input")  # fmt: skip
+                "conversations", "conversation", "question_stem", "input", "chosen")  # fmt: skip
+PREFERRED = PROMPT_NAMES[-1]
 ANSWER_NAMES = ("ground_truth", "answer", "final_answer", "expected_answer", "target", "label",
                 "output", "response", "solution", "completion", "reference", "answerkey",
                 "answers", "correct_answer", "correct")  # fmt: skip
@@ -56,12 +57,10 @@ def normalise(record: Any, source: Source, where: str) -> Row:
         raise Dropped("the row is not an object")
     if any(record.get(name) for name in MEDIA if name != source.input):
         raise Dropped("has images, video or audio (text only)")
-    prompt_name = _find(record, source.input, PROMPT_NAMES)
-    if prompt_name is None:
-        raise _missing(record, source.input, "prompt", "--prompt_key", where)
+    prompt_name, prompt = _prompt(record, source, where)
     record = in_columns(record)
     answer_name, answer = _answer(record, source, where, prompt_name)
-    asked = whole(record, _get(record, prompt_name), prompt_name, answer_name)
+    asked = whole(record, prompt, prompt_name, answer_name)
     answer = asked.said if answer_name is None else answer
     label_name, label = _label(record, source)
     taken = {prompt_name, answer_name, label_name, *OWN}
@@ -77,6 +76,18 @@ def normalise(record: Any, source: Source, where: str) -> Row:
         extra=_extra(record, taken | in_prompt),
         unseen=_unseen(record, taken | asked.used),
     )
+
+
+def _prompt(record: Mapping[str, Any], source: Source, where: str) -> tuple[str, Any]:
+    """(column, value). The answer that was preferred is a prompt only as whole turns."""
+    name = _find(record, source.input, PROMPT_NAMES)
+    value = None if name is None else _get(record, name)
+    if name is not None and name.lower() == PREFERRED:
+        value = loaded(turns_of(value))
+        name = None if isinstance(value, str) and source.input is None else name
+    if name is None:
+        raise _missing(record, source.input, "prompt", "--prompt_key", where)
+    return name, value
 
 
 def told_unseen(names: Collection[str]) -> str | None:

@@ -85,7 +85,9 @@ def csv_rows(path: Path) -> Iterator[tuple[int, Dict]]:
 
 def _named(path: Path, reader: Any) -> Iterator[tuple[int, Dict]]:
     names: list[str] = next(reader, [])
-    if not any(names):
+    said = any(names)
+    names = [name or f"column {at}" for at, name in enumerate(names, 1)]  # pandas' index
+    if not said:
         raise UserError(f"{path} is empty. Its first line names the columns: prompt,answer")
     line = reader.line_num + 1
     for cells in reader:
