@@ -32,7 +32,7 @@ WHITENING = ("gae", "reinforce_plus_plus", "reinforce_plus_plus_baseline")
 def check(scene: Scene) -> list[Finding]:
     verl = scene.config.verl
     batch, estimator = batch_of(verl), get(verl, "algorithm.adv_estimator")
-    return refused(batch, scene.rows) + list(_one_token(batch, estimator))
+    return refused(batch, scene.rows) or list(_one_token(batch, estimator))
 
 
 def _one_token(batch: Batch, estimator: str) -> Iterator[Finding]:
