@@ -145,3 +145,43 @@ def test_a_mix_is_learnt_from_then_resumed_and_stopped_by_its_budget(
     assert before["rm_score"]["scale"] == after["rm_score"]["scale"]
     assert server.counters()["answered"] > 0
     assert os.environ["OPENAI_API_KEY"] not in stopped.screen and of_run(folder) == []
+
+
+RECORDS = """
+import json, os, sys
+
+def compute_score(data_source, solution_str, ground_truth, extra_info=None, **more):
+    by = "run" if "ray" in sys.argv[0] else "plan"
+    given = sorted({"extra": extra_info, "label": data_source, **more}.items())
+    with open(os.environ["RECORDED"], "a") as file:
+        file.write(json.dumps([by, ground_truth, repr(given)]) + "\\n")
+    return 0.5
+"""
+ROWS = [
+    {"prompt": f"{n}+{n}=", "ground_truth": str(2 * n), "data_source": "mine", "numbers": [n, 2],
+     "tags": ["a", None], "deep": {"x": [{"y": n}], "z": None}, "level": n / 2, "flag": n > 3,
+     "maybe": None if n % 2 else n, "extra_info": {"index": 70 + n} if n > 4 else {}}
+    for n in range(8)
+]  # fmt: skip
+
+
+def test_a_reward_is_given_in_the_plan_what_it_is_given_in_the_run(
+    run: Callable[..., Ran], tiny_qwen2: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine.py").write_text(RECORDS)
+    for name, rows in (("my.json", ROWS), ("val.json", [{**ROWS[0], "prompt": "1+9="}])):
+        (tmp_path / name).write_text(json.dumps(rows))
+    monkeypatch.setenv("RECORDED", str(tmp_path / "recorded.jsonl"))
+    ran = run(
+        tmp_path / "out", "--model", str(tiny_qwen2), "--data", "my.json", "--val_data", "val.json",
+        "--reward_fn", "mine.py:compute_score", "--batch_size", "8", "--steps", "1",
+        "--max_prompt_length", "16", "--max_response_length", "8",
+    )  # fmt: skip
+    assert ran.code == 0, ran.screen
+    given: dict[str, dict[str, set[str]]] = {"plan": {}, "run": {}}
+    for line in (tmp_path / "recorded.jsonl").read_text().splitlines():
+        by, truth, what = json.loads(line)
+        if "'split': 'val'" not in what:
+            given[by].setdefault(truth, set()).add(what)
+    assert len(given["run"]) == len(ROWS) and given["plan"]
+    assert given["plan"].items() <= given["run"].items()
