@@ -54,6 +54,7 @@ def test_a_good_run_is_one_document_with_every_name(typed: Typed) -> None:
     assert found.keys() == NAMES and found["version"] == document.VERSION
     assert found["batch"]["prompts_per_step"] == found["batch"]["sequences"] == 38
     assert found["steps"]["total"] == 3 and found["steps"]["per_epoch"] == 1
+    assert ROWS[0]["prompt"] in found["data"].pop("prompt")
     assert found["data"] == {"prompts": 38, "rows": 40, "exact": True, "dropped": {}, "notes": [],
                              "data_sources": {"math_reasoning": 40}}  # fmt: skip
     assert found["hardware"]["profile"] == "cpu" and found["hardware"]["ranks"] == 1

@@ -96,6 +96,7 @@ def _data(outlook: Outlook) -> dict[str, Any] | None:
         "data_sources": look.data_sources,
         "dropped": look.dropped,
         "notes": list(look.notes),
+        "prompt": outlook.prompt,
     }
 
 
