@@ -53,10 +53,13 @@ def copied(base: Path, out: Path, tensors: dict[str, torch.Tensor] | None = None
     return out
 
 
-def openrlhf(base: Path, out: Path, head: torch.Tensor, name: str, architecture: str) -> Path:
+def openrlhf(
+    base: Path, out: Path, head: torch.Tensor, name: str, architecture: str, prefix: str = ""
+) -> Path:
     held = load_file(base / "model.safetensors")
     held.pop("lm_head.weight")
-    copied(base, out, held | {f"{name}.weight": head})
+    held |= {f"{name}.weight": head}
+    copied(base, out, {f"{prefix}{key}": tensor for key, tensor in held.items()})
     plain = json.loads((out / "config.json").read_text()) | {"mean": 0.3, "std": 2.0}
     plain |= {"architectures": [architecture], "auto_map": {"AutoModel": "x.Y"}}
     (out / "config.json").write_text(json.dumps(plain))
@@ -104,6 +107,10 @@ KINDS = {
     "RewardModel, score": lambda *a: openrlhf(*a, "score", "RewardModel"),
     "RewardModel, any name": lambda *a: openrlhf(*a, "my_head", "RewardModel"),
     "LLMForSequenceRegression": lambda *a: openrlhf(*a, "value_head", "LLMForSequenceRegression"),
+    "LLMForSequenceRegression, inside": lambda *a: openrlhf(
+        *a, "a_head", "LLMForSequenceRegression", "reward."
+    ),
+    "RewardModel, inside": lambda *a: openrlhf(*a, "value_head", "RewardModel", "module.inner."),
     "LLaMA-Factory, full": beside,
     "LLaMA-Factory, LoRA": adapter,
     "TRL, one file": inside,
