@@ -21,6 +21,7 @@ from rewards.models.refuse import glance
 from rewards.models.sanity import check
 from rewards.models.scorer import Scorer
 from rewards.models.url import UrlScorer
+from rewards.models.written import as_written
 from rewards.part import CannotStart, Part, Row
 from rewards.spec import ModelSpec
 
@@ -42,7 +43,7 @@ def _load_tokenizer(folder: Path, trusts: bool) -> Any:
     from transformers import AutoTokenizer
 
     try:
-        return AutoTokenizer.from_pretrained(folder, trust_remote_code=trusts)
+        return as_written(AutoTokenizer.from_pretrained(folder, trust_remote_code=trusts), folder)
     except Exception as error:  # files, packages, own code: as many kinds as for weights
         reason = " ".join(str(error).split())[:_SHOWN] or type(error).__name__
         raise CannotStart(f"the tokenizer in {folder} does not load: {reason}") from error

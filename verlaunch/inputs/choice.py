@@ -25,8 +25,10 @@ from verlaunch.inputs.data.prepare import Prepared, prepare
 from verlaunch.inputs.data.sources import Source, folder_notes, sources
 from verlaunch.inputs.demo.sizes import CONFIG
 from verlaunch.inputs.models import Model
+from verlaunch.inputs.tokenizer import as_written
 from verlaunch.paths import SAMPLES, cache_dir
 
+VIEWS = "tokenizers"  # of the cache
 MODEL = "actor_rollout_ref.model.path"
 CRITIC = "critic.model.path"
 TEMPLATE = "actor_rollout_ref.model.custom_chat_template"
@@ -130,7 +132,9 @@ class Inputs:
     def model_folder(self) -> Path:
         """The policy's files on this machine; made (the demo) or downloaded when not there."""
         if name := self._name(MODEL):
-            return models.fetch(name)
+            folder = models.fetch(name)
+            with _cache_errors():
+                return as_written(folder, cache_dir() / VIEWS)
         from verlaunch.inputs.demo.model import cached_model
 
         with _cache_errors():

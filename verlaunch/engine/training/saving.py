@@ -20,6 +20,7 @@ from verlaunch.engine.heartbeat import beat
 from verlaunch.engine.reward import settings as reward_settings
 from verlaunch.engine.training.algorithm import Algorithm
 from verlaunch.engine.training.patience import PatientChannel
+from verlaunch.inputs.tokenizer import published
 from verlaunch.machine import disk
 from verlaunch.record.checkpoints.complete import wait_for_all
 from verlaunch.record.checkpoints.manifest import begin, write_manifest
@@ -132,9 +133,10 @@ class Saving(Algorithm):
         """Critic and policy read the same tokenizer's ids."""
         model, rollout = (self.config.actor_rollout_ref[name] for name in ("model", "rollout"))
         stops = (rollout.get("custom") or {}).get("stop_token_ids") or ()
+        base = published(Path(model.path))
         for role in ("actor", "critic"):
             if (small_files := folder / role / "huggingface").is_dir():
-                as_published(small_files, Path(model.path), stops if role == "actor" else ())
+                as_published(small_files, base, stops if role == "actor" else ())
         if adapter := _adapter_config(model.get("lora_adapter_path")):
             shutil.copyfile(adapter, folder / "actor" / OWN)
 

@@ -98,9 +98,10 @@ def _as_written(who: str, model: Model) -> Iterator[Finding]:
     if file is None or (lost := difference(file.parent)) is None:
         return
     yield Finding(
-        f"{who}: transformers reads its tokenizer otherwise than the file says: {lost}. In a copy "
-        'of the folder, set "tokenizer_class": "PreTrainedTokenizerFast" in tokenizer_config.json '
-        "and leave config.json as it is: cp -r MODEL COPY; then --model COPY."
+        f"{who}: transformers reads its tokenizer otherwise than the file says: {lost}. This run "
+        "goes by the file; whoever loads the trained model by transformers 5.9 or 5.10 needs "
+        '"tokenizer_class": "PreTrainedTokenizerFast" in its tokenizer_config.json.',
+        stops=False,
     )
 
 

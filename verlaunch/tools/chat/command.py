@@ -14,7 +14,10 @@ from typing import Any
 from verlaunch.config.tree import ROLLOUT, STOP_IDS, get
 from verlaunch.errors import UserError
 from verlaunch.inputs import models
+from verlaunch.inputs.choice import VIEWS
+from verlaunch.inputs.tokenizer import as_written
 from verlaunch.machine import hardware
+from verlaunch.paths import cache_dir
 from verlaunch.record.report.history import History, read
 from verlaunch.record.tried_prompts import Messages
 from verlaunch.tools.chat import voices
@@ -39,7 +42,7 @@ def _model(voice: Voice, config: dict[str, Any], hardware: str, seed: int, gpus:
     held = SEQUENCES_HELD * window * looked.cached_values * 4
     wanted = get(config, f"{ROLLOUT}.tensor_model_parallel_size") or 1
     engine = {
-        "model": str(voice.folder),
+        "model": str(as_written(voice.folder, cache_dir() / VIEWS)),
         "max_model_len": window,
         "max_num_seqs": SEQUENCES,
         "dtype": "float32" if hardware == "cpu" else "auto",
