@@ -178,6 +178,12 @@ ROW = [{"prompt": "2+3?", "answer": "5"}]
             ["by its key: validation", "not used of", "test, about"],
         ),
         ({"train": {"prompt": ["2?"], "answer": ["2"]}, "test": ROW}, "train", "test", ["test"]),
+        (
+            {"version": "1.0", "test": ROW, "train": ROW},
+            "train",
+            "test",
+            ["not used of", "version"],
+        ),
         ({"train": ROW}, None, None, []),
         ({"train": ROW, "test": []}, None, None, []),
         ({"data": ROW, "test": ROW}, None, None, []),

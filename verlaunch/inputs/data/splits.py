@@ -16,8 +16,8 @@ from typing import Any
 
 from verlaunch.inputs.data.folders import WORDS
 
-HEAD = 256  # characters in which the first key stands
-FIRST_KEY = re.compile(r'\s*\{\s*"([A-Za-z_]{1,20})"\s*:')
+HEAD = 256  # characters in which the first key stands that holds anything
+FIRST_KEY = re.compile(r'\s*\{[^\[{]*?"([A-Za-z_]{1,20})"\s*:\s*[\[{]')
 
 
 def of(path: Path) -> Mapping[str, str]:
