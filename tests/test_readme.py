@@ -48,6 +48,12 @@ SEVERAL = (
     "N_GPUS=8 NNODES=2 NODE_RANK={} MASTER_ADDR=192.168.1.1 ./train.sh --output_dir /shared/outputs"
 )
 ELSEWHERE = {
+    # Needs as many rows as the GPUs that are assumed.
+    "./train.sh --data my.json --model FOLDER --dry_run --assume_gpus 8x80": (
+        "tests/plan/test_assumed.py"
+    ),
+    './train.sh --data my.json --model FOLDER --dry_run --assume_gpus "4 x H100" '
+    "--assume_memory 1TB": "tests/plan/test_assumed.py",
     # Needs a network.
     "git clone REPOSITORY verlaunch && cd verlaunch": "tests/scripts/test_bootstrap.py",
     "./train.sh": "tests/e2e/test_demo_learns.py",
