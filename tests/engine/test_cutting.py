@@ -70,5 +70,5 @@ def test_more_micro_batches_are_made_of_the_largest_for_another_ranks_sake() -> 
 
 
 def test_a_pass_costs_a_small_model_more_tokens_than_a_large_one() -> None:
-    assert overhead("cpu", 400_000) > 5 * overhead("cpu", 100_000_000)
+    assert overhead("cpu", 400_000) > 4 * overhead("cpu", 100_000_000)
     assert overhead("cuda", 7_000_000_000) >= overhead("cpu", 7_000_000_000)
