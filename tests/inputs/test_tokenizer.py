@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.guard_scenes import scene_of, told
-from verlaunch.inputs.tokenizer import TRIED, as_written, difference, may_differ, published
+from verlaunch.inputs.tokenizer import TRIED, as_written, difference, load, may_differ, published
 from verlaunch.plan.guards import token_ids
 from verlaunch.weights.small_files import as_published
 
@@ -52,6 +52,12 @@ def test_a_run_reads_it_as_its_file_says_and_keeps_the_models_own(
     as_published(saved, published(view))
     for name in ("tokenizer.json", "tokenizer_config.json"):
         assert (saved / name).read_bytes() == (model / name).read_bytes()
+
+
+def test_prompts_are_measured_as_the_file_says(tiny_llama: Path, tmp_path: Path) -> None:
+    model = named(tiny_llama, tmp_path / "m", "LlamaTokenizerFast")
+    for folder in (model, tiny_llama):
+        assert load(folder).decode(load(folder).encode(TRIED)) == TRIED
 
 
 def test_a_view_stays_while_the_model_does(tiny_llama: Path, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ differ; they cost no import.
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 from verlaunch.machine import disk
 
@@ -49,6 +50,14 @@ def difference(folder: Path) -> str | None:
     if found == ids and text == plain:
         return None
     return f"{TRIED!r} becomes {text!r}, and {plain!r} by its tokenizer.json"
+
+
+def load(folder: Path) -> Any:
+    """transformers' tokenizer of a folder, as its file says."""
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+    kind = AutoTokenizer if difference(folder) is None else PreTrainedTokenizerFast
+    return kind.from_pretrained(str(folder))
 
 
 def as_written(folder: Path, views: Path) -> Path:

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from verlaunch.inputs.tokenizer import load
 from verlaunch.record.tried_prompts import Asked
 from verlaunch.weights.rebuilt import exported_model, trained_model
 from verlaunch.weights.shards import CannotExport
@@ -113,9 +114,7 @@ def prove_policy(
 
     base_model: what the folder is an adapter on. Raises CannotExport when the models differ.
     """
-    import transformers
-
-    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    tokenizer = load(folder)
     model = exported_model(folder, base_model)
     first, *others = [_rendered(tokenizer, one.messages)[-MOST_TOKENS:] for one in asked]
     answer = _answer(model, tokenizer, first, tokens)

@@ -14,6 +14,7 @@ from typing import Any
 
 from verlaunch.errors import UserError
 from verlaunch.inputs.data import hub
+from verlaunch.inputs.tokenizer import load
 
 # User: ...\nAssistant: — what a base model has seen most. verl adds no special tokens of its own,
 # so a tokenizer that has a beginning-of-text token gets it here.
@@ -164,7 +165,7 @@ def _tokenizer(model: str) -> Any:
     from transformers import AutoTokenizer
 
     try:
-        return AutoTokenizer.from_pretrained(str(folder or model))
+        return load(folder) if folder else AutoTokenizer.from_pretrained(model)
     except (OSError, ValueError, KeyError, ImportError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"--model {model}: its tokenizer does not load: {reason}") from None

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from verlaunch.config.tree import get
+from verlaunch.config.tree import STOP_IDS, get
+from verlaunch.inputs.choice import TEMPLATE
 from verlaunch.inputs.models import is_local
 from verlaunch.record.report.history import History, Line, read
 from verlaunch.record.report.names import validation_score
@@ -32,6 +33,8 @@ class Facts:
     base_id: str = ""  # on the hub; empty for a folder
     critic_base: str = ""
     longest_response: int = 0  # tokens; 0 where it is not known
+    stops: tuple[int, ...] = ()  # ends of a response beside the model's own
+    template: str | None = None  # of the run, where it set one
     about: dict[str, Any] = field(default_factory=dict)  # rows of the card
     validation: Pair | None = None
     mean_reward: Pair | None = None
@@ -122,6 +125,8 @@ def facts(picked: Picked) -> Facts:
         base_id="" if not model or model == "demo" or is_local(model) else model,
         critic_base=str(get(config, "critic.model.path") or ""),
         longest_response=int(get(config, "data.max_response_length") or 0),
+        stops=tuple(get(config, STOP_IDS) or ()),
+        template=get(config, TEMPLATE),
         about=_about(history, lines),
         validation=_validation(history, lines),
         mean_reward=_mean_reward(lines),

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from verlaunch.errors import UserError
+from verlaunch.inputs.tokenizer import published
 from verlaunch.machine import disk
 from verlaunch.record.checkpoints.manifest import Unusable, check_hashes
 from verlaunch.record.tried_prompts import asked
@@ -96,7 +97,20 @@ def _prove(order: Order, known: Facts, into: Path) -> list[str]:
         proofs.append(prove_critic(order.role("critic"), into / "critic", told.texts))
     for proof in proofs:
         print(f"  checked   {proof}")
-    return [f"{proof}." for proof in proofs]
+    return [f"{proof}." for proof in proofs] + _prove_small(order, known, into)
+
+
+def _prove_small(order: Order, known: Facts, into: Path) -> list[str]:
+    """Where the model that training began with is on this machine."""
+    from verlaunch.weights.small_proof import Wanted, prove_small
+
+    base = published(Path(known.base)) if known.base else Path()
+    if not (base / "config.json").is_file():
+        return []
+    wanted = Wanted(base, known.stops, known.template, order.dtype, whole=not order.adapter)
+    said = prove_small(into / order.name, wanted)
+    print(f"  checked   {said[0].lower()}{said[1:-1]}")
+    return [said]
 
 
 def _write_papers(order: Order, known: Facts, checks: Sequence[str], into: Path) -> None:
