@@ -16,6 +16,7 @@ from typing import Any
 
 from rewards.models.positions import positions
 from verlaunch.errors import UserError
+from verlaunch.inputs.caches import cache_of
 
 WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
 TOKENIZERS = ("tokenizer*", "*.model", "vocab.*")
@@ -177,11 +178,9 @@ def _model(name: str, flag: str, path: Path, folder: Path | None) -> Model:
     if head_dim is None and heads and text.get("hidden_size"):
         head_dim = text["hidden_size"] // heads
     vocabulary = text.get("vocab_size", 32000)
-    key_heads = text.get("num_key_value_heads") or heads or 0
-    cached = 2 * (text.get("num_hidden_layers") or 0) * key_heads * (head_dim or 0)
     return Model(
-        name, architectures[0], vocabulary, positions(config), folder, heads, head_dim, cached,
-        config,
+        name, architectures[0], vocabulary, positions(config), folder, heads, head_dim,
+        cache_of(config).most, config,
     )  # fmt: skip
 
 

@@ -211,7 +211,8 @@ def _kv_cache(held: Set[str], shape: Shape, use: Use) -> Knob:
     """On the CPU, down to two sequences of full length in fp32; vLLM needs one to start."""
     if KV_CACHE in held or not use.kv_cache_bytes:
         return (STAY,)
-    per_token = 2 * shape.layers * shape.kv_heads * shape.head_dim * 4
+    kept = shape.cache.most if shape.cache else 2 * shape.layers * shape.kv_heads * shape.head_dim
+    per_token = kept * 4
     least = max(MIN_CACHE, 2 * use.length * per_token)
     sizes = halvings(use.kv_cache_bytes, least)
     stay = replace(STAY, cache=use.kv_cache_bytes)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from verlaunch.errors import UserError
+from verlaunch.inputs.caches import Cache, cache_of
 from verlaunch.paths import cache_dir
 
 FORMAT = 3  # of the cached answer: change it with Shape
@@ -55,6 +56,7 @@ class Shape:
     active: int  # parameters that one token passes through; fewer than all with experts
     stored: int = 2  # bytes of a number in the published weights
     norms: int = 0  # numbers that one layer normalizes per token; 0: twice the hidden size
+    cache: Cache | None = None  # None: keys and values of all heads, layers and tokens
 
     @property
     def body(self) -> int:
@@ -70,7 +72,7 @@ def shape_of(config: dict[str, Any], name: str) -> Shape:
     if found is None:
         found = _ask(text, name)
         _keep(cached, found)
-    return replace(found, name=name)
+    return replace(found, name=name, cache=cache_of(config))
 
 
 def _shape(answer: dict[str, Any]) -> Shape:

@@ -5,11 +5,10 @@
 
 vLLM takes `gpu_memory_utilization` of the whole card, whatever else is on it, and gives to the
 cache what weights, one trial run and CUDA graphs leave of that (vllm/v1/worker/gpu_worker.py:559).
-Left out on purpose: caches of less than all tokens (sliding windows, latent attention), which hold
-more.
 """
 
 from dataclasses import dataclass
+from math import ceil
 
 from verlaunch.plan.memory.shape import Shape
 from verlaunch.plan.memory.use import Use
@@ -29,7 +28,9 @@ class VllmShare:
 
 
 def token_bytes(shape: Shape, use: Use) -> int:
-    """Keys and values of one token on one card; below one head per card they are copied."""
+    """What attention keeps of one token on one card, as a mean over a sequence of full length."""
+    if shape.cache:
+        return max(1, ceil(shape.cache.per_token(use.length, use.tp) * use.rollout_bytes))
     heads = max(1, shape.kv_heads // use.tp)
     return 2 * shape.layers * heads * shape.head_dim * use.rollout_bytes
 
