@@ -1,11 +1,13 @@
 """A plan for machines that one does not have: what was asked for, and what is not looked at."""
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.papers import ROOT
 from verlaunch import cli
 from verlaunch.errors import UserError
 from verlaunch.plan.assumed import CARDS, assumed, wished
@@ -137,3 +139,17 @@ def test_too_small_is_told_with_how_many_would_do(
     assert cli.main([*words, "--assume_gpus", "1x80", "--assume_memory", "1TB", "--dry_run"]) == 2
     said = capsys.readouterr().err
     assert "The GPU memory is too small" in said and "would do with --fit auto (--n_gpus 2)" in said
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/plan.md"])
+def test_the_pages_commands_are_answered(
+    words: list[str], page: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = (ROOT / page).read_text().splitlines()
+    typed = [line for line in lines if line.startswith("./train.sh") and "--assume_gpus" in line]
+    assert typed
+    for line in typed:
+        said = line.replace("FOLDER", "model").removeprefix("./train.sh ")
+        source = ["--data_source", "gsm8k", "--output_dir", "/proc/here"]
+        assert cli.main([*shlex.split(said), *source]) == 0, line
+        assert "this computer's memory" in " ".join(capsys.readouterr().out.split())

@@ -184,3 +184,11 @@ def test_the_launchers_side_needs_no_torch() -> None:
     code = "import sys, verlaunch.plan.guards.memory_needed; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_a_cache_is_told_by_the_config_or_left_to_keys_and_values_of_all_heads() -> None:
+    gpt2 = {"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"], "vocab_size": 96,
+            "n_embd": 32, "n_layer": 3, "n_head": 4, "n_positions": 64}  # fmt: skip
+    by_other_names, usual = shape_of(gpt2, "gpt2"), shape_of(QWEN, "qwen")
+    assert by_other_names.cache is None and by_other_names.layers == 3
+    assert usual.cache is not None and usual.cache.most == 2 * 24 * 2 * 64

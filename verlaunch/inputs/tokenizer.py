@@ -16,9 +16,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from rewards.models import written
+from rewards.models.written import TRIED
 from verlaunch.machine import disk
 
-TRIED = "a b\n\n  x = 1, 23\n\tyes  "
 CONFIG, GENERAL = "tokenizer_config.json", "PreTrainedTokenizerFast"
 ORIGIN = "verlaunch_view_of.json"
 HANDS_ON = ("PreTrainedTokenizerFast", "TokenizersBackend", "Qwen2", "GPT2", "GPTNeoX")
@@ -42,11 +43,11 @@ def difference(folder: Path) -> str | None:
     from tokenizers import Tokenizer
     from transformers import AutoTokenizer
 
-    written = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    file = Tokenizer.from_file(str(folder / "tokenizer.json"))
     read = AutoTokenizer.from_pretrained(str(folder))
-    ids = written.encode(TRIED, add_special_tokens=False).ids
+    ids = file.encode(TRIED, add_special_tokens=False).ids
     found = read.encode(TRIED, add_special_tokens=False)
-    text, plain = read.decode(found), written.decode(ids)
+    text, plain = read.decode(found), file.decode(ids)
     if found == ids and text == plain:
         return None
     return f"{TRIED!r} becomes {text!r}, and {plain!r} by its tokenizer.json"
@@ -54,10 +55,9 @@ def difference(folder: Path) -> str | None:
 
 def load(folder: Path) -> Any:
     """transformers' tokenizer of a folder, as its file says."""
-    from transformers import AutoTokenizer, PreTrainedTokenizerFast
+    from transformers import AutoTokenizer
 
-    kind = AutoTokenizer if difference(folder) is None else PreTrainedTokenizerFast
-    return kind.from_pretrained(str(folder))
+    return written.as_written(AutoTokenizer.from_pretrained(str(folder)), folder)
 
 
 def as_written(folder: Path, views: Path) -> Path:

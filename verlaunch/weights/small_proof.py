@@ -9,11 +9,13 @@ their model.
 """
 
 import json
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
+
+from safetensors import safe_open
 
 from verlaunch.weights.shards import CannotExport
 
@@ -111,11 +113,8 @@ def _dtype(folder: Path, wanted: Wanted) -> Iterator[str]:
 
 
 def _header(file: Path) -> Iterator[tuple[int, str]]:
-    """Bytes and type of each tensor."""
-    with file.open("rb") as opened:
-        length = struct.unpack("<Q", opened.read(8))[0]
-        told = json.loads(opened.read(length))
-    told.pop("__metadata__", None)
-    for one in told.values():
-        begin, end = one["data_offsets"]
-        yield end - begin, one["dtype"]
+    """Numbers and type of each tensor."""
+    with safe_open(file, "pt") as weights:
+        for name in weights.keys():  # noqa: SIM118
+            one = weights.get_slice(name)
+            yield prod(one.get_shape()), one.get_dtype()

@@ -14,8 +14,9 @@ from collections.abc import Sequence
 import numpy as np
 
 # What one more micro batch costs, in tokens: reading the weights and writing the gradients; and the
-# operations of a pass, which take as long for a small model: divided by the parameters. On a CPU as
-# measured by scripts/bench/cutting.py; on a GPU an estimate: 30 ms of launches at 200 TFLOP/s.
+# operations of a pass, which take as long for a small model: divided by the parameters. Chosen, not
+# fitted: on a CPU 16 to 256 tokens took about as long at 10 M parameters (what comes of it is in
+# scripts/bench/cutting.py); on a GPU an estimate, 30 ms of launches at 200 TFLOP/s.
 PASS = {"cpu": (64, 1e8), "cuda": (256, 1e12)}
 # A full micro batch costs this share more per token than a small one, whose tensors stay in the
 # caches: of cuts alike otherwise the even one is taken.

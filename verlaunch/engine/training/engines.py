@@ -2,7 +2,7 @@
 
 verl registers its FSDP engines for "cuda" and "npu" without a vendor
 (workers/engine/fsdp/transformer_impl.py:1143,1594), so the keys "cpu" and ("cuda", "nvidia") are
-free for these subclasses (workers/engine/base.py:407). They change five things:
+free for these subclasses (workers/engine/base.py:407). They change six things:
 
 - the value model: verl loads it with flash_attention_2 whatever the configuration says
   (utils/model.py:649). Here it is a `*ForTokenClassification` with the configured attention, and

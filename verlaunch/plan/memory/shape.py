@@ -72,7 +72,8 @@ def shape_of(config: dict[str, Any], name: str) -> Shape:
     if found is None:
         found = _ask(text, name)
         _keep(cached, found)
-    return replace(found, name=name, cache=cache_of(config))
+    cache = cache_of(config)  # of other names than most (GPT-2's n_layer) it knows nothing
+    return replace(found, name=name, cache=cache if cache.most else None)
 
 
 def _shape(answer: dict[str, Any]) -> Shape:
